@@ -1,0 +1,32 @@
+using System.Runtime.InteropServices;
+
+namespace KestrelNetpoll.Native.Interop;
+
+// epoll(7). The events are byte pointers: struct epoll_event has two layouts, see EpollEventLayout.
+internal static unsafe partial class LibC
+{
+    internal const int EPOLL_CLOEXEC = 0x80000;
+
+    internal const int EPOLL_CTL_ADD = 1;
+    internal const int EPOLL_CTL_DEL = 2;
+    internal const int EPOLL_CTL_MOD = 3;
+
+    internal const uint EPOLLIN = 0x1;
+    internal const uint EPOLLOUT = 0x4;
+    internal const uint EPOLLERR = 0x8;
+    internal const uint EPOLLHUP = 0x10;
+    internal const uint EPOLLRDHUP = 0x2000;
+    internal const uint EPOLLET = 1u << 31;
+
+    /// <summary>epoll_pwait2 goes by number: glibc has a wrapper since 2.35 only, the kernel has the call since 5.11.</summary>
+    internal const int SYS_epoll_pwait2 = 441;
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_create1(int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_ctl(int epfd, int op, int fd, byte* @event);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_wait(int epfd, byte* events, int maxevents, int timeout);
+}

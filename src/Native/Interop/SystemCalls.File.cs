@@ -1,0 +1,91 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace KestrelNetpoll.Native.Interop;
+
+internal partial class SystemCalls
+{
+    protected internal virtual unsafe SyscallResult ReadOnce(int fd, Span<byte> buffer)
+    {
+        fixed (byte* pointer = buffer)
+        {
+            return SyscallResult.FromReturnValue(LibC.read(fd, pointer, (nuint)buffer.Length));
+        }
+    }
+
+    protected internal virtual unsafe SyscallResult WriteOnce(int fd, ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* pointer = buffer)
+        {
+            return SyscallResult.FromReturnValue(LibC.write(fd, pointer, (nuint)buffer.Length));
+        }
+    }
+
+    protected internal virtual unsafe SyscallResult ReadvOnce(int fd, ReadOnlySpan<iovec> buffers)
+    {
+        fixed (iovec* pointer = buffers)
+        {
+            return SyscallResult.FromReturnValue(LibC.readv(fd, pointer, buffers.Length));
+        }
+    }
+
+    protected internal virtual unsafe SyscallResult WritevOnce(int fd, ReadOnlySpan<iovec> buffers)
+    {
+        fixed (iovec* pointer = buffers)
+        {
+            return SyscallResult.FromReturnValue(LibC.writev(fd, pointer, buffers.Length));
+        }
+    }
+
+    protected internal virtual SyscallResult CloseOnce(int fd) =>
+        SyscallResult.FromReturnValue(LibC.close(fd));
+
+    protected internal virtual unsafe SyscallResult Pipe2Once(out int read, out int write, int flags)
+    {
+        int* descriptors = stackalloc int[2] { -1, -1 };
+        int result = LibC.pipe2(descriptors, flags);
+        read = descriptors[0];
+        write = descriptors[1];
+        return SyscallResult.FromReturnValue(result);
+    }
+
+    protected internal virtual SyscallResult OpenOnce(string path, int flags, uint mode) =>
+        SyscallResult.FromReturnValue(LibC.open(path, flags, mode));
+
+    protected internal virtual SyscallResult MkFifoOnce(string path, uint mode) =>
+        SyscallResult.FromReturnValue(LibC.mkfifo(path, mode));
+
+    protected internal virtual SyscallResult GetFlagsOnce(int fd) =>
+        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETFL, 0));
+
+    protected internal virtual SyscallResult SetFlagsOnce(int fd, int flags) =>
+        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_SETFL, flags));
+
+    protected internal virtual SyscallResult GetPipeSizeOnce(int fd) =>
+        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETPIPE_SZ, 0));
+
+    protected internal virtual SyscallResult SetFdFlagsOnce(int fd, int flags) =>
+        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_SETFD, flags));
+
+    protected internal virtual unsafe SyscallResult TunSetIffOnce(int fd, string name, short flags, out string actualName)
+    {
+        actualName = "";
+        ifreq request = default;
+        Span<byte> nameBytes = new(request.ifr_name, LibC.IFNAMSIZ);
+
+        // One byte less than there is: the kernel wants the terminating zero that default put there.
+        if (!Encoding.UTF8.TryGetBytes(name, nameBytes[..^1], out _))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        request.ifr_flags = flags;
+        SyscallResult result = SyscallResult.FromReturnValue(LibC.ioctl(fd, LibC.TUNSETIFF, &request));
+        if (result.IsSuccess)
+        {
+            actualName = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(request.ifr_name));
+        }
+
+        return result;
+    }
+}

@@ -1,0 +1,291 @@
+namespace KestrelNetpoll.Native.Interop;
+
+/// <summary>
+/// The kernel, as this library sees it: every system call goes through an instance of this class.
+/// </summary>
+/// <remarks>
+/// <para>
+/// The methods here are what callers use, and the only place that deals with EINTR: none of them ever returns it. Each calls
+/// an <c>XxxOnce</c> method that makes the call, once. Those are virtual so that a test can replace the kernel (a simulated
+/// epoll that delivers a stale event at the worst moment, EMFILE from accept, a short write), and they sit <i>below</i> the
+/// retry loops so that an injected EINTR goes through the loops that production runs.
+/// </para>
+/// <para>
+/// Two promises are kept here because a caller could forget them: a descriptor made here is close-on-exec, and a send never
+/// raises SIGPIPE. Errors are values (<see cref="SyscallResult"/>); nothing throws for what the kernel answers. A zero-length
+/// buffer is passed on as such: what the kernel answers is 0 and says nothing about the end of a stream. Callers keep
+/// descriptors valid: a closed number may already belong to someone else. Stateless, so safe from any thread.
+/// </para>
+/// </remarks>
+internal partial class SystemCalls
+{
+    /// <summary>The real kernel.</summary>
+    internal static readonly SystemCalls Instance = new();
+
+    internal SyscallResult EpollCreate()
+    {
+        SyscallResult result;
+        while ((result = EpollCreateOnce(LibC.EPOLL_CLOEXEC)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult EpollCtl(int epfd, int op, int fd, uint events, ulong data)
+    {
+        SyscallResult result;
+        while ((result = EpollCtlOnce(epfd, op, fd, events, data)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Waits; a negative timeout is for ever. A signal ends the wait with 0 events: only the caller knows what is left of its timeout.</summary>
+    internal SyscallResult EpollWait(int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds)
+    {
+        SyscallResult result = EpollWaitOnce(epfd, buffer, maxEvents, timeoutMilliseconds);
+        return result.IsInterrupted ? SyscallResult.Success(0) : result;
+    }
+
+    /// <summary>
+    /// As <see cref="EpollWait"/>, to the nanosecond. ENOSYS (a kernel before 5.11) and EPERM (an old seccomp profile) mean
+    /// that it will never work here and that the caller should use <see cref="EpollWait"/>.
+    /// </summary>
+    internal SyscallResult EpollPwait2(int epfd, EpollEventBuffer buffer, int maxEvents, long timeoutNanoseconds)
+    {
+        SyscallResult result = EpollPwait2Once(epfd, buffer, maxEvents, timeoutNanoseconds);
+        return result.IsInterrupted ? SyscallResult.Success(0) : result;
+    }
+
+    internal SyscallResult EventFd(uint initial, int flags)
+    {
+        SyscallResult result;
+        while ((result = EventFdOnce(initial, flags | LibC.EFD_CLOEXEC)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Read(int fd, Span<byte> buffer)
+    {
+        SyscallResult result;
+        while ((result = ReadOnce(fd, buffer)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Write(int fd, ReadOnlySpan<byte> buffer)
+    {
+        SyscallResult result;
+        while ((result = WriteOnce(fd, buffer)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Readv(int fd, ReadOnlySpan<iovec> buffers)
+    {
+        SyscallResult result;
+        while ((result = ReadvOnce(fd, buffers)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Writev(int fd, ReadOnlySpan<iovec> buffers)
+    {
+        SyscallResult result;
+        while ((result = WritevOnce(fd, buffers)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Never retried: Linux has released the number before close can be interrupted, and a second close could hit a
+    /// descriptor that another thread has just been given.
+    /// </summary>
+    internal SyscallResult Close(int fd)
+    {
+        SyscallResult result = CloseOnce(fd);
+        return result.IsInterrupted ? SyscallResult.Success(0) : result;
+    }
+
+    /// <summary>On failure both descriptors are -1.</summary>
+    internal SyscallResult Pipe2(out int read, out int write, int flags)
+    {
+        SyscallResult result;
+        while ((result = Pipe2Once(out read, out write, flags | LibC.O_CLOEXEC)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>A path with a NUL in it is EINVAL: C would silently open the part before it.</summary>
+    internal SyscallResult Open(string path, int flags, uint mode)
+    {
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = OpenOnce(path, flags | LibC.O_CLOEXEC, mode)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult MkFifo(string path, uint mode)
+    {
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = MkFifoOnce(path, mode)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>The open file's status flags and access mode (F_GETFL).</summary>
+    internal SyscallResult GetFlags(int fd)
+    {
+        SyscallResult result;
+        while ((result = GetFlagsOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Sets the status flags (F_SETFL), for every descriptor that shares the open file.</summary>
+    internal SyscallResult SetFlags(int fd, int flags)
+    {
+        SyscallResult result;
+        while ((result = SetFlagsOnce(fd, flags)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>The capacity of a pipe or FIFO (F_GETPIPE_SZ); EBADF for anything else, which makes it a test for pipes.</summary>
+    internal SyscallResult GetPipeSize(int fd)
+    {
+        SyscallResult result;
+        while ((result = GetPipeSizeOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Sets the flags of this descriptor alone (F_SETFD): <see cref="LibC.FD_CLOEXEC"/> is the only one.</summary>
+    internal SyscallResult SetFdFlags(int fd, int flags)
+    {
+        SyscallResult result;
+        while ((result = SetFdFlagsOnce(fd, flags)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Socket(int domain, int type, int protocol)
+    {
+        SyscallResult result;
+        while ((result = SocketOnce(domain, type | LibC.SOCK_CLOEXEC, protocol)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>On failure both descriptors are -1.</summary>
+    internal SyscallResult SocketPair(int domain, int type, int protocol, out int first, out int second)
+    {
+        SyscallResult result;
+        while ((result = SocketPairOnce(domain, type | LibC.SOCK_CLOEXEC, protocol, out first, out second)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Bind(int fd, ReadOnlySpan<byte> address)
+    {
+        SyscallResult result;
+        while ((result = BindOnce(fd, address)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Listen(int fd, int backlog)
+    {
+        SyscallResult result;
+        while ((result = ListenOnce(fd, backlog)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Accepts; <paramref name="addressLength"/> is the length of the peer's address, which may be more than fitted. With an empty
+    /// <paramref name="address"/> the kernel gives none and the length is 0.
+    /// </summary>
+    internal SyscallResult Accept4(int fd, Span<byte> address, out int addressLength, int flags)
+    {
+        SyscallResult result;
+        while ((result = Accept4Once(fd, address, out addressLength, flags | LibC.SOCK_CLOEXEC)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Not retried: an interrupted connect goes on in the background, and a second one would say EALREADY. The caller sees
+    /// EINPROGRESS, for which it has to wait anyway.
+    /// </summary>
+    internal SyscallResult Connect(int fd, ReadOnlySpan<byte> address)
+    {
+        SyscallResult result = ConnectOnce(fd, address);
+        return result.IsInterrupted ? SyscallResult.Failure(Errno.EINPROGRESS) : result;
+    }
+
+    internal SyscallResult GetSockName(int fd, Span<byte> address, out int addressLength)
+    {
+        SyscallResult result;
+        while ((result = GetSockNameOnce(fd, address, out addressLength)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult GetPeerName(int fd, Span<byte> address, out int addressLength)
+    {
+        SyscallResult result;
+        while ((result = GetPeerNameOnce(fd, address, out addressLength)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult SetSockOpt(int fd, int level, int option, int value)
+    {
+        SyscallResult result;
+        while ((result = SetSockOptOnce(fd, level, option, value)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>SO_LINGER. On with 0 seconds makes the close that follows reset the connection.</summary>
+    internal SyscallResult SetLinger(int fd, bool on, int seconds)
+    {
+        SyscallResult result;
+        while ((result = SetLingerOnce(fd, on, seconds)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult GetSockOpt(int fd, int level, int option, out int value)
+    {
+        SyscallResult result;
+        while ((result = GetSockOptOnce(fd, level, option, out value)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Shutdown(int fd, int how)
+    {
+        SyscallResult result;
+        while ((result = ShutdownOnce(fd, how)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Recv(int fd, Span<byte> buffer, int flags)
+    {
+        SyscallResult result;
+        while ((result = RecvOnce(fd, buffer, flags)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult Send(int fd, ReadOnlySpan<byte> buffer, int flags)
+    {
+        SyscallResult result;
+        while ((result = SendOnce(fd, buffer, flags | LibC.MSG_NOSIGNAL)).IsInterrupted) { }
+        return result;
+    }
+
+    internal SyscallResult SendMsg(int fd, ReadOnlySpan<iovec> buffers, int flags)
+    {
+        SyscallResult result;
+        while ((result = SendMsgOnce(fd, buffers, flags | LibC.MSG_NOSIGNAL)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Makes a tun or tap device and attaches it to <paramref name="fd"/>. An empty name, or one with <c>%d</c>, lets the
+    /// kernel choose; <paramref name="actualName"/> is what it became, or empty after an error. A name that does not fit is EINVAL.
+    /// </summary>
+    internal SyscallResult TunSetIff(int fd, string name, short flags, out string actualName)
+    {
+        SyscallResult result;
+        while ((result = TunSetIffOnce(fd, name, flags, out actualName)).IsInterrupted) { }
+        return result;
+    }
+}
