@@ -1,0 +1,175 @@
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+
+namespace KestrelNetpoll.Native.Descriptors;
+
+/// <summary>
+/// An open file that reads and writes through the poller when the kernel can signal its readiness, and on the thread pool when it cannot.
+/// One read and one write at a time; further ones queue up behind them. Thread-safe.
+/// </summary>
+internal sealed class FileDescriptor : Descriptor
+{
+    private OperationCache<ReadOperation> _reads;
+    private OperationCache<WriteOperation> _writes;
+    private OperationCache<ScatterReadOperation> _scatterReads;
+    private OperationCache<GatherWriteOperation> _gatherWrites;
+
+    private FileDescriptor(int fd, string path, FileAccess access, WorkerGroup group, SystemCalls systemCalls)
+        : base(fd, group, systemCalls)
+    {
+        Path = path;
+        Access = access;
+    }
+
+    /// <summary>How messages name the file.</summary>
+    internal string Path { get; }
+
+    internal FileAccess Access { get; }
+
+    /// <summary>A pipe or FIFO, whose end of file has to be told from "nobody has opened the other end yet".</summary>
+    internal bool IsPipe { get; private init; }
+
+    /// <summary>
+    /// Takes over an open descriptor: makes it non-blocking and registers it. When the kernel cannot poll it, it stays (or
+    /// becomes again) blocking and is served on the thread pool.
+    /// </summary>
+    /// <exception cref="IOException">The kernel refuses for another reason. The descriptor is closed.</exception>
+    internal static FileDescriptor Adopt(int fd, string path, FileAccess access, NetpollRuntime runtime)
+    {
+        SystemCalls systemCalls = runtime.SystemCalls;
+        var file = new FileDescriptor(fd, path, access, runtime.NextGroup(), systemCalls)
+        {
+            IsPipe = systemCalls.GetPipeSize(fd).IsSuccess,
+        };
+
+        SyscallResult flags = systemCalls.GetFlags(fd);
+        bool wasNonBlocking = flags.IsSuccess && (flags.Value & LibC.O_NONBLOCK) != 0;
+        if (flags.IsSuccess && !wasNonBlocking)
+        {
+            systemCalls.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
+        }
+
+        Errno error = file.Register(hangupWaiter: null);
+        if (error == Errno.EPERM)
+        {
+            // Regular files and their like: always "ready" as far as the kernel is concerned.
+            systemCalls.SetFlags(fd, flags.Value & ~LibC.O_NONBLOCK);
+        }
+        else if (error != Errno.Success)
+        {
+            file.Close();
+            throw SystemErrors.ToIOException(error, "epoll_ctl", path);
+        }
+
+        return file;
+    }
+
+    internal ObjectDisposedException ClosedException() => new(nameof(NetpollFile), $"The file '{Path}' was disposed.");
+
+    /// <summary>
+    /// Did a read say "end of file" only because no writer has come yet? Linux hangs a pipe up when its last writer has gone, and
+    /// never before its first. The event may not have been dispatched yet, but it is on its way, so waiting for it is safe.
+    /// </summary>
+    internal bool IsPipeWithoutWriterYet(SyscallResult read) => IsPipe && read.LongValue == 0 && IsRegistered && !HangupSeen;
+
+    internal ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        switch (Lifetime.TryLock(PollMode.Read))
+        {
+            case DescriptorLifetime.LockResult.Closed:
+                throw ClosedException();
+            case DescriptorLifetime.LockResult.Busy:
+                return ReadQueuedAsync(buffer, cancellationToken);
+        }
+
+        return StartRead(buffer, cancellationToken);
+    }
+
+    internal ValueTask<int> WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        switch (Lifetime.TryLock(PollMode.Write))
+        {
+            case DescriptorLifetime.LockResult.Closed:
+                throw ClosedException();
+            case DescriptorLifetime.LockResult.Busy:
+                return WriteQueuedAsync(buffer, cancellationToken);
+        }
+
+        return StartWrite(buffer, cancellationToken);
+    }
+
+    internal async ValueTask<long> ReadAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        await LockAsync(PollMode.Read, cancellationToken).ConfigureAwait(false);
+        ScatterReadOperation operation = _scatterReads.TryTake() ?? new ScatterReadOperation(this);
+        return await operation.Start(buffers, cancellationToken).ConfigureAwait(false);
+    }
+
+    internal async ValueTask<long> WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        await LockAsync(PollMode.Write, cancellationToken).ConfigureAwait(false);
+        GatherWriteOperation operation = _gatherWrites.TryTake() ?? new GatherWriteOperation(this);
+        return await operation.Start(buffers, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>See <see cref="PollDescriptor.SetDeadline"/>.</summary>
+    internal void SetDeadline(PollMode mode, long deadline)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            throw ClosedException();
+        }
+
+        try
+        {
+            PollDescriptor poll = Poll ?? throw new NotSupportedException(
+                $"'{Path}' does not support deadlines: the kernel cannot poll it, so its operations never wait for readiness.");
+            Group.SetDeadline(poll, mode, deadline);
+        }
+        finally
+        {
+            ReleaseReference();
+        }
+    }
+
+    internal void Return(ReadOperation operation) => _reads.Return(operation);
+
+    internal void Return(WriteOperation operation) => _writes.Return(operation);
+
+    internal void Return(ScatterReadOperation operation) => _scatterReads.Return(operation);
+
+    internal void Return(GatherWriteOperation operation) => _gatherWrites.Return(operation);
+
+    private ValueTask<int> StartRead(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        ReadOperation operation = _reads.TryTake() ?? new ReadOperation(this);
+        return operation.Start(buffer, cancellationToken);
+    }
+
+    private ValueTask<int> StartWrite(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        WriteOperation operation = _writes.TryTake() ?? new WriteOperation(this);
+        return operation.Start(buffer, cancellationToken);
+    }
+
+    private async ValueTask<int> ReadQueuedAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await LockAsync(PollMode.Read, cancellationToken).ConfigureAwait(false);
+        return await StartRead(buffer, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<int> WriteQueuedAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await LockAsync(PollMode.Write, cancellationToken).ConfigureAwait(false);
+        return await StartWrite(buffer, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask LockAsync(PollMode mode, CancellationToken cancellationToken)
+    {
+        if (!await Lifetime.LockAsync(mode, cancellationToken).ConfigureAwait(false))
+        {
+            throw ClosedException();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+
+namespace KestrelNetpoll.Native.Descriptors;
+
+/// <summary>What reads and writes of a file have in common: the exceptions they end with.</summary>
+/// <typeparam name="TResult">What the operation yields.</typeparam>
+internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mode) : PollOperation<TResult>(file, mode)
+{
+    /// <summary>The kernel takes a little less than 2 GiB in one call anyway; as in Go, larger requests are cut here.</summary>
+    protected const int MaxBytesPerCall = 1 << 30;
+
+    protected FileDescriptor File => file;
+
+    /// <summary>Bytes moved so far, reported with a deadline that passed on the way. 0 for reads.</summary>
+    protected virtual long BytesWritten => 0;
+
+    /// <summary>Must the operation wait for readiness after this answer?</summary>
+    protected bool MustWait(SyscallResult result) => result.WouldBlock && file.IsRegistered;
+
+    protected Exception ToException(SyscallResult result, string operation)
+    {
+        IOException exception = SystemErrors.ToIOException(result.Errno, operation, file.Path);
+        return file.Poll is { } poll && poll.Info.Has(PollInfo.EventError)
+            ? new NotPollableException($"'{file.Path}' cannot signal readiness: {exception.Message}", exception)
+            : exception;
+    }
+
+    protected sealed override Exception ToException(PollResult result) => result switch
+    {
+        PollResult.Closing => file.ClosedException(),
+        PollResult.TimedOut => new DeadlineExceededException(BytesWritten),
+        _ => new NotPollableException($"'{file.Path}' cannot signal readiness: the kernel reports an error for it and nothing else."),
+    };
+}

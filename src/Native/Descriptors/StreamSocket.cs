@@ -1,0 +1,159 @@
+using System.Net;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+
+namespace KestrelNetpoll.Native.Descriptors;
+
+/// <summary>
+/// A connected, non-blocking stream socket, for callers that bring their own buffers and turns. The I/O methods never wait and
+/// may be called from any thread, also while the socket is being closed: they then report EBADF.
+/// </summary>
+internal sealed class StreamSocket : Descriptor
+{
+    private readonly SocketAddressBytes _remoteAddress;
+    private Turn? _hangupTurn;
+
+    internal StreamSocket(int fd, WorkerGroup group, SystemCalls systemCalls, in SocketAddressBytes remoteAddress = default)
+        : base(fd, group, systemCalls) =>
+        _remoteAddress = remoteAddress;
+
+    /// <summary>The peer, as accept or connect gave it. Null when it has no address (a socket pair). Parsed at each call.</summary>
+    internal IPEndPoint? RemoteEndPoint => _remoteAddress.ToEndPoint();
+
+    /// <summary>This side's address. Asks the kernel at each call. Null after a close or when there is none.</summary>
+    internal IPEndPoint? GetLocalEndPoint()
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return null;
+        }
+
+        SocketAddressBytes address = default;
+        SyscallResult result = SystemCalls.GetSockName(Fd, address.Buffer, out int length);
+        ReleaseReference();
+        return result.IsSuccess ? address.WithLength(length).ToEndPoint() : null;
+    }
+
+    /// <summary>
+    /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, whether or not anybody waits.
+    /// Set before <see cref="Start"/>. Like any turn it may come spuriously.
+    /// </summary>
+    internal void SetHangupTurn(Turn turn) => _hangupTurn = turn;
+
+    /// <summary>Registers with the group's poller; waiting is possible from here on.</summary>
+    /// <exception cref="System.Net.Sockets.SocketException">The kernel refuses (too many epoll watches), or it is closed.</exception>
+    internal void Start()
+    {
+        Errno error = Register(_hangupTurn);
+        if (error != Errno.Success)
+        {
+            throw SystemErrors.ToSocketException(error);
+        }
+    }
+
+    internal SyscallResult Receive(Span<byte> buffer)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return SyscallResult.Failure(Errno.EBADF);
+        }
+
+        SyscallResult result = SystemCalls.Recv(Fd, buffer, flags: 0);
+        ReleaseReference();
+        return result;
+    }
+
+    internal SyscallResult Receive(ReadOnlySpan<iovec> buffers)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return SyscallResult.Failure(Errno.EBADF);
+        }
+
+        SyscallResult result = SystemCalls.Readv(Fd, buffers);
+        ReleaseReference();
+        return result;
+    }
+
+    /// <summary>1: there is data. 0: end of stream. Takes nothing out, except a pending error, which is reported once.</summary>
+    internal SyscallResult Peek()
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return SyscallResult.Failure(Errno.EBADF);
+        }
+
+        Span<byte> one = stackalloc byte[1];
+        SyscallResult result = SystemCalls.Recv(Fd, one, LibC.MSG_PEEK);
+        ReleaseReference();
+        return result;
+    }
+
+    internal SyscallResult Send(ReadOnlySpan<byte> buffer)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return SyscallResult.Failure(Errno.EBADF);
+        }
+
+        SyscallResult result = SystemCalls.Send(Fd, buffer, flags: 0);
+        ReleaseReference();
+        return result;
+    }
+
+    internal SyscallResult Send(ReadOnlySpan<iovec> buffers)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return SyscallResult.Failure(Errno.EBADF);
+        }
+
+        SyscallResult result = SystemCalls.SendMsg(Fd, buffers, flags: 0);
+        ReleaseReference();
+        return result;
+    }
+
+    /// <inheritdoc cref="Descriptor.BeginWait"/>
+    internal PollResult BeginWaitReadable(Turn waiter) => BeginWait(PollMode.Read, waiter);
+
+    /// <inheritdoc cref="Descriptor.EndWait"/>
+    internal PollResult EndWaitReadable() => EndWait(PollMode.Read);
+
+    /// <inheritdoc cref="Descriptor.BeginWait"/>
+    internal PollResult BeginWaitWritable(Turn waiter) => BeginWait(PollMode.Write, waiter);
+
+    /// <inheritdoc cref="Descriptor.EndWait"/>
+    internal PollResult EndWaitWritable() => EndWait(PollMode.Write);
+
+    /// <inheritdoc cref="Descriptor.Wake"/>
+    internal void WakeReader() => Wake(PollMode.Read);
+
+    /// <inheritdoc cref="Descriptor.Wake"/>
+    internal void WakeWriter() => Wake(PollMode.Write);
+
+    /// <summary>Tells the peer that nothing more will be sent. Errors are ignored: the peer may be gone.</summary>
+    internal void ShutdownSend()
+    {
+        if (Lifetime.TryAddReference())
+        {
+            SystemCalls.Shutdown(Fd, LibC.SHUT_WR);
+            ReleaseReference();
+        }
+    }
+
+    /// <summary>
+    /// Closes; with <paramref name="reset"/> the peer gets a RST and what was not sent is dropped. Otherwise as
+    /// <see cref="Descriptor.Close"/>.
+    /// </summary>
+    internal void Close(bool reset)
+    {
+        if (reset && Lifetime.TryAddReference())
+        {
+            SystemCalls.SetLinger(Fd, on: true, seconds: 0);
+            ReleaseReference();
+        }
+
+        Close();
+    }
+}

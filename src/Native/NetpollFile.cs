@@ -1,0 +1,187 @@
+using System.IO.Pipelines;
+using System.Runtime.Versioning;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native;
+
+/// <summary>
+/// A file whose reads and writes wait without holding a thread: a FIFO, a pipe, a pseudo-terminal, a tun or tap device, or any
+/// other descriptor that Linux can poll.
+/// </summary>
+/// <remarks>
+/// <para>Safe for use from several threads: one read and one write run at a time, further ones queue up behind them, and a write is
+/// never mixed with another. Continuations run on the thread pool.</para>
+/// <para>Deadlines work as in Go: a deadline in the past fails operations at once, even those that would not have to wait, and
+/// releases one that is waiting; it stays in force until it is moved or cleared. It never fires early.</para>
+/// <para>Files the kernel cannot poll, such as regular files, work too: their operations run on the thread pool, and they refuse
+/// deadlines.</para>
+/// </remarks>
+[SupportedOSPlatform("linux")]
+public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
+{
+    private readonly FileDescriptor _file;
+
+    private NetpollFile(FileDescriptor file) => _file = file;
+
+    /// <summary>
+    /// The path the file was opened with, the name of the interface of a tun or tap device, or a description of where the file came from.
+    /// </summary>
+    public string Name => _file.Path;
+
+    /// <summary>
+    /// Whether the kernel signals this file's readiness. If not (regular files, directories, some devices), operations run on the thread
+    /// pool, where they may block, and deadlines are refused.
+    /// </summary>
+    public bool IsPollable => _file.IsRegistered;
+
+    /// <summary>Whether the file was opened for reading.</summary>
+    public bool CanRead => (_file.Access & FileAccess.Read) != 0;
+
+    /// <summary>Whether the file was opened for writing.</summary>
+    public bool CanWrite => (_file.Access & FileAccess.Write) != 0;
+
+    internal FileDescriptor Descriptor => _file;
+
+    /// <summary>Reads what is there, waiting until there is something.</summary>
+    /// <param name="buffer">Where the bytes go. Not touched after the operation has ended, however it ended. Empty: returns 0 at once.</param>
+    /// <param name="cancellationToken">Cancels the wait. A file that is not pollable looks at it only at the start.</param>
+    /// <returns>The number of bytes read; 0 is the end of the file. A FIFO that nobody has opened for writing yet is not at its end: the read waits.</returns>
+    /// <exception cref="ObjectDisposedException">The file was disposed, before or during the operation.</exception>
+    /// <exception cref="DeadlineExceededException">The read deadline has passed.</exception>
+    /// <exception cref="NotPollableException">The file can never signal readiness.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="NotSupportedException">The file was not opened for reading.</exception>
+    /// <exception cref="IOException">The kernel reports an error.</exception>
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        ThrowUnlessOpenFor(FileAccess.Read);
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<int>(cancellationToken);
+        }
+
+        return buffer.IsEmpty ? new ValueTask<int>(0) : _file.ReadAsync(buffer, cancellationToken);
+    }
+
+    /// <summary>Reads into several buffers, filled in order, with one system call (readv).</summary>
+    /// <param name="buffers">Where the bytes go. The list must not change while the operation runs.</param>
+    /// <param name="cancellationToken">As for <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</param>
+    /// <returns>The number of bytes read; 0 is the end of the file, or no room in the buffers.</returns>
+    /// <inheritdoc cref="ReadAsync(Memory{byte}, CancellationToken)" path="/exception"/>
+    public ValueTask<long> ReadAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        ThrowUnlessOpenFor(FileAccess.Read);
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<long>(cancellationToken);
+        }
+
+        return buffers.All(static buffer => buffer.IsEmpty) ? new ValueTask<long>(0) : _file.ReadAsync(buffers, cancellationToken);
+    }
+
+    /// <summary>Writes all of the buffer, or throws.</summary>
+    /// <param name="buffer">The bytes. Not touched after the operation has ended, however it ended.</param>
+    /// <param name="cancellationToken">Cancels the wait; bytes written so far stay written. A file that is not pollable looks at it only at the start.</param>
+    /// <returns>The length of the buffer.</returns>
+    /// <exception cref="ObjectDisposedException">The file was disposed, before or during the operation.</exception>
+    /// <exception cref="DeadlineExceededException">The write deadline has passed; <see cref="DeadlineExceededException.BytesWritten"/> says how far the write got.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="NotSupportedException">The file was not opened for writing.</exception>
+    /// <exception cref="IOException">The kernel reports an error, for instance that nobody reads the pipe any more.</exception>
+    public ValueTask<int> WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        ThrowUnlessOpenFor(FileAccess.Write);
+        return cancellationToken.IsCancellationRequested
+            ? ValueTask.FromCanceled<int>(cancellationToken)
+            : _file.WriteAsync(buffer, cancellationToken);
+    }
+
+    /// <summary>Writes all of several buffers, in order, with as few system calls as possible (writev), or throws.</summary>
+    /// <param name="buffers">The bytes. The list must not change while the operation runs.</param>
+    /// <param name="cancellationToken">As for <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</param>
+    /// <returns>The sum of the lengths.</returns>
+    /// <inheritdoc cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)" path="/exception"/>
+    public ValueTask<long> WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        ThrowUnlessOpenFor(FileAccess.Write);
+        return cancellationToken.IsCancellationRequested
+            ? ValueTask.FromCanceled<long>(cancellationToken)
+            : _file.WriteAsync(buffers, cancellationToken);
+    }
+
+    /// <summary>Sets the deadline of reads, the one that is waiting included.</summary>
+    /// <param name="deadline">When they fail; null for never. Later calls replace earlier ones. Measured on the monotonic clock from now on.</param>
+    /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
+    /// <exception cref="NotSupportedException">The file is not pollable.</exception>
+    public void SetReadDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Read, ToMonotonic(deadline));
+
+    /// <summary>Sets the deadline of writes, the one that is waiting included.</summary>
+    /// <inheritdoc cref="SetReadDeadline" path="/param"/>
+    /// <inheritdoc cref="SetReadDeadline" path="/exception"/>
+    public void SetWriteDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Write, ToMonotonic(deadline));
+
+    /// <summary>Sets the deadline of reads and of writes.</summary>
+    /// <inheritdoc cref="SetReadDeadline" path="/param"/>
+    /// <inheritdoc cref="SetReadDeadline" path="/exception"/>
+    public void SetDeadline(DateTimeOffset? deadline)
+    {
+        long monotonic = ToMonotonic(deadline);
+        _file.SetDeadline(PollMode.Read, monotonic);
+        _file.SetDeadline(PollMode.Write, monotonic);
+    }
+
+    /// <summary>
+    /// The file as a stream. Its asynchronous methods wait without holding a thread, its synchronous ones block. Disposing it disposes the file.
+    /// </summary>
+    public Stream AsStream() => new NetpollFileStream(this);
+
+    /// <summary>The file as a <see cref="PipeReader"/>. Completing it disposes the file, unless the options leave it open.</summary>
+    /// <param name="options">Buffer sizes, pool, and whether the file stays open; null for the defaults.</param>
+    /// <exception cref="NotSupportedException">The file was not opened for reading.</exception>
+    public PipeReader AsPipeReader(StreamPipeReaderOptions? options = null)
+    {
+        ThrowUnlessOpenFor(FileAccess.Read);
+        return PipeReader.Create(AsStream(), options);
+    }
+
+    /// <summary>The file as a <see cref="PipeWriter"/>. Completing it disposes the file, unless the options leave it open.</summary>
+    /// <param name="options">Buffer sizes, pool, and whether the file stays open; null for the defaults.</param>
+    /// <exception cref="NotSupportedException">The file was not opened for writing.</exception>
+    public PipeWriter AsPipeWriter(StreamPipeWriterOptions? options = null)
+    {
+        ThrowUnlessOpenFor(FileAccess.Write);
+        return PipeWriter.Create(AsStream(), options);
+    }
+
+    /// <summary>
+    /// Closes the file. Waiting operations end with <see cref="ObjectDisposedException"/>. Does not wait for an operation that is inside a
+    /// system call at this moment: that one closes the descriptor when it leaves. Idempotent.
+    /// </summary>
+    public void Dispose() => _file.Close();
+
+    /// <summary>As <see cref="Dispose"/>, and completes when the descriptor is really closed.</summary>
+    public ValueTask DisposeAsync() => new(_file.CloseAsync());
+
+    private static long ToMonotonic(DateTimeOffset? deadline)
+    {
+        if (deadline is not { } when)
+        {
+            return PollDeadline.None;
+        }
+
+        TimeSpan left = when - DateTimeOffset.UtcNow;
+        return left <= TimeSpan.Zero ? PollDeadline.Expired : MonotonicClock.After(left);
+    }
+
+    private void ThrowUnlessOpenFor(FileAccess access)
+    {
+        if ((_file.Access & access) == 0)
+        {
+            throw new NotSupportedException($"'{Name}' was not opened for {(access == FileAccess.Read ? "reading" : "writing")}.");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+using System.Diagnostics;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Polling;
+
+/// <summary>
+/// One slot of the descriptor table: the poller's half of an open file. Slots are never freed, so a late event or a late
+/// timer always meets *some* descriptor, and its fdseq tells whether it is the one that was meant.
+/// </summary>
+/// <remarks>
+/// Life of a slot: <see cref="Open"/> → registered → waits and events → <see cref="Evict"/> → last user leaves →
+/// unregistered → <see cref="Free"/> (fdseq moves on) → close(2) → <see cref="Open"/> …
+/// <para>
+/// Ordering that everything rests on: a canceller publishes the info word first and looks at the semaphore second; a waiter
+/// parks on the semaphore first and looks at the info word second. Both steps are full fences on both sides.
+/// </para>
+/// </remarks>
+internal sealed class PollDescriptor
+{
+    // Guards the deadlines (all their fields) and every write of Closing, ReadExpired and WriteExpired.
+    // Never held during I/O, epoll_ctl or anybody else's code. The deadline heap's lock may be taken inside it.
+    private readonly Lock _lock = new();
+    private readonly DeadlineHeap _heap;
+    private readonly PollDeadline _readDeadline;
+    private readonly PollDeadline _writeDeadline;
+
+    // PollInfo's word. Closing and the expiry bits change under _lock, the event bits without it; all by CAS.
+    private ulong _info;
+
+    private PollSemaphore _readSemaphore;
+    private PollSemaphore _writeSemaphore;
+
+    // Set before registration, cleared when freed; read by whoever dispatches events.
+    private PollWaiter? _hangupWaiter;
+
+    internal PollDescriptor(uint slot, DeadlineHeap heap)
+    {
+        Slot = slot;
+        _heap = heap;
+        _readDeadline = new PollDeadline(this, PollMode.Read);
+        _writeDeadline = new PollDeadline(this, PollMode.Write);
+        _info = PollInfo.Create(fdseq: 1, PollInfo.Closing).Word;
+    }
+
+    internal uint Slot { get; }
+
+    internal PollInfo Info => new(Volatile.Read(ref _info));
+
+    internal PollCookie Cookie => PollCookie.Create(Info.Fdseq, Slot);
+
+    /// <summary>Sticky: a hang-up or an error was reported for this incarnation.</summary>
+    internal bool HangupSeen => Info.Has(PollInfo.HangupSeen);
+
+    /// <summary>Begins a new incarnation. The slot is exclusively the caller's until it is registered.</summary>
+    internal void Open(PollWaiter? hangupWaiter)
+    {
+        lock (_lock)
+        {
+            Debug.Assert(_readSemaphore.State != PollSemaphore.Waiting, "a reader is parked on a free slot");
+            Debug.Assert(_writeSemaphore.State != PollSemaphore.Waiting, "a writer is parked on a free slot");
+            _readSemaphore.Reset();
+            _writeSemaphore.Reset();
+            _hangupWaiter = hangupWaiter;
+            Forget(_readDeadline);
+            Forget(_writeDeadline);
+            Interlocked.Exchange(ref _info, PollInfo.Create(Info.Fdseq, 0).Word);
+        }
+    }
+
+    /// <summary>
+    /// Ends the incarnation: the fdseq moves on and is published in the same store, so that an event which is about to
+    /// set a bit finds another identity from here on, not only after the next <see cref="Open"/>.
+    /// </summary>
+    internal void Free()
+    {
+        lock (_lock)
+        {
+            Debug.Assert(Info.Has(PollInfo.Closing), "a slot is freed only after it was evicted");
+            uint next = Info.Fdseq + 1;
+            Interlocked.Exchange(ref _info, PollInfo.Create(next == 0 ? 1 : next, PollInfo.Closing).Word);
+            _hangupWaiter = null;
+        }
+    }
+
+    /// <summary>
+    /// An event arrived for the incarnation <paramref name="fdseq"/>. False: it was meant for an earlier one and was dropped.
+    /// </summary>
+    internal bool OnEvent(uint fdseq, PollReadiness readiness, ReadyList ready)
+    {
+        PollInfo before;
+        do
+        {
+            before = Info;
+            if (before.Fdseq != fdseq)
+            {
+                return false;
+            }
+        }
+        while (!TryApplyEvent(before, readiness));
+
+        // A close and reuse between the CAS and here gives the new incarnation a spurious wake-up; every waiter retries its
+        // system call, so that is all it costs.
+        if ((readiness & PollReadiness.Readable) != 0)
+        {
+            ready.Add(_readSemaphore.Unblock(ready: true));
+        }
+
+        if ((readiness & PollReadiness.Writable) != 0)
+        {
+            ready.Add(_writeSemaphore.Unblock(ready: true));
+        }
+
+        if ((readiness & PollReadiness.Hangup) != 0 && !before.Has(PollInfo.HangupSeen))
+        {
+            ready.Add(Volatile.Read(ref _hangupWaiter));
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// One attempt to record an event on the word that the identity check saw. Fails when anything, the identity included,
+    /// has changed since. Separate so that a test can stand between the look and the swap.
+    /// </summary>
+    internal bool TryApplyEvent(PollInfo observed, PollReadiness readiness)
+    {
+        ulong after = observed.AfterEvent(readiness).Word;
+        return after == observed.Word
+            ? Volatile.Read(ref _info) == after
+            : Interlocked.CompareExchange(ref _info, after, observed.Word) == observed.Word;
+    }
+
+    /// <summary>Starts an operation: reports what it must fail with, or forgets a stale edge and returns Ready.</summary>
+    internal PollResult Prepare(PollMode mode)
+    {
+        PollResult result = Info.Check(mode);
+        if (result == PollResult.Ready)
+        {
+            Semaphore(mode).Reset();
+        }
+
+        return result;
+    }
+
+    /// <summary>
+    /// Parks the waiter. Pending: it will be handed out exactly once. Anything else: it is not parked; Ready means that an edge
+    /// came in the meantime and the system call must be retried.
+    /// </summary>
+    internal PollResult BeginWait(PollMode mode, PollWaiter waiter)
+    {
+        ref PollSemaphore semaphore = ref Semaphore(mode);
+        if (!semaphore.TryPark(waiter))
+        {
+            return PollResult.Ready;
+        }
+
+        PollResult result = Info.Check(mode);
+        if (result == PollResult.Ready)
+        {
+            return PollResult.Pending;
+        }
+
+        // Parked too late for the canceller to see? Then take it back. If that fails, somebody is already scheduling it.
+        return semaphore.TryUnpark() ? result : PollResult.Pending;
+    }
+
+    /// <summary>A woken waiter's first call: why it runs. Readiness outranks a deadline that passed at the same time.</summary>
+    internal PollResult EndWait(PollMode mode)
+    {
+        bool readinessCame = Semaphore(mode).Collect();
+        PollResult result = Info.Check(mode);
+        if (result == PollResult.Closing)
+        {
+            return result;
+        }
+
+        // A deadline that was moved between the wake-up and now wakes for nothing: retry the call and park again.
+        return readinessCame ? PollResult.Ready : result;
+    }
+
+    /// <summary>
+    /// A spurious edge: the parked waiter, or the next one to park, retries its system call and looks at its flags. Latched like
+    /// any edge, so that a canceller who sets a flag and then calls this cannot be missed by a waiter that is about to park.
+    /// </summary>
+    internal PollWaiter? Wake(PollMode mode) => Semaphore(mode).Unblock(ready: true);
+
+    /// <summary>Marks the descriptor closed, stops its timers, releases both waiters. Call once per incarnation.</summary>
+    internal WokenWaiters Evict()
+    {
+        lock (_lock)
+        {
+            Update(set: PollInfo.Closing, clear: 0);
+            Forget(_readDeadline);
+            Forget(_writeDeadline);
+            return new WokenWaiters
+            {
+                Reader = _readSemaphore.Unblock(ready: false),
+                Writer = _writeSemaphore.Unblock(ready: false),
+            };
+        }
+    }
+
+    /// <summary>
+    /// Sets the deadline of one direction: a point on the monotonic clock, <see cref="PollDeadline.None"/>, or
+    /// <see cref="PollDeadline.Expired"/>, which fails operations at once and releases the waiter.
+    /// </summary>
+    /// <param name="mode">The direction.</param>
+    /// <param name="deadline">The new deadline.</param>
+    /// <param name="waiter">The waiter to schedule, if one was released.</param>
+    /// <returns>True when the heap's earliest entry moved: a sleeping poller may have to be woken.</returns>
+    internal bool SetDeadline(PollMode mode, long deadline, out PollWaiter? waiter)
+    {
+        waiter = null;
+        PollDeadline side = mode == PollMode.Read ? _readDeadline : _writeDeadline;
+        ulong expired = ExpiredFlag(mode);
+        bool earliestMoved = false;
+        lock (_lock)
+        {
+            if (Info.Has(PollInfo.Closing))
+            {
+                return false;
+            }
+
+            side.Value = deadline;
+            if (deadline > 0 && (side.ArmedAt == PollDeadline.NotArmed || deadline < side.ArmedAt))
+            {
+                side.ArmedAt = deadline;
+                earliestMoved = _heap.Arm(side, deadline, ++side.Seq);
+            }
+
+            if (deadline < 0)
+            {
+                Update(set: expired, clear: 0);
+                waiter = Semaphore(mode).Unblock(ready: false);
+            }
+            else
+            {
+                Update(set: 0, clear: expired);
+            }
+        }
+
+        return earliestMoved;
+    }
+
+    /// <summary>A heap entry of this descriptor came due. Does nothing when the sequence has moved on.</summary>
+    internal PollWaiter? OnDeadline(PollDeadline side, uint sequence, long now)
+    {
+        lock (_lock)
+        {
+            if (side.Seq != sequence)
+            {
+                return null;
+            }
+
+            side.ArmedAt = PollDeadline.NotArmed;
+            if (side.Value <= 0)
+            {
+                return null;
+            }
+
+            if (side.Value > now)
+            {
+                // Lazy re-arm: the deadline was moved later after this entry was armed. Whoever fires timers computes its
+                // next sleep afterwards, so nobody has to be woken.
+                side.ArmedAt = side.Value;
+                _heap.Arm(side, side.Value, ++side.Seq);
+                return null;
+            }
+
+            side.Value = PollDeadline.Expired;
+            Update(set: ExpiredFlag(side.Mode), clear: 0);
+            return Semaphore(side.Mode).Unblock(ready: false);
+        }
+    }
+
+    private static ulong ExpiredFlag(PollMode mode) => mode == PollMode.Read ? PollInfo.ReadExpired : PollInfo.WriteExpired;
+
+    private ref PollSemaphore Semaphore(PollMode mode)
+    {
+        if (mode == PollMode.Read)
+        {
+            return ref _readSemaphore;
+        }
+
+        return ref _writeSemaphore;
+    }
+
+    // Under _lock. The loop is against event bits, which change without it.
+    private void Update(ulong set, ulong clear)
+    {
+        PollInfo before;
+        do
+        {
+            before = Info;
+        }
+        while (Interlocked.CompareExchange(ref _info, before.With(set, clear).Word, before.Word) != before.Word);
+    }
+
+    // Under _lock.
+    private void Forget(PollDeadline side)
+    {
+        side.Seq++;
+        side.Value = PollDeadline.None;
+        if (side.ArmedAt != PollDeadline.NotArmed)
+        {
+            side.ArmedAt = PollDeadline.NotArmed;
+            _heap.Disarm(side);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+namespace KestrelNetpoll.Native.Polling;
+
+/// <summary>
+/// A buffer for the events of one wait. Each thread that waits has its own; the backend keeps its native buffer in a subclass.
+/// </summary>
+internal abstract class PollEventBatch(int capacity)
+{
+    private readonly PollEvent[] _events = new PollEvent[capacity];
+
+    internal int Capacity => _events.Length;
+
+    internal int Count { get; private set; }
+
+    internal ref readonly PollEvent this[int index] => ref _events[index];
+
+    internal void Clear() => Count = 0;
+
+    internal void Add(PollEvent pollEvent) => _events[Count++] = pollEvent;
+}

@@ -1,0 +1,144 @@
+using System.Diagnostics;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Polling;
+
+/// <summary>
+/// The operating system's readiness notification, edge-triggered. A backend supplies five things:
+/// <list type="bullet">
+/// <item><see cref="Register"/>: watch a descriptor for both directions and for hang-ups, once, for its whole life.</item>
+/// <item><see cref="Unregister"/>: stop watching it, before it is closed.</item>
+/// <item><see cref="Wait"/>: fetch events, for at most a given time. Any number of threads may wait at once; each event
+/// goes to one of them.</item>
+/// <item><see cref="Signal"/>: make one waiting thread return.</item>
+/// <item><see cref="CreateBatch"/>: the buffer a waiting thread needs.</item>
+/// </list>
+/// Fetching and dispatching are separate steps, because between them anything may happen to the descriptors:
+/// <see cref="Dispatch"/> is where a stale event is told from a current one. Nothing above this class knows the backend.
+/// </summary>
+internal abstract class Poller : IDisposable
+{
+    // 1 from the moment somebody decides to signal until a waiter has taken the signal in. Coalesces wake-ups.
+    private int _wakePending;
+    private long _wakeups;
+
+    // One for the owner and one for each open descriptor. The backend's own descriptors are closed by whoever leaves last:
+    // closed earlier, their numbers could be reused, and a late epoll_ctl would reach a stranger.
+    private int _users = 1;
+
+    protected Poller(DeadlineHeap deadlines)
+    {
+        Deadlines = deadlines;
+        Table = new PollDescriptorTable(deadlines);
+    }
+
+    /// <summary>The backend's name, as shown to people.</summary>
+    internal abstract string Name { get; }
+
+    internal DeadlineHeap Deadlines { get; }
+
+    internal PollDescriptorTable Table { get; }
+
+    /// <summary>How many wake-ups were really signalled; those that coalesced are not counted.</summary>
+    internal long Wakeups => Volatile.Read(ref _wakeups);
+
+    /// <summary>
+    /// Takes a slot for the descriptor and registers it. <paramref name="slot"/> is set before the kernel knows of it, because the first
+    /// event may be dispatched on another thread before this returns. On failure the slot is free again and the field null.
+    /// </summary>
+    internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot)
+    {
+        ObjectDisposedException.ThrowIf(!TryEnter(), this);
+        PollDescriptor descriptor = Table.Allocate(hangupWaiter);
+        Volatile.Write(ref slot, descriptor);
+        Errno error = Register(fd, descriptor.Cookie);
+        if (error != Errno.Success)
+        {
+            Volatile.Write(ref slot, null);
+            descriptor.Evict();
+            Table.Release(descriptor);
+            Leave();
+        }
+
+        return error;
+    }
+
+    /// <summary>Unregisters an evicted descriptor and frees its slot. The caller closes the file afterwards, not before.</summary>
+    internal void Close(int fd, PollDescriptor descriptor)
+    {
+        Debug.Assert(descriptor.Info.Has(PollInfo.Closing), "evict before closing");
+        Unregister(fd);
+        Table.Release(descriptor);
+        Leave();
+    }
+
+    /// <summary>Dispatches one fetched event. False: it was stale and was dropped.</summary>
+    internal bool Dispatch(in PollEvent pollEvent, ReadyList ready)
+    {
+        PollCookie cookie = pollEvent.Cookie;
+        PollDescriptor? descriptor = Table.Find(cookie.Slot);
+        return descriptor is not null && descriptor.OnEvent(cookie.Fdseq, pollEvent.Readiness, ready);
+    }
+
+    /// <summary>
+    /// Makes one thread return from <see cref="Wait"/>, now or when it waits next. Publish the work first: the thread takes the
+    /// signal in, and then looks for work. Calls in between collapse into one signal. Any thread.
+    /// </summary>
+    internal void Wake()
+    {
+        if (Interlocked.CompareExchange(ref _wakePending, 1, 0) == 0)
+        {
+            Interlocked.Increment(ref _wakeups);
+            Signal();
+        }
+    }
+
+    internal abstract PollEventBatch CreateBatch(int capacity);
+
+    /// <summary>Waits for events: negative nanoseconds without limit, 0 not at all. May return early with none.</summary>
+    internal abstract void Wait(PollEventBatch batch, long timeoutNanoseconds);
+
+    /// <summary>The owner is done: no thread waits any more. Open descriptors may still be closed afterwards. Call once.</summary>
+    public void Dispose() => Leave();
+
+    /// <summary>Closes the backend's own descriptors. Nobody uses the poller any more.</summary>
+    protected abstract void DisposeBackend();
+
+    protected abstract Errno Register(int fd, PollCookie cookie);
+
+    protected abstract void Unregister(int fd);
+
+    protected abstract void Signal();
+
+    /// <summary>
+    /// The backend has consumed the signal. After, not before: a wake-up that comes between the two must signal again.
+    /// A full fence, so that the caller's look at the work queues comes after it.
+    /// </summary>
+    protected void OnSignalConsumed() => Interlocked.Exchange(ref _wakePending, 0);
+
+    private bool TryEnter()
+    {
+        int users = Volatile.Read(ref _users);
+        while (users != 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _users, users + 1, users);
+            if (seen == users)
+            {
+                return true;
+            }
+
+            users = seen;
+        }
+
+        return false;
+    }
+
+    private void Leave()
+    {
+        if (Interlocked.Decrement(ref _users) == 0)
+        {
+            DisposeBackend();
+        }
+    }
+}

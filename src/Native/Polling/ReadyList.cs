@@ -1,0 +1,46 @@
+namespace KestrelNetpoll.Native.Polling;
+
+/// <summary>The waiters released by one batch of events, in event order. Owned by one worker; not thread-safe.</summary>
+internal sealed class ReadyList
+{
+    private PollWaiter?[] _waiters;
+
+    internal ReadyList(int capacity) => _waiters = new PollWaiter?[capacity];
+
+    internal int Count { get; private set; }
+
+    internal void Add(PollWaiter? waiter)
+    {
+        if (waiter is null)
+        {
+            return;
+        }
+
+        if (Count == _waiters.Length)
+        {
+            Array.Resize(ref _waiters, _waiters.Length * 2);
+        }
+
+        _waiters[Count++] = waiter;
+    }
+
+    internal void Add(WokenWaiters woken)
+    {
+        Add(woken.Reader);
+        Add(woken.Writer);
+    }
+
+    /// <summary>Takes the waiter out, so that the list keeps nothing alive after the batch.</summary>
+    internal PollWaiter Take(int index)
+    {
+        PollWaiter waiter = _waiters[index]!;
+        _waiters[index] = null;
+        return waiter;
+    }
+
+    internal void Clear()
+    {
+        Array.Clear(_waiters, 0, Count);
+        Count = 0;
+    }
+}

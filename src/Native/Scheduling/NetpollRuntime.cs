@@ -1,0 +1,87 @@
+using System.Runtime.InteropServices;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>The engine: its worker groups, from start to stop. Thread-safe.</summary>
+internal sealed class NetpollRuntime : IDisposable
+{
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
+
+    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one
+    // dispatching thread is enough. It lives as long as the process.
+    private static readonly Lazy<NetpollRuntime> SharedRuntime =
+        new(static () => new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "netpoll files" }));
+
+    private readonly ThreadLocal<Worker?> _current = new();
+    private readonly WorkerGroup[] _groups;
+    private int _disposed;
+
+    /// <exception cref="PlatformNotSupportedException">Not Linux, or neither x64 nor arm64.</exception>
+    /// <exception cref="IOException">The kernel refuses an epoll instance.</exception>
+    internal NetpollRuntime(NetpollRuntimeOptions? options = null, SystemCalls? systemCalls = null)
+    {
+        options ??= new NetpollRuntimeOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.WorkerCount, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.EventBatchSize, 1);
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new PlatformNotSupportedException("The netpoll engine needs Linux: it is built on epoll.");
+        }
+
+        SystemCalls = systemCalls ?? SystemCalls.Instance;
+        var layout = EpollEventLayout.For(RuntimeInformation.ProcessArchitecture);
+        var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
+        _groups = [new WorkerGroup(0, options.WorkerCount, options.EventBatchSize, options.Name, poller, _current)];
+        foreach (WorkerGroup group in _groups)
+        {
+            group.Start();
+        }
+    }
+
+    internal static NetpollRuntime Shared => SharedRuntime.Value;
+
+    internal SystemCalls SystemCalls { get; }
+
+    internal IReadOnlyList<WorkerGroup> Groups => _groups;
+
+    internal int WorkerCount => _groups.Sum(static group => group.WorkerCount);
+
+    /// <summary>The group that the next descriptor goes to.</summary>
+    internal WorkerGroup NextGroup() => _groups[0];
+
+    internal NetpollStatistics GetStatistics()
+    {
+        var sum = default(NetpollStatistics);
+        foreach (WorkerGroup group in _groups)
+        {
+            group.AddCountersTo(ref sum);
+        }
+
+        return sum;
+    }
+
+    /// <summary>
+    /// Stops the workers and waits for those that are not stuck in a turn. Close the descriptors first: afterwards nothing
+    /// is woken by events, though closing still delivers its completions. May be called twice.
+    /// </summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        foreach (WorkerGroup group in _groups)
+        {
+            group.RequestStop();
+        }
+
+        foreach (WorkerGroup group in _groups)
+        {
+            group.WaitForWorkers(StopTimeout);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>A snapshot of the engine's counters since the runtime started, summed over its groups and workers.</summary>
+/// <param name="Polls">Waits for events that returned.</param>
+/// <param name="Events">Events dispatched to a descriptor.</param>
+/// <param name="StaleEvents">Events dropped because their descriptor had been closed in the meantime.</param>
+/// <param name="Wakeups">Wake-up signals sent to sleeping workers.</param>
+/// <param name="Turns">Continuations run.</param>
+/// <param name="FailedTurns">Continuations that threw.</param>
+/// <param name="DeadlinesFired">Timer entries that came due, early re-arms included.</param>
+/// <param name="OpenDescriptors">Descriptors registered now.</param>
+internal readonly record struct NetpollStatistics(
+    long Polls,
+    long Events,
+    long StaleEvents,
+    long Wakeups,
+    long Turns,
+    long FailedTurns,
+    long DeadlinesFired,
+    int OpenDescriptors);

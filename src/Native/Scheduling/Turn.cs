@@ -1,0 +1,20 @@
+using KestrelNetpoll.Native.Polling;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>
+/// One continuation, run on a worker until it returns. The only thing that is ever parked on a descriptor.
+/// An instance is scheduled at most once at a time: by whoever took it off a semaphore, or by its owner.
+/// </summary>
+internal abstract class Turn : PollWaiter
+{
+    /// <summary>Runs on a worker thread, with the default execution context. May run the app inline.</summary>
+    internal abstract void Run();
+
+    /// <summary>
+    /// <see cref="Run"/> threw. The worker goes on; whatever this turn served must be ended here. Must not throw.
+    /// </summary>
+    internal virtual void OnUnhandledException(Exception exception)
+    {
+    }
+}

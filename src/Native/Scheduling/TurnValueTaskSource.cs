@@ -1,0 +1,123 @@
+using System.Runtime.ExceptionServices;
+using System.Threading.Tasks.Sources;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>
+/// A reusable value-task source whose awaiter's continuation runs where its owner says, always. The framework's core queues a
+/// continuation to the thread pool when the result was there before the awaiter registered; an app would then run on the pool
+/// by chance. Here the owner is asked to schedule the delivery instead.
+/// </summary>
+/// <remarks>
+/// <code>
+///  state       Complete                       OnCompleted
+///  ---------   ----------------------------   --------------------------------------------------
+///  Pending     → Completed, nothing runs      → Awaited
+///  Awaited     delivers: continuation inline  (misuse: the framework's core throws)
+///  Completed   (misuse)                       → Awaited; true: the owner schedules Deliver
+/// </code>
+/// One awaiter, one completion per <see cref="Reset"/>. Contexts and schedulers captured by the awaiter are honoured by the
+/// framework's core, which this wraps. Mutable struct: a field, never copied.
+/// </remarks>
+/// <typeparam name="T">The type of the result.</typeparam>
+internal struct TurnValueTaskSource<T>
+{
+    private const int Pending = 0;
+    private const int Awaited = 1;
+    private const int Completed = 2;
+
+    private ManualResetValueTaskSourceCore<T> _core;
+    private T _result;
+    private Exception? _error;
+
+    // Interlocked only: it publishes _result and _error, and decides which side delivers.
+    private int _state;
+
+    internal readonly short Version => _core.Version;
+
+    /// <summary>Begins a new operation. The previous one's result must have been consumed.</summary>
+    internal void Reset()
+    {
+        _core.Reset();
+        _result = default!;
+        _error = null;
+        Volatile.Write(ref _state, Pending);
+    }
+
+    /// <summary>Completes the operation; runs the continuation inline if the awaiter is there. Never under a lock.</summary>
+    internal void SetResult(T result)
+    {
+        _result = result;
+        Complete();
+    }
+
+    /// <inheritdoc cref="SetResult"/>
+    internal void SetException(Exception exception)
+    {
+        _error = exception;
+        Complete();
+    }
+
+    /// <summary>
+    /// The source's OnCompleted. True: the operation was complete already, and the owner must see to it that
+    /// <see cref="Deliver"/> is called where continuations run; not from here.
+    /// </summary>
+    internal bool OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    {
+        _core.OnCompleted(continuation, state, token, flags);
+        return Interlocked.Exchange(ref _state, Awaited) == Completed;
+    }
+
+    /// <summary>Hands the stored outcome to the awaiter, inline.</summary>
+    internal void Deliver()
+    {
+        if (_error is { } error)
+        {
+            _core.SetException(error);
+        }
+        else
+        {
+            _core.SetResult(_result);
+        }
+    }
+
+    internal ValueTaskSourceStatus GetStatus(short token)
+    {
+        ValueTaskSourceStatus status = _core.GetStatus(token);
+        if (status != ValueTaskSourceStatus.Pending || Volatile.Read(ref _state) != Completed)
+        {
+            return status;
+        }
+
+        return _error switch
+        {
+            null => ValueTaskSourceStatus.Succeeded,
+            OperationCanceledException => ValueTaskSourceStatus.Canceled,
+            _ => ValueTaskSourceStatus.Faulted,
+        };
+    }
+
+    internal T GetResult(short token)
+    {
+        // Completed and never awaited: somebody polled. The core does not have the outcome, but it checks the token.
+        if (_core.GetStatus(token) == ValueTaskSourceStatus.Pending && Volatile.Read(ref _state) == Completed)
+        {
+            if (_error is { } error)
+            {
+                ExceptionDispatchInfo.Throw(error);
+            }
+
+            return _result;
+        }
+
+        return _core.GetResult(token);
+    }
+
+    private void Complete()
+    {
+        if (Interlocked.CompareExchange(ref _state, Completed, Pending) == Awaited)
+        {
+            Deliver();
+        }
+    }
+}
