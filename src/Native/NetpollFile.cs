@@ -62,7 +62,7 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
             return ValueTask.FromCanceled<int>(cancellationToken);
         }
 
-        return buffer.IsEmpty ? new ValueTask<int>(0) : _file.ReadAsync(buffer, cancellationToken);
+        return buffer.IsEmpty ? ReadNothing<int>() : _file.ReadAsync(buffer, cancellationToken);
     }
 
     /// <summary>Reads into several buffers, filled in order, with one system call (readv).</summary>
@@ -79,7 +79,7 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
             return ValueTask.FromCanceled<long>(cancellationToken);
         }
 
-        return buffers.All(static buffer => buffer.IsEmpty) ? new ValueTask<long>(0) : _file.ReadAsync(buffers, cancellationToken);
+        return buffers.All(static buffer => buffer.IsEmpty) ? ReadNothing<long>() : _file.ReadAsync(buffers, cancellationToken);
     }
 
     /// <summary>Writes all of the buffer, or throws.</summary>
@@ -176,6 +176,9 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
         TimeSpan left = when - DateTimeOffset.UtcNow;
         return left <= TimeSpan.Zero ? PollDeadline.Expired : MonotonicClock.After(left);
     }
+
+    // No room, so nothing to wait for; but a closed file says so.
+    private ValueTask<T> ReadNothing<T>() => _file.IsClosed ? throw _file.ClosedException() : default;
 
     private void ThrowUnlessOpenFor(FileAccess access)
     {

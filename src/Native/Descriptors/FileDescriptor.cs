@@ -68,10 +68,11 @@ internal sealed class FileDescriptor : Descriptor
     internal ObjectDisposedException ClosedException() => new(nameof(NetpollFile), $"The file '{Path}' was disposed.");
 
     /// <summary>
-    /// Did a read say "end of file" only because no writer has come yet? Linux hangs a pipe up when its last writer has gone, and
-    /// never before its first. The event may not have been dispatched yet, but it is on its way, so waiting for it is safe.
+    /// Would a read that finds nothing have to wait, because no writer of the pipe has come yet? Linux hangs a pipe up when its last
+    /// writer has gone, and never before its first. To be asked before the read: afterwards, a writer may have come, written and gone.
+    /// If the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
     /// </summary>
-    internal bool IsPipeWithoutWriterYet(SyscallResult read) => IsPipe && read.LongValue == 0 && IsRegistered && !HangupSeen;
+    internal bool MayHaveNoWriterYet => IsPipe && IsRegistered && !HangupSeen;
 
     internal ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {

@@ -21,7 +21,11 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
     protected Exception ToException(SyscallResult result, string operation)
     {
         IOException exception = SystemErrors.ToIOException(result.Errno, operation, file.Path);
-        return file.Poll is { } poll && poll.Info.Has(PollInfo.EventError)
+
+        // EBADFD is a tun device's own word for it, which may come before the event. The event counts for reads only, as in
+        // PollInfo.Check: a full pipe whose reader leaves reports an error and nothing else, too, and is just broken.
+        bool onlyAnErrorWasReported = Mode == PollMode.Read && file.Poll is { } poll && poll.Info.Has(PollInfo.EventError);
+        return result.Errno == Errno.EBADFD || onlyAnErrorWasReported
             ? new NotPollableException($"'{file.Path}' cannot signal readiness: {exception.Message}", exception)
             : exception;
     }

@@ -56,6 +56,8 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
 
     protected int Fd => _descriptor.Fd;
 
+    protected PollMode Mode => _mode;
+
     protected Descriptor Descriptor => _descriptor;
 
     /// <summary>
@@ -119,13 +121,18 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
 
     TResult IValueTaskSource<TResult>.GetResult(short token)
     {
+        // Asked too early, or for an operation long collected: that throws, and the operation stays whose it is.
+        bool complete = _source.GetStatus(token) != ValueTaskSourceStatus.Pending;
         try
         {
             return _source.GetResult(token);
         }
         finally
         {
-            Recycle();
+            if (complete)
+            {
+                Recycle();
+            }
         }
     }
 

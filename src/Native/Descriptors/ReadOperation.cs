@@ -17,10 +17,11 @@ internal sealed class ReadOperation(FileDescriptor file) : FileOperation<int>(fi
     protected override bool Attempt(out int result, out Exception? error)
     {
         error = null;
+        bool mayHaveNoWriterYet = File.MayHaveNoWriterYet;
         Span<byte> buffer = _buffer.Span;
         SyscallResult read = SystemCalls.Read(Fd, buffer[..Math.Min(buffer.Length, MaxBytesPerCall)]);
         result = read.Value;
-        if (MustWait(read) || File.IsPipeWithoutWriterYet(read))
+        if (MustWait(read) || (mayHaveNoWriterYet && read.LongValue == 0))
         {
             return false;
         }

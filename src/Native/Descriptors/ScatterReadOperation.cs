@@ -18,9 +18,10 @@ internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<
     protected override bool Attempt(out long result, out Exception? error)
     {
         error = null;
+        bool mayHaveNoWriterYet = File.MayHaveNoWriterYet;
         SyscallResult read = ReadSome();
         result = read.LongValue;
-        if (MustWait(read) || File.IsPipeWithoutWriterYet(read))
+        if (MustWait(read) || (mayHaveNoWriterYet && read.LongValue == 0))
         {
             return false;
         }

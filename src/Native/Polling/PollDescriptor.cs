@@ -79,6 +79,8 @@ internal sealed class PollDescriptor
             uint next = Info.Fdseq + 1;
             Interlocked.Exchange(ref _info, PollInfo.Create(next == 0 ? 1 : next, PollInfo.Closing).Word);
             _hangupWaiter = null;
+            _readSemaphore.Forget();
+            _writeSemaphore.Forget();
         }
     }
 

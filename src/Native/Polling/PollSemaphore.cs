@@ -34,6 +34,9 @@ internal struct PollSemaphore
     /// <summary>Forgets a latched edge. Only before the first system call of an operation, never between EAGAIN and waiting.</summary>
     internal void Reset() => Interlocked.Exchange(ref _state, Nil);
 
+    /// <summary>Lets go of the last waiter. Only while nobody is parked and nobody can be: the slot is being freed.</summary>
+    internal void Forget() => _waiter = null;
+
     /// <summary>
     /// Parks <paramref name="waiter"/> and returns true, or uses up a latched edge and returns false: retry the system call.
     /// </summary>

@@ -87,10 +87,11 @@ internal abstract class Poller : IDisposable
     /// </summary>
     internal void Wake()
     {
-        if (Interlocked.CompareExchange(ref _wakePending, 1, 0) == 0)
+        if (Interlocked.CompareExchange(ref _wakePending, 1, 0) == 0 && TryEnter())
         {
             Interlocked.Increment(ref _wakeups);
             Signal();
+            Leave();
         }
     }
 

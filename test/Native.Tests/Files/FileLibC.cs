@@ -1,0 +1,66 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using KestrelNetpoll.Native.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace KestrelNetpoll.Native.Tests.Files;
+
+/// <summary>System calls that only tests need, in C spelling.</summary>
+internal static unsafe partial class FileLibC
+{
+    internal const int CLOCK_MONOTONIC = 1;
+    internal const uint IN_CREATE = 0x100;
+    internal const uint TIOCSPTLCK = 0x40045431;
+    internal const uint TIOCGPTN = 0x80045430;
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int timerfd_create(int clockid, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int timerfd_settime(int fd, int flags, nint* new_value, nint* old_value);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int inotify_init1(int flags);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int inotify_add_watch(int fd, string pathname, uint mask);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int memfd_create(string name, uint flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int dup(int fd);
+
+    /// <summary>Arms a timer to go off once.</summary>
+    internal static void SetTimer(int fd, TimeSpan delay)
+    {
+        // An itimerspec: seconds and nanoseconds of the interval, then of the first expiry.
+        nint* value = stackalloc nint[4] { 0, 0, (nint)delay.TotalSeconds, (nint)(delay.TotalNanoseconds % 1e9) };
+        Assert.Equal(0, timerfd_settime(fd, 0, value, null));
+    }
+
+    /// <summary>Unlocks the other side of a pseudo-terminal and returns its path.</summary>
+    internal static string UnlockTerminal(int fd)
+    {
+        int unlock = 0;
+        uint number = 0;
+        Assert.Equal(0, LibC.ioctl(fd, TIOCSPTLCK, &unlock));
+        Assert.Equal(0, LibC.ioctl(fd, TIOCGPTN, &number));
+        return $"/dev/pts/{number}";
+    }
+
+    internal static SafeFileHandle ToHandle(int fd)
+    {
+        Assert.True(fd >= 0, Marshal.GetLastPInvokeErrorMessage());
+        return new SafeFileHandle(fd, ownsHandle: true);
+    }
+
+    internal static SafeFileHandle ToHandle(SyscallResult opened)
+    {
+        Assert.True(opened.IsSuccess, opened.ToString());
+        return new SafeFileHandle(opened.Value, ownsHandle: true);
+    }
+
+    /// <summary>The name in an inotify event: it follows 12 bytes and its own length.</summary>
+    internal static string NameIn(ReadOnlySpan<byte> inotifyEvent) => Encoding.UTF8.GetString(inotifyEvent[16..].TrimEnd((byte)0));
+}

@@ -1,0 +1,39 @@
+using System.Diagnostics;
+
+namespace KestrelNetpoll.Native.Tests.Infrastructure;
+
+/// <summary>
+/// Makes a test that hangs fail instead. The limit is far above what anything takes on a busy machine; no test asserts that
+/// something is fast.
+/// </summary>
+internal static class Patience
+{
+    internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    internal static Task InTime(this Task task) => task.WaitAsync(Limit);
+
+    internal static Task<T> InTime<T>(this Task<T> task) => task.WaitAsync(Limit);
+
+    internal static Task InTime(this ValueTask task) => task.AsTask().WaitAsync(Limit);
+
+    internal static Task<T> InTime<T>(this ValueTask<T> task) => task.AsTask().WaitAsync(Limit);
+
+    /// <summary>For threads of a test's own.</summary>
+    internal static void JoinInTime(this Thread thread) =>
+        Assert.True(thread.Join(Limit), $"Thread '{thread.Name}' did not end.");
+
+    internal static void WaitInTime(this ManualResetEventSlim signal, string what) =>
+        Assert.True(signal.Wait(Limit), $"Gave up waiting until {what}.");
+
+    /// <summary>For what cannot be awaited. Looks often: most of what is waited for here takes microseconds.</summary>
+    internal static void Until(Func<bool> condition, string what)
+    {
+        var clock = Stopwatch.StartNew();
+        var spinner = default(SpinWait);
+        while (!condition())
+        {
+            Assert.True(clock.Elapsed < Limit, $"Gave up waiting until {what}.");
+            spinner.SpinOnce();
+        }
+    }
+}

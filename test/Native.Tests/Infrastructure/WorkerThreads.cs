@@ -1,0 +1,45 @@
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
+
+namespace KestrelNetpoll.Native.Tests.Infrastructure;
+
+/// <summary>The threads of one runtime, found by name in /proc.</summary>
+internal static class WorkerThreads
+{
+    private static int _runtimes;
+
+    /// <summary>A runtime whose threads no other test has. The kernel keeps 15 bytes of a thread's name.</summary>
+    internal static NetpollRuntime CreateRuntime(int workerCount, out string name, SystemCalls? systemCalls = null)
+    {
+        name = $"w{Interlocked.Increment(ref _runtimes)}x";
+        return new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workerCount, Name = name }, systemCalls);
+    }
+
+    /// <summary>
+    /// For a runtime with one worker: returns after that has dispatched what it had fetched, since a turn runs only after that.
+    /// </summary>
+    internal static void WaitForTurn(this NetpollRuntime runtime)
+    {
+        CallbackTurn turn = new();
+        runtime.Groups[0].Schedule(turn);
+        Patience.Until(() => turn.Runs == 1, "a turn runs");
+    }
+
+    internal static int Count(string name)
+    {
+        int count = 0;
+        foreach (string task in Directory.GetDirectories("/proc/self/task"))
+        {
+            try
+            {
+                count += File.ReadAllText($"{task}/comm").StartsWith($"{name} worker", StringComparison.Ordinal) ? 1 : 0;
+            }
+            catch (IOException)
+            {
+                // The thread ended in between.
+            }
+        }
+
+        return count;
+    }
+}
