@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Net;
+using Hello;
+using KestrelNetpoll.Transport;
+using Microsoft.AspNetCore.Http.Features;
+
+// Usage: Hello [--transport netpoll|sockets] [--urls http://localhost:5000]
+WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
+
+string transport = builder.Configuration["transport"] ?? "netpoll";
+if (transport is not ("netpoll" or "sockets"))
+{
+    Console.Error.WriteLine($"--transport is '{transport}'; it must be netpoll or sockets.");
+    return 2;
+}
+
+if (transport == "netpoll")
+{
+    builder.WebHost.UseNetpollTransport();
+}
+
+// A log line per request would cost more than serving it.
+builder.Logging.SetMinimumLevel(LogLevel.Warning);
+
+WebApplication app = builder.Build();
+
+// With its length known, the response is one write; a returned string would be a chunk and an end.
+byte[] hello = "Hello, World!"u8.ToArray();
+app.MapGet("/", (HttpContext context) =>
+{
+    context.Response.ContentType = "text/plain";
+    context.Response.ContentLength = hello.Length;
+    return context.Response.Body.WriteAsync(hello, 0, hello.Length);
+});
+
+app.MapGet("/json", static () => TypedResults.Ok(new Greeting("Hello, World!")));
+
+app.MapPost("/upload", static async (HttpContext context) =>
+{
+    // Any size: the body is hashed as it comes and never held.
+    context.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize = null;
+    (long length, string hash) = await Content.HashAsync(context.Request.BodyReader, context.RequestAborted);
+    return TypedResults.Ok(new Digest(length, hash));
+});
+
+app.MapGet("/download/{size:long:min(0)}", static async (long size, HttpContext context) =>
+{
+    context.Response.ContentType = "application/octet-stream";
+    context.Response.ContentLength = size;
+    await Content.WriteAsync(context.Response.BodyWriter, size, context.RequestAborted);
+});
+
+// What a client of the route above must get. Hashing a gigabyte takes a while, so it leaves the thread that serves others.
+app.MapGet("/download/{size:long:min(0)}/sha256", static async (long size, HttpContext context) =>
+    TypedResults.Ok(new Digest(size, await Task.Run(() => Content.Hash(size, context.RequestAborted)))));
+
+app.MapGet("/transport", static (HttpContext context) =>
+    context.Features.Get<INetpollTransportFeature>() is { } netpoll
+        ? TypedResults.Ok(new TransportReport(netpoll.Transport, netpoll.Backend, netpoll.WorkerCount, netpoll.Statistics))
+        : TypedResults.Ok(new TransportReport("sockets", null, null, null)));
+
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(DescribeTransport(app)));
+
+app.Run();
+return 0;
+
+// What really happened, not what was asked for: the factory knows the endpoints that it serves.
+static string DescribeTransport(WebApplication app)
+{
+    string addresses = string.Join(", ", app.Urls);
+    NetpollTransportFactory? netpoll = app.Services.GetService<NetpollTransportFactory>();
+    IReadOnlyCollection<EndPoint> endPoints = netpoll?.EndPoints ?? [];
+    if (netpoll is null || endPoints.Count == 0)
+    {
+        string because = netpoll?.UnsupportedReason is { } reason ? $" (netpoll cannot run here: {reason})" : "";
+        return $"Transport: sockets{because}. Listening on {addresses}";
+    }
+
+    return string.Create(
+        CultureInfo.InvariantCulture,
+        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. Listening on {addresses}");
+}

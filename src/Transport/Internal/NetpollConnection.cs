@@ -1,0 +1,282 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+using System.Net;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>
+/// One accepted connection as Kestrel sees it. The pipes work directly on the socket; this class decides how and when the
+/// connection ends. Any thread may end it, several may try at once, and the first one decides:
+/// <code>
+///   who ends it                     the peer sees   a read afterwards            log
+///   DisposeAsync, all sent          FIN             reader is completed           7
+///   Abort(null)                     FIN             throws, or the end if a FIN   7
+///                                                   from the peer had been read
+///   Abort(reason), a failed send    RST             throws the reason             8
+///   the same with FinOnError        FIN             throws the reason             7
+/// </code>
+/// </summary>
+internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipeOwner, IThreadPoolWorkItem
+{
+    // In _closeReason: ended by DisposeAsync. It has no meaning as an exception and is never thrown.
+    private static readonly Exception EndedByDispose = new ConnectionAbortedException("The connection was disposed.");
+
+    // Bounds the work that a close does for a peer that keeps sending.
+    private const int MaxDiscardedBytes = 1024 * 1024;
+    private const int DiscardBlockSize = 8 * 1024;
+
+    private readonly NetpollTransportContext _context;
+    private readonly StreamSocket _socket;
+    private readonly SocketPipeReader _reader;
+    private readonly SocketPipeWriter _writer;
+    private readonly CancellationTokenSource _connectionClosedSource = new();
+
+    private OneShotSignal _closedCallbacksRan;
+    private OneShotSignal _disposed;
+
+    // Why this side closed the socket; null while it has not. Set once, by CAS, before the descriptor is closed, so that a
+    // system call that fails because of the close finds the reason.
+    private Exception? _closeReason;
+
+    // Written by the reader's turn when the peer's FIN has been read; an Abort(null) then leaves the buffered bytes readable.
+    private volatile bool _inputEndedCleanly;
+
+    // 0 until somebody has queued the callbacks of ConnectionClosed, then 1.
+    private int _connectionClosedFired;
+
+    // 0 until the first DisposeAsync, then 1.
+    private int _disposeStarted;
+
+    internal NetpollConnection(NetpollTransportContext context, StreamSocket socket, MemoryPool<byte> memoryPool, EndPoint? localEndPoint)
+    {
+        _context = context;
+        _socket = socket;
+        MemoryPool = memoryPool;
+        _reader = new SocketPipeReader(socket, memoryPool, this, context.MaxReadBufferSize);
+        _writer = new SocketPipeWriter(socket, memoryPool, this, context.MaxWriteBufferSize, _reader);
+        Transport = new DuplexPipe(_reader, _writer);
+        ConnectionClosed = _connectionClosedSource.Token;
+        LocalEndPoint = localEndPoint;
+        InitializeFeatures();
+    }
+
+    public ILogger Logger => _context.Logger;
+
+    public Exception? AbortReason
+    {
+        get
+        {
+            Exception? reason = Volatile.Read(ref _closeReason);
+            return ReferenceEquals(reason, EndedByDispose) ? null : reason;
+        }
+    }
+
+    internal long BytesReceived => _reader.BytesReceived;
+
+    internal long BytesSent => _writer.BytesSent;
+
+    // Links of the tracker's list; only it touches them, under its lock.
+    internal NetpollConnection? Previous { get; set; }
+
+    internal NetpollConnection? Next { get; set; }
+
+    /// <summary>Registers the socket with the poller. To be called once, before Kestrel gets the connection.</summary>
+    internal void Start()
+    {
+        _socket.SetHangupTurn(new HangupTurn(this));
+        _socket.Start();
+        _context.Connections.Add(this);
+    }
+
+    /// <summary>
+    /// Ends the connection now. Kestrel calls it under its own lock and from any thread: nothing here blocks or runs
+    /// anybody's continuation. Null means a graceful end and is what Kestrel passes when the peer has gone.
+    /// </summary>
+    public override void Abort(ConnectionAbortedException? abortReason)
+    {
+        if (abortReason is null)
+        {
+            Close(new ConnectionAbortedException("The server closed the connection gracefully."), reset: false);
+        }
+        else
+        {
+            Close(abortReason, reset: !_context.FinOnError);
+        }
+    }
+
+    /// <summary>
+    /// Sends everything that was flushed, then ends the connection, and returns when the callbacks of
+    /// <see cref="ConnectionClosed"/> have run. Later calls wait for the first.
+    /// </summary>
+    [SuppressMessage("Usage", "CA2215", Justification = "The base class has nothing to dispose of.")]
+    public override ValueTask DisposeAsync() =>
+        Interlocked.Exchange(ref _disposeStarted, 1) == 0 ? DisposeOnceAsync() : new ValueTask(_disposed.WaitAsync());
+
+    private async ValueTask DisposeOnceAsync()
+    {
+        try
+        {
+            // The ones made here, whatever middleware has put into Transport since. The application rarely completes them.
+            _reader.Complete();
+            _writer.Complete();
+
+            // Takes as long as the peer does; Kestrel's data rate limits, or the server's stop, cut it with Abort.
+            await _writer.DrainAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            OnUnexpectedException(e);
+        }
+
+        if (Interlocked.CompareExchange(ref _closeReason, EndedByDispose, null) is null)
+        {
+            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
+            CloseWithFin();
+        }
+
+        FireConnectionClosed();
+        await _closedCallbacksRan.WaitAsync().ConfigureAwait(false);
+        _connectionClosedSource.Dispose();
+        _context.Connections.Remove(this);
+        _disposed.Set();
+    }
+
+    /// <summary>The peer's FIN (no error) or a failure has been seen by the reader, which can deliver it already.</summary>
+    public void OnInputEnded(Exception? error)
+    {
+        bool closedHere = Volatile.Read(ref _closeReason) is not null;
+        if (error is null)
+        {
+            _inputEndedCleanly = true;
+            NetpollTransportLog.ConnectionReadFin(Logger, ConnectionId);
+        }
+        else if (!closedHere)
+        {
+            // An error after the own close is that close, and its reason has been logged.
+            LogSocketError(error);
+        }
+
+        FireConnectionClosed();
+    }
+
+    /// <summary>A send failed: the peer is gone for both directions.</summary>
+    public void OnOutputFailed(Exception error)
+    {
+        if (Volatile.Read(ref _closeReason) is null)
+        {
+            LogSocketError(error);
+        }
+
+        Close(error, reset: !_context.FinOnError);
+    }
+
+    /// <summary>Something threw that must not throw. The connection pays for it, the worker and the others do not.</summary>
+    public void OnUnexpectedException(Exception exception)
+    {
+        NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
+        Close(new ConnectionAbortedException("The transport failed unexpectedly.", exception), reset: !_context.FinOnError);
+    }
+
+    // Runs on the thread pool: what is registered on ConnectionClosed takes Kestrel's locks, calls Abort and may be user code.
+    void IThreadPoolWorkItem.Execute()
+    {
+        try
+        {
+            _connectionClosedSource.Cancel();
+        }
+        catch (Exception e)
+        {
+            NetpollTransportLog.ConnectionClosedCallbackFailed(Logger, ConnectionId, e);
+        }
+        finally
+        {
+            _closedCallbacksRan.Set();
+        }
+    }
+
+    private void Close(Exception reason, bool reset)
+    {
+        if (Interlocked.CompareExchange(ref _closeReason, reason, null) is not null)
+        {
+            return;
+        }
+
+        if (reset)
+        {
+            NetpollTransportLog.ConnectionWriteRst(Logger, ConnectionId, reason.Message);
+            _socket.Close(reset: true);
+        }
+        else
+        {
+            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, reason.Message);
+            CloseWithFin();
+        }
+
+        // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end.
+        if (reset || !_inputEndedCleanly)
+        {
+            _reader.Abort(reason);
+        }
+
+        _writer.Abort(reason);
+        FireConnectionClosed();
+    }
+
+    /// <summary>
+    /// Closing with received bytes unread makes the kernel send RST, which can destroy a response that the peer has not
+    /// read yet. So the write side is shut down first, and what has arrived by now is thrown away, within bounds.
+    /// </summary>
+    private void CloseWithFin()
+    {
+        _socket.ShutdownSend();
+        if (!_inputEndedCleanly)
+        {
+            Span<byte> scrap = stackalloc byte[DiscardBlockSize];
+            for (int discarded = 0; discarded < MaxDiscardedBytes;)
+            {
+                SyscallResult received = _socket.Receive(scrap);
+                if (received.IsError || received.Value == 0)
+                {
+                    break;
+                }
+
+                discarded += received.Value;
+            }
+        }
+
+        _socket.Close();
+    }
+
+    private void FireConnectionClosed()
+    {
+        if (Interlocked.Exchange(ref _connectionClosedFired, 1) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    private void LogSocketError(Exception error)
+    {
+        if (error is ConnectionResetException)
+        {
+            NetpollTransportLog.ConnectionReset(Logger, ConnectionId);
+        }
+        else
+        {
+            NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
+        }
+    }
+
+    /// <summary>Lets the reader look at a hang-up even while it is not waiting, for example because it is paused.</summary>
+    private sealed class HangupTurn(NetpollConnection connection) : Turn
+    {
+        internal override void Run() => connection._reader.OnHangup();
+
+        internal override void OnUnhandledException(Exception e) => connection.OnUnexpectedException(e);
+    }
+}

@@ -1,0 +1,116 @@
+using System.Buffers;
+using System.Net;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>What the listeners and connections of one factory share: the engine, its pools, the limits, the counters.</summary>
+internal sealed class NetpollTransportContext : INetpollTransportFeature, IDisposable
+{
+    internal const string DefaultBackend = "epoll";
+
+    private const string TransportName = "netpoll";
+    // The tag on the pool metrics: the same as for Kestrel's other transports, so that dashboards keep working.
+    private const string PoolOwner = "kestrel";
+
+    // Kestrel reads the same switch for its own part of an abort.
+    private const string FinOnErrorSwitch = "Microsoft.AspNetCore.Server.Kestrel.FinOnError";
+
+    // By WorkerGroup.Id. Blocks are rented and returned by the workers of one group, so each group has its own pool.
+    private readonly MemoryPool<byte>[] _pools;
+    private readonly bool _ownsPools;
+
+    private long _acceptedConnections;
+
+    internal NetpollTransportContext(
+        NetpollTransportOptions options,
+        ILogger logger,
+        IMemoryPoolFactory<byte>? memoryPoolFactory,
+        PlatformSupport platform,
+        SystemCalls systemCalls)
+    {
+        Logger = logger;
+        // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
+        MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0);
+        MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0);
+        FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError;
+        Headroom = new DescriptorHeadroom(systemCalls, platform.DescriptorLimit);
+        Runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = options.WorkerCount }, systemCalls);
+
+        // The process's shared pool is nobody's to dispose of.
+        _ownsPools = memoryPoolFactory is not null;
+        _pools = new MemoryPool<byte>[Runtime.Groups.Count];
+        for (int i = 0; i < _pools.Length; i++)
+        {
+            _pools[i] = memoryPoolFactory?.Create(new MemoryPoolOptions { Owner = PoolOwner }) ?? MemoryPool<byte>.Shared;
+        }
+    }
+
+    public string Transport => TransportName;
+
+    public string Backend => Runtime.Groups[0].Poller.Name;
+
+    public int WorkerCount => Runtime.WorkerCount;
+
+    // Each number is read when it is its turn: nothing stops the workers for the sake of a consistent picture.
+    public NetpollTransportStatistics Statistics
+    {
+        get
+        {
+            NetpollStatistics engine = Runtime.GetStatistics();
+            (long received, long sent) = Connections.GetBytes();
+            return new NetpollTransportStatistics(
+                AcceptedConnections: Volatile.Read(ref _acceptedConnections),
+                ActiveConnections: Connections.Count,
+                BytesReceived: received,
+                BytesSent: sent,
+                Polls: engine.Polls,
+                Events: engine.Events,
+                StaleEvents: engine.StaleEvents,
+                Wakeups: engine.Wakeups,
+                Turns: engine.Turns,
+                FailedTurns: engine.FailedTurns);
+        }
+    }
+
+    internal NetpollRuntime Runtime { get; }
+
+    internal ILogger Logger { get; }
+
+    internal DescriptorHeadroom Headroom { get; }
+
+    internal int MaxReadBufferSize { get; }
+
+    internal int MaxWriteBufferSize { get; }
+
+    internal bool FinOnError { get; }
+
+    internal CorrelationIdGenerator ConnectionIds { get; } = new();
+
+    internal ConnectionTracker Connections { get; } = new();
+
+    internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
+
+    internal NetpollConnection CreateConnection(StreamSocket socket, EndPoint? localEndPoint)
+    {
+        Interlocked.Increment(ref _acceptedConnections);
+        return new NetpollConnection(this, socket, _pools[socket.Group.Id], localEndPoint);
+    }
+
+    /// <summary>Stops the workers. Listeners and connections must have been closed.</summary>
+    public void Dispose()
+    {
+        Runtime.Dispose();
+        if (_ownsPools)
+        {
+            foreach (MemoryPool<byte> pool in _pools)
+            {
+                pool.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>
+/// Answers whether the transport can run in this process, and within which limits. The answers do not change.
+/// Tests make their own; nothing here is process-wide.
+/// </summary>
+internal sealed class PlatformSupport
+{
+    private const string SomaxconnPath = "/proc/sys/net/core/somaxconn";
+    private const int FallbackListenBacklog = 512;
+
+    private readonly Lazy<string?> _obstacle;
+
+    internal PlatformSupport(SystemCalls systemCalls)
+        : this(OperatingSystem.IsLinux(), RuntimeInformation.ProcessArchitecture, systemCalls, DescriptorHeadroom.ReadLimit())
+    {
+    }
+
+    internal PlatformSupport(bool isLinux, Architecture architecture, SystemCalls systemCalls, int descriptorLimit = int.MaxValue)
+    {
+        DescriptorLimit = descriptorLimit;
+        _obstacle = new Lazy<string?>(() => FindObstacle(isLinux, architecture, systemCalls));
+    }
+
+    /// <summary>How many descriptors the process may have open.</summary>
+    internal int DescriptorLimit { get; }
+
+    /// <summary>Why the transport cannot run, as a sentence for the log; null when it can.</summary>
+    internal string? Obstacle => _obstacle.Value;
+
+    internal bool IsSupported => Obstacle is null;
+
+    /// <summary>The system's cap on the backlog, which is also the best backlog: a lower one only refuses bursts earlier.</summary>
+    internal static int ReadListenBacklog()
+    {
+        try
+        {
+            return int.TryParse(File.ReadAllText(SomaxconnPath), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out int value) && value > 0
+                ? value
+                : FallbackListenBacklog;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return FallbackListenBacklog;
+        }
+    }
+
+    private static string? FindObstacle(bool isLinux, Architecture architecture, SystemCalls systemCalls)
+    {
+        if (!isLinux)
+        {
+            return "it needs Linux.";
+        }
+
+        // The layout of epoll_event differs between architectures, and only these two are checked against the C compiler.
+        if (architecture is not (Architecture.X64 or Architecture.Arm64))
+        {
+            return $"it needs an x64 or arm64 process, this one is {architecture}.";
+        }
+
+        // Sandboxes refuse system calls with an error of their choice, so the only way to know is to ask.
+        SyscallResult epoll = systemCalls.EpollCreate();
+        if (epoll.IsError)
+        {
+            return $"the kernel refuses epoll ({epoll.Errno}).";
+        }
+
+        systemCalls.Close(epoll.Value);
+        return null;
+    }
+}

@@ -1,0 +1,246 @@
+using System.IO.Pipelines;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>What a read finds, and what happens when the peer hangs up.</summary>
+internal sealed partial class SocketPipeReader
+{
+    // A connection that always has more bytes must let the other turns of its worker run from time to time.
+    private const int MaxReceivesPerTurn = 32;
+
+    // Created when first needed; most connections never hang up while the application is busy.
+    private ReadAheadTurn? _readAheadTurn;
+    private bool _readAheadScheduled;
+    private int _receivesInTurn;
+
+    /// <summary>
+    /// Has the application given the last result back without having examined everything, so that it will go on with what is there?
+    /// For the thread that reads.
+    /// </summary>
+    internal bool HasUnparsedInput => _lease == Lease.None && _buffer.HasUnexaminedBytes;
+
+    /// <summary>All bytes received so far. Written under the lock, read by whoever wants to know, without it.</summary>
+    internal long BytesReceived { get; private set; }
+
+    /// <summary>Counts up whenever the application gives a result back. For the thread that reads.</summary>
+    internal int Advances { get; private set; }
+
+    /// <summary>
+    /// The peer hung up. Unless a read waits, which finds out itself, this reads ahead, so that the end is noticed while the
+    /// application is busy. As a turn on a worker; may come spuriously.
+    /// </summary>
+    internal void OnHangup()
+    {
+        Notices notices = default;
+        lock (_lock)
+        {
+            if (_completed || _wait != Wait.None)
+            {
+                return;
+            }
+
+            do
+            {
+                if (_ended || _error is not null || Room <= 0)
+                {
+                    break;
+                }
+
+                Receive(ref notices);
+            }
+            while (!_drained);
+        }
+
+        // It is this that a read-ahead would do.
+        Raise(notices with { ReadAhead = false });
+    }
+
+    // How much more may be buffered.
+    private long Room => _maxBufferSize == 0 ? long.MaxValue : _maxBufferSize - _buffer.UnconsumedBytes;
+
+    // Under the lock. The upper part of the table at the top: what needs no system call.
+    private Found Look()
+    {
+        if (_error is { } error)
+        {
+            Fail(error);
+            return new Found(error);
+        }
+
+        if (_completed)
+        {
+            return new Found(new ReadResult(default, isCanceled: false, isCompleted: true));
+        }
+
+        if (_tokenCanceled)
+        {
+            return new Found(new OperationCanceledException(_token));
+        }
+
+        bool canceled = _cancelRequested;
+        bool unexamined = _buffer.HasUnexaminedBytes;
+        if (!canceled && !unexamined && !_ended)
+        {
+            return default;
+        }
+
+        _cancelRequested = false;
+        _lease = canceled ? Lease.Tentative : Lease.Held;
+        return new Found(new ReadResult(_buffer.Unconsumed, canceled, isCompleted: _ended && !unexamined));
+    }
+
+    // Under the lock, which is what makes parking safe: whoever wants to be seen by the read sets his flag under it, too.
+    private Found LookOrWait(bool mayReceive, ref Notices notices)
+    {
+        while (true)
+        {
+            Found found = Look();
+            if (!found.IsNothing)
+            {
+                return found;
+            }
+
+            if (!_drained)
+            {
+                if (!mayReceive || _receivesInTurn == MaxReceivesPerTurn)
+                {
+                    _wait = Wait.Scheduled;
+                    notices.Resume = true;
+                    return default;
+                }
+
+                _receivesInTurn++;
+                Receive(ref notices);
+                continue;
+            }
+
+            switch (_socket.BeginWaitReadable(_turn))
+            {
+                case PollResult.Ready:
+                    _drained = false;
+                    break;
+                case PollResult.Pending:
+                    _wait = Wait.Parked;
+                    return default;
+                case PollResult.Closing:
+                    Fail(_owner.AbortReason ?? SocketFailure.Closed());
+                    break;
+                default:
+                    EndInput(SocketFailure.NotPollable(), ref notices);
+                    break;
+            }
+        }
+    }
+
+    // Under the lock.
+    private void Receive(ref Notices notices)
+    {
+        SyscallResult result = _buffer.Receive(_socket, Room, out bool filled);
+        if (result.IsError)
+        {
+            _drained = true;
+            if (!result.WouldBlock)
+            {
+                OnReceiveFailed(result.Errno, ref notices);
+            }
+        }
+        else if (result.Value == 0)
+        {
+            _ended = true;
+            _drained = true;
+            notices.InputEnded = true;
+        }
+        else
+        {
+            // Less than was asked for: there was no more, and more will come as an edge. Unless the peer has hung up, since the
+            // end is no byte and its edge may have come already. Looked at after the receive: the edge is recorded before it wakes.
+            bool hangup = _socket.HangupSeen;
+            BytesReceived += result.Value;
+            _drained = !filled && !hangup;
+            notices.ReadAhead |= hangup;
+        }
+    }
+
+    private void OnReceiveFailed(Errno errno, ref Notices notices)
+    {
+        if (errno == Errno.EBADF)
+        {
+            // Closed by this side, which knows already.
+            Fail(_owner.AbortReason ?? SocketFailure.Closed());
+        }
+        else
+        {
+            EndInput(SocketFailure.From(errno), ref notices);
+        }
+    }
+
+    private void EndInput(Exception error, ref Notices notices)
+    {
+        Fail(_owner.AbortReason ?? error);
+        notices.InputEnded = true;
+        notices.EndError = _error;
+    }
+
+    // Without the lock.
+    private void Raise(in Notices notices)
+    {
+        if (notices.InputEnded)
+        {
+            _owner.OnInputEnded(notices.EndError);
+        }
+
+        if (notices.ReadAhead)
+        {
+            ScheduleReadAhead();
+        }
+
+        if (notices.Resume)
+        {
+            _socket.Group.Schedule(_turn);
+        }
+    }
+
+    // A read that got bytes after the hang-up keeps the application busy with them, while the end waits behind them in the kernel,
+    // and its edge is spent. So one more turn goes and looks.
+    private void ScheduleReadAhead()
+    {
+        ReadAheadTurn turn;
+        lock (_lock)
+        {
+            if (_readAheadScheduled || _ended || _error is not null)
+            {
+                return;
+            }
+
+            _readAheadScheduled = true;
+            turn = _readAheadTurn ??= new ReadAheadTurn(this);
+        }
+
+        _socket.Group.Schedule(turn);
+    }
+
+    // What a look found: an error, a result, or, by default, nothing.
+    private readonly struct Found
+    {
+        private readonly bool _hasResult;
+
+        internal Found(in ReadResult result)
+        {
+            _hasResult = true;
+            Result = result;
+        }
+
+        internal Found(Exception error) => Error = error;
+
+        internal bool IsNothing => !_hasResult && Error is null;
+
+        internal ReadResult Result { get; }
+
+        internal Exception? Error { get; }
+    }
+
+    // What must be done about what was found, once the lock has been released.
+    private record struct Notices(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume);
+}

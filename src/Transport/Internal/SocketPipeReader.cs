@@ -1,0 +1,269 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.ExceptionServices;
+using System.Threading.Tasks.Sources;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Scheduling;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>
+/// The application's end of the bytes that a socket receives: receives when the application asks, into pool blocks, with no pump and
+/// no second buffer. Behaves as the reader of a <see cref="Pipe"/> that a transport fills, with one difference: an end of the
+/// stream is never reported together with bytes that the application has not examined.
+/// </summary>
+/// <remarks>
+/// <para>What a read finds decides, in this order; only a read that finds nothing waits:</para>
+/// <code>
+///   found                              the read
+///   ---------------------------------  ------------------------------------------------------------------
+///   aborted, or a failed receive       throws it, now and ever after; what was buffered is lost
+///   completed while it was waiting     ends with IsCompleted
+///   its token was cancelled            throws, once; the reader stays usable
+///   CancelPendingRead was called       ends with IsCanceled and whatever is buffered, once
+///   bytes not examined yet             ends with everything that is not consumed
+///   the end of the stream              ends with IsCompleted and what was examined, but not consumed
+///   perhaps bytes in the kernel        a worker receives and looks again; another thread lets a worker do so
+///   nothing                            waits for readability
+/// </code>
+/// <para>States of the one read there may be (<see cref="_wait"/>), all changes under the lock:</para>
+/// <code>
+///   None       → Parked     nothing there: the turn is parked on the socket, which will run it exactly once
+///   None       → Scheduled  not on a worker: the turn is on its way to one
+///   Parked     → None       the turn runs; it then finds something, or parks again (events may be spurious)
+///   Scheduled  → None       the turn runs
+/// </code>
+/// <para>So there is one turn for one read, and only it completes a read that waits. Everybody else (cancel, abort, token) leaves a
+/// flag and wakes the socket's waiter. No wake-up is lost: parking happens under the lock that the flags are written under.</para>
+/// <para>Threads: as with a pipe, one at a time for reading; <see cref="CancelPendingRead"/>, <see cref="Abort"/> and
+/// <see cref="OnHangup"/> from anywhere. No continuation runs inside any of the methods here, only inside the turn.</para>
+/// </remarks>
+internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<ReadResult>
+{
+    private readonly StreamSocket _socket;
+    private readonly ISocketPipeOwner _owner;
+    private readonly int _maxBufferSize;
+    private readonly ReadTurn _turn;
+
+    // Guards every field below unless it says otherwise, and is held across receives, which do not wait. Taken before the locks of
+    // the descriptor; never held while the owner or a continuation runs.
+    private readonly Lock _lock = new();
+    private readonly ReceiveBuffer _buffer;
+
+    private Wait _wait;
+    private Lease _lease;
+
+    // Set while a read is out whose result has not been fetched, so that a second one is refused. Cleared without the lock by the
+    // one awaiter.
+    private volatile bool _awaited;
+
+    // The read was begun on another thread than a worker, and whoever awaits it there must not find it complete.
+    private bool _hidesCompletion;
+
+    // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
+    private bool _drained;
+    private bool _ended;
+    private bool _completed;
+    private bool _cancelRequested;
+    private bool _tokenCanceled;
+    private Exception? _error;
+    private CancellationToken _token;
+    private CancellationTokenRegistration _tokenRegistration;
+    private TurnValueTaskSource<ReadResult> _source;
+
+    internal SocketPipeReader(StreamSocket socket, MemoryPool<byte> pool, ISocketPipeOwner owner, int maxReadBufferSize)
+    {
+        _socket = socket;
+        _owner = owner;
+        _maxBufferSize = maxReadBufferSize;
+        _buffer = new ReceiveBuffer(pool);
+        _turn = new ReadTurn(this);
+    }
+
+    private enum Wait : byte
+    {
+        None,
+        Parked,
+        Scheduled,
+    }
+
+    // What the application holds of the buffer: nothing; a result that it must give back before it reads again; or a cancelled
+    // or empty one that it may give back.
+    private enum Lease : byte
+    {
+        None,
+        Tentative,
+        Held,
+    }
+
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<ReadResult>(cancellationToken);
+        }
+
+        // The application goes on where the bytes are received, and it may block: that must be a worker, whoever asks.
+        bool onWorker = _socket.Group.IsWorkerThread;
+        Found found;
+        Notices notices = default;
+        short version = 0;
+        lock (_lock)
+        {
+            ThrowIfReadingIsNotAllowed();
+            found = LookOrWait(onWorker, ref notices);
+            if (found.IsNothing)
+            {
+                // The turn may have been woken already, but needs the lock to go on.
+                _source.Reset();
+                version = _source.Version;
+                _awaited = true;
+                _hidesCompletion = !onWorker;
+                _token = cancellationToken;
+            }
+        }
+
+        Raise(notices);
+        if (!found.IsNothing)
+        {
+            return found.Error is { } error ? ValueTask.FromException<ReadResult>(error) : new ValueTask<ReadResult>(found.Result);
+        }
+
+        if (cancellationToken.CanBeCanceled)
+        {
+            RegisterToken(cancellationToken);
+        }
+
+        return new ValueTask<ReadResult>(this, version);
+    }
+
+    public override bool TryRead(out ReadResult result)
+    {
+        Found found;
+        Notices notices = default;
+        lock (_lock)
+        {
+            ThrowIfReadingIsNotAllowed();
+            found = Look();
+            if (found.IsNothing)
+            {
+                // Also when the kernel was drained: whoever only polls has no other way to learn of new bytes.
+                Receive(ref notices);
+                found = Look();
+            }
+
+            if (found.IsNothing)
+            {
+                _lease = Lease.Tentative;
+            }
+        }
+
+        Raise(notices);
+        if (found.Error is { } error)
+        {
+            ExceptionDispatchInfo.Throw(error);
+        }
+
+        result = found.Result;
+        return !found.IsNothing;
+    }
+
+    public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        lock (_lock)
+        {
+            if (_completed)
+            {
+                throw new InvalidOperationException("Reading is not allowed after the reader was completed.");
+            }
+
+            if (_lease == Lease.None)
+            {
+                throw new InvalidOperationException("There is no read result to advance.");
+            }
+
+            _buffer.AdvanceTo(consumed, examined);
+            _lease = Lease.None;
+            Advances++;
+            if (_error is not null)
+            {
+                _buffer.Clear();
+            }
+        }
+    }
+
+    public override void CancelPendingRead()
+    {
+        bool wake;
+        lock (_lock)
+        {
+            if (_completed)
+            {
+                return;
+            }
+
+            _cancelRequested = true;
+            wake = _wait == Wait.Parked;
+        }
+
+        if (wake)
+        {
+            _socket.WakeReader();
+        }
+    }
+
+    /// <summary>
+    /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends when the socket is closed.
+    /// </summary>
+    public override void Complete(Exception? exception = null)
+    {
+        lock (_lock)
+        {
+            _completed = true;
+            _lease = Lease.None;
+            _buffer.Clear();
+        }
+    }
+
+    /// <summary>The read that waits, or the next one, throws <paramref name="reason"/>. The first reason or error stays. Any thread.</summary>
+    internal void Abort(Exception reason)
+    {
+        bool wake;
+        lock (_lock)
+        {
+            Fail(reason);
+            wake = _wait == Wait.Parked;
+        }
+
+        if (wake)
+        {
+            _socket.WakeReader();
+        }
+    }
+
+    private void ThrowIfReadingIsNotAllowed()
+    {
+        if (_completed)
+        {
+            throw new InvalidOperationException("Reading is not allowed after the reader was completed.");
+        }
+
+        if (_awaited || _lease == Lease.Held)
+        {
+            throw new InvalidOperationException(
+                "Reading is already in progress: a read is waiting, or its result was not given back with AdvanceTo.");
+        }
+    }
+
+    // Under the lock. An error outlives everything else and drops what is buffered, but not under the application's feet.
+    private void Fail(Exception error)
+    {
+        _error ??= error;
+        if (_lease == Lease.None)
+        {
+            _buffer.Clear();
+        }
+    }
+}

@@ -1,0 +1,296 @@
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>Who sends, when, and what follows from it.</summary>
+internal sealed partial class SocketPipeWriter
+{
+    // Created when first needed: a connection whose peer keeps up never waits. They are two, because a wait for writability and the
+    // delivery of a flush result can be on their way at the same time, and a turn can be scheduled only once at a time.
+    private DrainTurn? _drainTurn;
+    private FlushTurn? _flushTurn;
+    private TaskCompletionSource? _drained;
+
+    private bool _sending;
+    private bool _parked;
+
+    /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
+    internal long BytesSent { get; private set; }
+
+    /// <summary>Completes when the kernel has taken everything that was flushed, or never will. Not on a worker's stack. Any thread.</summary>
+    internal Task DrainAsync()
+    {
+        FlushDeferred();
+        lock (_lock)
+        {
+            if (IsDrained)
+            {
+                return Task.CompletedTask;
+            }
+
+            _drained ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _drained.Task;
+        }
+    }
+
+    /// <summary>
+    /// Drops what is queued. A flush that waits, and every later one, says IsCompleted: it is the reads that throw
+    /// <paramref name="reason"/>. The socket has to be closed, too, before or after. Any thread.
+    /// </summary>
+    internal void Abort(Exception reason)
+    {
+        Effects effects = default;
+        lock (_lock)
+        {
+            Close(ref effects);
+        }
+
+        Raise(effects, inDrainTurn: false);
+    }
+
+    private bool IsDrained => _closed || (_buffer.QueuedBytes == 0 && !_sending);
+
+    // Under the lock. Queues what was written. True: the caller must send the batch.
+    private bool TryBeginSending(bool mayDefer, out SendBatch batch)
+    {
+        _buffer.Commit();
+        return TryBeginSendingQueued(mayDefer, out batch);
+    }
+
+    private bool TryBeginSendingQueued(bool mayDefer, out SendBatch batch)
+    {
+        batch = default;
+        if (_closed)
+        {
+            if (!_sending)
+            {
+                _buffer.Clear();
+            }
+
+            return false;
+        }
+
+        // Whoever sends, or is parked, will take the new bytes along.
+        if (_sending || _parked || _buffer.QueuedBytes == 0 || (mayDefer && TryDefer(_buffer.QueuedBytes)))
+        {
+            return false;
+        }
+
+        _deferred = false;
+        _sending = true;
+        batch = _buffer.GetBatch();
+        return true;
+    }
+
+    // Under the lock. The caller's bytes need no copy when nothing is in front of them.
+    private bool TryBeginSendingDirectly(int length)
+    {
+        if (length == 0 || _closed || _sending || _parked || _buffer.QueuedBytes != 0 || _buffer.UncommittedBytes != 0 || MayDefer(length))
+        {
+            return false;
+        }
+
+        _buffer.Commit();
+        _sending = true;
+        return true;
+    }
+
+    // Without the lock, by the one who has set _sending.
+    private void Send(SendBatch batch, bool inDrainTurn)
+    {
+        Effects effects = default;
+        Exception? unexpected = null;
+        bool more;
+        do
+        {
+            SyscallResult result = default;
+            try
+            {
+                result = batch.Send(_socket);
+            }
+            catch (Exception e)
+            {
+                // The pool is foreign code, also when its memory is looked at. Nobody else could send after a sender that is lost.
+                unexpected = e;
+            }
+
+            lock (_lock)
+            {
+                if (unexpected is not null)
+                {
+                    Close(ref effects);
+                }
+
+                _buffer.Consume(result.IsSuccess ? result.Value : 0);
+                more = GoOnSending(result, out batch, ref effects);
+            }
+        }
+        while (more);
+
+        Raise(effects, inDrainTurn);
+        ReportUnexpected(unexpected);
+    }
+
+    private void SendDirectly(ReadOnlySpan<byte> source)
+    {
+        SyscallResult result = _socket.Send(source);
+        Effects effects = default;
+        Exception? unexpected = null;
+        SendBatch batch;
+        bool more;
+        lock (_lock)
+        {
+            int sent = result.IsSuccess ? result.Value : 0;
+            if (sent < source.Length && (result.IsSuccess || result.WouldBlock) && !_closed)
+            {
+                try
+                {
+                    _buffer.Write(source[sent..]);
+                    _buffer.Commit();
+                }
+                catch (Exception e)
+                {
+                    // The pool is foreign code. A part has been sent, so what comes next would be garbage to the peer.
+                    unexpected = e;
+                    Close(ref effects);
+                }
+            }
+
+            more = GoOnSending(result, out batch, ref effects);
+        }
+
+        Raise(effects, inDrainTurn: false);
+        ReportUnexpected(unexpected);
+        if (more)
+        {
+            Send(batch, inDrainTurn: false);
+        }
+    }
+
+    private void ReportUnexpected(Exception? exception)
+    {
+        if (exception is not null)
+        {
+            _owner.OnUnexpectedException(exception);
+        }
+    }
+
+    // Under the lock, after a send. True: send the batch; false: this thread has stopped sending.
+    private bool GoOnSending(SyscallResult result, out SendBatch batch, ref Effects effects)
+    {
+        batch = default;
+        bool more = false;
+        BytesSent += result.IsSuccess ? result.Value : 0;
+        if (_closed)
+        {
+            // Meanwhile, and the blocks were left to the sender.
+            _sending = false;
+            _buffer.Clear();
+        }
+        else if (result.IsSuccess)
+        {
+            // After a short send, too: that the buffer is full is for the kernel to say.
+            more = _buffer.QueuedBytes > 0;
+        }
+        else if (result.WouldBlock)
+        {
+            more = !TryPark(ref effects) && !_closed;
+        }
+        else
+        {
+            Fail(result.Errno, ref effects);
+        }
+
+        _sending = more;
+        if (more)
+        {
+            batch = _buffer.GetBatch();
+        }
+
+        Settle(ref effects);
+        return more;
+    }
+
+    // Under the lock, so that the drain turn cannot overtake. False: an edge came, or the writer is closed now.
+    private bool TryPark(ref Effects effects)
+    {
+        switch (_socket.BeginWaitWritable(_drainTurn ??= new DrainTurn(this)))
+        {
+            case PollResult.Pending:
+                _parked = true;
+                return true;
+            case PollResult.Ready:
+                return false;
+            case PollResult.Closing:
+                Fail(Errno.EBADF, ref effects);
+                return false;
+            default:
+                Fail(Errno.EIO, ref effects);
+                return false;
+        }
+    }
+
+    // Under the lock, by the sender.
+    private void Fail(Errno errno, ref Effects effects)
+    {
+        _sending = false;
+        Close(ref effects);
+
+        // EBADF: closed by this side, which knows already.
+        if (errno != Errno.EBADF)
+        {
+            effects.OutputError = _owner.AbortReason ?? SocketFailure.From(errno);
+        }
+    }
+
+    // Under the lock.
+    private void Close(ref Effects effects)
+    {
+        _closed = true;
+        _deferred = false;
+        if (!_sending)
+        {
+            _buffer.Clear();
+        }
+
+        Settle(ref effects);
+    }
+
+    // Under the lock, whenever less is queued than before.
+    private void Settle(ref Effects effects)
+    {
+        if (_closed || _buffer.QueuedBytes < _resumeThreshold)
+        {
+            effects.FlushSignalled |= TrySignalFlush();
+        }
+
+        if (_drained is not null && IsDrained)
+        {
+            effects.Drained = _drained;
+            _drained = null;
+        }
+    }
+
+    // Without the lock.
+    private void Raise(in Effects effects, bool inDrainTurn)
+    {
+        effects.Drained?.TrySetResult();
+        if (effects.OutputError is { } error)
+        {
+            _owner.OnOutputFailed(error);
+        }
+
+        if (effects.FlushSignalled && inDrainTurn)
+        {
+            CompleteFlush();
+        }
+        else
+        {
+            ScheduleFlushTurn(effects.FlushSignalled);
+        }
+    }
+
+    // What must be done about what happened, once the lock has been released.
+    private record struct Effects(bool FlushSignalled, Exception? OutputError, TaskCompletionSource? Drained);
+}

@@ -1,0 +1,84 @@
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>The turns: one for the socket that has become writable, one for the flush that is over.</summary>
+internal sealed partial class SocketPipeWriter
+{
+    private void RunDrainTurn()
+    {
+        int thread = Environment.CurrentManagedThreadId;
+        Volatile.Write(ref _turnThread, thread);
+        try
+        {
+            Effects effects = default;
+            SendBatch batch;
+            bool send;
+            lock (_lock)
+            {
+                _parked = false;
+                if (_socket.EndWaitWritable() == PollResult.Closing)
+                {
+                    Close(ref effects);
+                }
+
+                send = TryBeginSendingQueued(mayDefer: false, out batch);
+            }
+
+            Raise(effects, inDrainTurn: true);
+            if (send)
+            {
+                Send(batch, inDrainTurn: true);
+            }
+        }
+        finally
+        {
+            Interlocked.CompareExchange(ref _turnThread, 0, thread);
+            FlushDeferred();
+        }
+    }
+
+    private void RunFlushTurn()
+    {
+        int thread = Environment.CurrentManagedThreadId;
+        Volatile.Write(ref _turnThread, thread);
+        try
+        {
+            bool signalled;
+            lock (_lock)
+            {
+                signalled = _flush == Flush.Signalled;
+            }
+
+            if (signalled)
+            {
+                CompleteFlush();
+            }
+            else
+            {
+                // It was scheduled because the awaiter came later than the result.
+                _source.Deliver();
+            }
+        }
+        finally
+        {
+            Interlocked.CompareExchange(ref _turnThread, 0, thread);
+            FlushDeferred();
+        }
+    }
+
+    private sealed class DrainTurn(SocketPipeWriter writer) : Turn
+    {
+        internal override void Run() => writer.RunDrainTurn();
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+
+    private sealed class FlushTurn(SocketPipeWriter writer) : Turn
+    {
+        internal override void Run() => writer.RunFlushTurn();
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+}

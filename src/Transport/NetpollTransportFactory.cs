@@ -1,0 +1,247 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Internal;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace KestrelNetpoll.Transport;
+
+/// <summary>
+/// Binds Kestrel's endpoints through the netpoll transport. The service provider owns it; its workers start with the first
+/// endpoint and end when it is disposed. All members are thread-safe.
+/// </summary>
+public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConnectionListenerFactorySelector, IAsyncDisposable, IDisposable
+{
+    // How long disposing waits for connections that Kestrel should have ended before.
+    private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly NetpollTransportOptions _options;
+    private readonly ILogger _logger;
+    private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
+    private readonly PlatformSupport _platform;
+    private readonly SystemCalls _systemCalls;
+
+    // Guards _context, _listeners, _disposing. The runtime is started under it, sockets are bound outside of it.
+    private readonly Lock _lock = new();
+    private readonly List<NetpollConnectionListener> _listeners = [];
+    private NetpollTransportContext? _context;
+    private Task? _disposing;
+
+    // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
+    private int _obstacleLogged;
+
+    /// <summary>Creates a factory; nothing starts before the first endpoint is bound.</summary>
+    /// <param name="options">The options, read once, here.</param>
+    /// <param name="loggerFactory">Makes the transport's logger, of category <c>KestrelNetpoll.Transport</c>.</param>
+    /// <param name="memoryPoolFactory">
+    /// Makes the pools of the connections' buffers, one for each worker group; null means the shared pool of the process.
+    /// </param>
+    /// <exception cref="ArgumentNullException"><paramref name="options"/> or <paramref name="loggerFactory"/> is null.</exception>
+    /// <exception cref="OptionsValidationException">An option is out of its range.</exception>
+    public NetpollTransportFactory(
+        IOptions<NetpollTransportOptions> options,
+        ILoggerFactory loggerFactory,
+        IMemoryPoolFactory<byte>? memoryPoolFactory = null)
+        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance)
+    {
+    }
+
+    internal NetpollTransportFactory(
+        IOptions<NetpollTransportOptions> options,
+        ILoggerFactory loggerFactory,
+        IMemoryPoolFactory<byte>? memoryPoolFactory,
+        PlatformSupport platform,
+        SystemCalls systemCalls)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(loggerFactory);
+
+        _options = options.Value;
+        ValidateOptionsResult validation = new NetpollTransportOptionsValidator().Validate(Options.DefaultName, _options);
+        if (validation.Failed)
+        {
+            // Options that came through a service provider were validated already; these were made by hand.
+            throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures);
+        }
+
+        _logger = loggerFactory.CreateLogger(NetpollTransportLog.Category);
+        _memoryPoolFactory = memoryPoolFactory;
+        _platform = platform;
+        _systemCalls = systemCalls;
+    }
+
+    /// <summary>Gets why the transport cannot run in this process.</summary>
+    /// <value>A sentence; <see langword="null"/> when it can run.</value>
+    public string? UnsupportedReason => _platform.Obstacle;
+
+    /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
+    /// <value><c>epoll</c>.</value>
+    public string Backend => Volatile.Read(ref _context)?.Backend ?? NetpollTransportContext.DefaultBackend;
+
+    /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
+    public int WorkerCount => _options.WorkerCount;
+
+    /// <summary>Gets the endpoints that are bound through this factory now, with their real ports. A snapshot.</summary>
+    public IReadOnlyCollection<EndPoint> EndPoints
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _listeners.Select(static listener => listener.EndPoint)];
+            }
+        }
+    }
+
+    /// <summary>Gets the transport's counters as they are now; all zero before the first endpoint is bound.</summary>
+    /// <returns>A snapshot.</returns>
+    public NetpollTransportStatistics GetStatistics() => Volatile.Read(ref _context)?.Statistics ?? default;
+
+    /// <summary>
+    /// Tells whether this transport serves an endpoint: IP endpoints, where the transport can run. Kestrel offers the others to
+    /// the transports that were registered before this one.
+    /// </summary>
+    /// <param name="endpoint">The endpoint.</param>
+    /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
+    public bool CanBind(EndPoint endpoint)
+    {
+        if (endpoint is not IPEndPoint)
+        {
+            return false;
+        }
+
+        if (_platform.Obstacle is not { } obstacle)
+        {
+            return true;
+        }
+
+        if (Interlocked.Exchange(ref _obstacleLogged, 1) == 0)
+        {
+            NetpollTransportLog.NotSupported(_logger, obstacle);
+        }
+
+        return false;
+    }
+
+    /// <summary>Binds an endpoint and listens on it. The listener's endpoint has the real port when this returns.</summary>
+    /// <param name="endpoint">An <see cref="IPEndPoint"/>.</param>
+    /// <param name="cancellationToken">Not needed: binding does not wait.</param>
+    /// <returns>The listener.</returns>
+    /// <exception cref="AddressInUseException">Another socket has the address.</exception>
+    /// <exception cref="SocketException">Any other failure of the system calls.</exception>
+    /// <exception cref="ArgumentException"><paramref name="endpoint"/> is not an <see cref="IPEndPoint"/>.</exception>
+    /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
+    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(endpoint);
+        if (endpoint is not IPEndPoint ipEndPoint)
+        {
+            throw new ArgumentException($"The netpoll transport serves IP endpoints, not {endpoint.GetType().Name}.", nameof(endpoint));
+        }
+
+        NetpollTransportContext context = GetOrCreateContext();
+        ListenSocket socket;
+        try
+        {
+            socket = ListenSocket.Listen(
+                context.Runtime, ipEndPoint, new ListenSocketOptions { Backlog = _options.Backlog, NoDelay = _options.NoDelay });
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            throw new AddressInUseException(e.Message, e);
+        }
+
+        var listener = new NetpollConnectionListener(context, socket, OnListenerClosed);
+        bool disposed;
+        lock (_lock)
+        {
+            disposed = _disposing is not null;
+            if (!disposed)
+            {
+                _listeners.Add(listener);
+            }
+        }
+
+        if (disposed)
+        {
+            socket.Close();
+            throw new ObjectDisposedException(nameof(NetpollTransportFactory));
+        }
+
+        NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
+        return new ValueTask<IConnectionListener>(listener);
+    }
+
+    /// <summary>
+    /// Stops the transport: closes listeners, aborts connections that are still alive (Kestrel has ended them all unless its
+    /// stop failed), waits a bounded time for them, and stops the workers. Later calls wait for the first.
+    /// </summary>
+    /// <returns>A task that completes when the workers have stopped.</returns>
+    public ValueTask DisposeAsync() => new(StartDispose());
+
+    /// <summary>Does what <see cref="DisposeAsync"/> does and waits for it, except on a worker, which cannot wait for itself.</summary>
+    public void Dispose()
+    {
+        Task disposing = StartDispose();
+        if (Volatile.Read(ref _context)?.IsWorkerThread != true)
+        {
+            disposing.GetAwaiter().GetResult();
+        }
+    }
+
+    private NetpollTransportContext GetOrCreateContext()
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposing is not null, this);
+            if (_context is null)
+            {
+                if (_platform.Obstacle is { } obstacle)
+                {
+                    throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
+                }
+
+                Volatile.Write(ref _context, new NetpollTransportContext(_options, _logger, _memoryPoolFactory, _platform, _systemCalls));
+            }
+
+            return _context;
+        }
+    }
+
+    private void OnListenerClosed(NetpollConnectionListener listener)
+    {
+        lock (_lock)
+        {
+            _listeners.Remove(listener);
+        }
+    }
+
+    private Task StartDispose()
+    {
+        lock (_lock)
+        {
+            // On the thread pool: the caller may be a worker, and stopping the workers means waiting for them.
+            return _disposing ??= _context is null ? Task.CompletedTask : Task.Run(() => DisposeCoreAsync(_context, [.. _listeners]));
+        }
+    }
+
+    private async Task DisposeCoreAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
+    {
+        foreach (NetpollConnectionListener listener in listeners)
+        {
+            await listener.DisposeAsync().ConfigureAwait(false);
+        }
+
+        int leftBehind = await context.Connections.AbortAllAsync("The transport has been disposed.", DisposeTimeout).ConfigureAwait(false);
+        if (leftBehind != 0)
+        {
+            NetpollTransportLog.ConnectionsLeftBehind(_logger, leftBehind);
+        }
+
+        context.Dispose();
+    }
+}

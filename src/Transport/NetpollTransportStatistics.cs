@@ -1,0 +1,27 @@
+namespace KestrelNetpoll.Transport;
+
+/// <summary>
+/// The counters of a transport since it bound its first endpoint. A snapshot: the numbers are read one after the other while
+/// the transport runs, so that they need not add up exactly.
+/// </summary>
+/// <param name="AcceptedConnections">Connections accepted.</param>
+/// <param name="ActiveConnections">Connections accepted and not yet disposed, now.</param>
+/// <param name="BytesReceived">Bytes received.</param>
+/// <param name="BytesSent">Bytes that the kernel took for sending.</param>
+/// <param name="Polls">Waits for events that returned.</param>
+/// <param name="Events">Readiness events fetched.</param>
+/// <param name="StaleEvents">Events dropped because their descriptor had been closed in the meantime.</param>
+/// <param name="Wakeups">Signals sent to wake a sleeping worker.</param>
+/// <param name="Turns">Continuations that the workers ran.</param>
+/// <param name="FailedTurns">Continuations that threw; each ended its connection.</param>
+public readonly record struct NetpollTransportStatistics(
+    long AcceptedConnections,
+    int ActiveConnections,
+    long BytesReceived,
+    long BytesSent,
+    long Polls,
+    long Events,
+    long StaleEvents,
+    long Wakeups,
+    long Turns,
+    long FailedTurns);

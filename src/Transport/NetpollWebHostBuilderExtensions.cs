@@ -1,0 +1,67 @@
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport;
+using KestrelNetpoll.Transport.Internal;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Microsoft.AspNetCore.Hosting;
+
+/// <summary>Makes Kestrel serve its endpoints through the netpoll transport.</summary>
+public static class NetpollWebHostBuilderExtensions
+{
+    /// <summary>
+    /// Adds the netpoll transport, which then serves every endpoint it can: TCP over IPv4 and IPv6, on Linux. The Sockets
+    /// transport stays registered and serves all others, or everything where netpoll cannot run; one log line then says why.
+    /// </summary>
+    /// <remarks>
+    /// May be called before or after <c>UseKestrel</c>, and more than once: the transport is registered once, and each
+    /// <paramref name="configure"/> is applied in order. Like every method of the builder it is not thread-safe.
+    /// </remarks>
+    /// <param name="hostBuilder">The builder of a host whose server is Kestrel.</param>
+    /// <param name="configure">
+    /// Sets options; null leaves the defaults. Values out of range make the host's start fail with an
+    /// <see cref="OptionsValidationException"/>.
+    /// </param>
+    /// <returns>The same builder.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="hostBuilder"/> is null.</exception>
+    public static IWebHostBuilder UseNetpollTransport(this IWebHostBuilder hostBuilder, Action<NetpollTransportOptions>? configure = null)
+    {
+        ArgumentNullException.ThrowIfNull(hostBuilder);
+
+        // Kestrel asks the factory registered last first. Sockets is added by "try add", so whoever comes second skips it:
+        // adding it here keeps it as the fallback also when UseKestrel is called after this method.
+        hostBuilder.UseSockets();
+
+        return hostBuilder.ConfigureServices(services =>
+        {
+            OptionsBuilder<NetpollTransportOptions> options = services.AddOptions<NetpollTransportOptions>();
+            if (configure is not null)
+            {
+                options.Configure(configure);
+            }
+
+            options.ValidateOnStart();
+            services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
+
+            // Registered under its own type too, so that an application can ask it for its endpoints and counters.
+            services.TryAddSingleton(CreateFactory);
+            services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, NetpollTransportFactory>(
+                static provider => provider.GetRequiredService<NetpollTransportFactory>()));
+        });
+    }
+
+    // The kernel and the platform check are not registered outside tests, which put their own in.
+    private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
+    {
+        SystemCalls systemCalls = provider.GetService<SystemCalls>() ?? SystemCalls.Instance;
+        return new NetpollTransportFactory(
+            provider.GetRequiredService<IOptions<NetpollTransportOptions>>(),
+            provider.GetRequiredService<ILoggerFactory>(),
+            provider.GetService<IMemoryPoolFactory<byte>>(),
+            provider.GetService<PlatformSupport>() ?? new PlatformSupport(systemCalls),
+            systemCalls);
+    }
+}

@@ -1,0 +1,62 @@
+using System.Buffers;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace KestrelNetpoll.Transport.Tests.Connection;
+
+public class FailingPoolTests
+{
+    [Fact]
+    public async Task An_exception_in_a_turn_ends_its_connection_and_nothing_else()
+    {
+        using var logs = new LogCollector();
+        var pools = new FailingPools();
+        await using var factory = new NetpollTransportFactory(
+            Options.Create(new NetpollTransportOptions { WorkerCount = 1 }),
+            logs, pools, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance);
+        IConnectionListener listener = await factory.BindAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
+
+        using RawClient first = await RawClient.ConnectAsync(listener.EndPoint);
+        await using ConnectionContext failing = (await listener.AcceptAsync().InTime())!;
+        Task reading = failing.Transport.Input.ReadAsync().AsTask();
+        pools.Failing = true;
+        await first.SendAsync("x");
+        await Assert.ThrowsAnyAsync<Exception>(() => reading.InTime());
+        Assert.Equal(PeerEnd.Reset, (await first.ReadToEndAsync()).End);
+        LogEntry error = Assert.Single(logs.Above(LogLevel.Information));
+        Assert.Equal((LogLevel.Error, 104), (error.Level, error.Id.Id));
+        Assert.Contains(failing.ConnectionId, error.Message, StringComparison.Ordinal);
+
+        pools.Failing = false;
+        using RawClient second = await RawClient.ConnectAsync(listener.EndPoint);
+        await using ConnectionContext working = (await listener.AcceptAsync().InTime())!;
+        await second.SendAsync("x");
+        Assert.Equal(1, (await working.Transport.Input.ReadAsync().InTime()).Buffer.Length);
+    }
+
+    private sealed class FailingPools : MemoryPool<byte>, IMemoryPoolFactory<byte>
+    {
+        private volatile bool _failing;
+
+        internal bool Failing
+        {
+            get => _failing;
+            set => _failing = value;
+        }
+
+        public override int MaxBufferSize => Shared.MaxBufferSize;
+
+        public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => this;
+
+        public override IMemoryOwner<byte> Rent(int minBufferSize = -1) =>
+            _failing ? throw new InsufficientMemoryException("no blocks today") : Shared.Rent(minBufferSize);
+
+        protected override void Dispose(bool disposing)
+        {
+        }
+    }
+}

@@ -1,0 +1,100 @@
+using System.Globalization;
+using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.Extensions.Options;
+
+namespace KestrelNetpoll.Transport.Tests.Hosting;
+
+public class NetpollTransportOptionsTests
+{
+    [Fact]
+    public void Defaults()
+    {
+        var options = new NetpollTransportOptions();
+
+        Assert.Equal(Environment.ProcessorCount, options.WorkerCount);
+        Assert.Equal(int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture), options.Backlog);
+        Assert.True(options.NoDelay);
+        Assert.Equal(1024 * 1024, options.MaxReadBufferSize);
+        Assert.Equal(64 * 1024, options.MaxWriteBufferSize);
+        Assert.True(Validate(options).Succeeded);
+    }
+
+    [Fact]
+    public void Everything_at_its_limits_is_valid()
+    {
+        Assert.True(Validate(new NetpollTransportOptions
+        {
+            WorkerCount = 1, Backlog = 1, MaxReadBufferSize = null, MaxWriteBufferSize = null,
+        }).Succeeded);
+        Assert.True(Validate(new NetpollTransportOptions
+        {
+            WorkerCount = 1024, Backlog = int.MaxValue, MaxReadBufferSize = 0, MaxWriteBufferSize = 0,
+        }).Succeeded);
+        Assert.True(Validate(new NetpollTransportOptions { MaxReadBufferSize = int.MaxValue, MaxWriteBufferSize = int.MaxValue }).Succeeded);
+    }
+
+    public static TheoryData<string, long, string> OutOfRange => new()
+    {
+        { "WorkerCount", 0, "NetpollTransportOptions.WorkerCount is 0; it must be between 1 and 1024." },
+        { "WorkerCount", 1025, "NetpollTransportOptions.WorkerCount is 1025; it must be between 1 and 1024." },
+        { "Backlog", -5, "NetpollTransportOptions.Backlog is -5; it must be 1 or more." },
+        {
+            "MaxReadBufferSize", -1,
+            "NetpollTransportOptions.MaxReadBufferSize is -1; it must be null, 0 (both mean no limit) or between 1 and 2147483647 bytes."
+        },
+        {
+            "MaxWriteBufferSize", 2147483648,
+            "NetpollTransportOptions.MaxWriteBufferSize is 2147483648; it must be null, 0 (both mean no limit) or between 1 and 2147483647 bytes."
+        },
+    };
+
+    [Theory]
+    [MemberData(nameof(OutOfRange))]
+    public async Task A_value_out_of_range_stops_the_host_and_is_named(string option, long value, string message)
+    {
+        OptionsValidationException e = await Assert.ThrowsAsync<OptionsValidationException>(() =>
+            TestServer.StartAsync(TransportKind.Netpoll, setup => setup.Netpoll = options => Set(options, option, value)));
+
+        Assert.Equal([message], e.Failures);
+    }
+
+    [Fact]
+    public void All_mistakes_are_reported_at_once()
+    {
+        ValidateOptionsResult result = Validate(new NetpollTransportOptions { WorkerCount = 0, Backlog = 0, MaxReadBufferSize = -1 });
+
+        Assert.Equal(3, result.Failures!.Count());
+    }
+
+    [Fact]
+    public void A_factory_made_by_hand_validates_too()
+    {
+        using var logs = new LogCollector();
+
+        Assert.Throws<OptionsValidationException>(() =>
+            new NetpollTransportFactory(Options.Create(new NetpollTransportOptions { Backlog = 0 }), logs));
+    }
+
+    private static ValidateOptionsResult Validate(NetpollTransportOptions options) =>
+        new NetpollTransportOptionsValidator().Validate(null, options);
+
+    private static void Set(NetpollTransportOptions options, string option, long value)
+    {
+        switch (option)
+        {
+            case "WorkerCount":
+                options.WorkerCount = (int)value;
+                break;
+            case "Backlog":
+                options.Backlog = (int)value;
+                break;
+            case "MaxReadBufferSize":
+                options.MaxReadBufferSize = value;
+                break;
+            default:
+                options.MaxWriteBufferSize = value;
+                break;
+        }
+    }
+}

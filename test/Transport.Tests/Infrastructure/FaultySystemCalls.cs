@@ -1,0 +1,45 @@
+using System.Collections.Concurrent;
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Transport.Tests.Infrastructure;
+
+/// <summary>The kernel, except that accept4 fails as told.</summary>
+internal sealed class FaultySystemCalls : SystemCalls
+{
+    private readonly ConcurrentQueue<Errno> _nextAccepts = new();
+    private volatile bool _full;
+    private int _acceptCalls;
+
+    /// <summary>While true, accepting fails with EMFILE.</summary>
+    internal bool Full
+    {
+        get => _full;
+        set => _full = value;
+    }
+
+    internal int AcceptCalls => Volatile.Read(ref _acceptCalls);
+
+    internal void FailNextAccepts(params Errno[] errors)
+    {
+        foreach (Errno error in errors)
+        {
+            _nextAccepts.Enqueue(error);
+        }
+    }
+
+    internal bool AllFailuresHappened => _nextAccepts.IsEmpty;
+
+    protected internal override SyscallResult Accept4Once(int fd, Span<byte> address, out int addressLength, int flags)
+    {
+        Interlocked.Increment(ref _acceptCalls);
+        addressLength = 0;
+        if (_full)
+        {
+            return SyscallResult.Failure(Errno.EMFILE);
+        }
+
+        return _nextAccepts.TryDequeue(out Errno error)
+            ? SyscallResult.Failure(error)
+            : base.Accept4Once(fd, address, out addressLength, flags);
+    }
+}

@@ -1,0 +1,58 @@
+using System.Net;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Internal;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Options;
+
+namespace KestrelNetpoll.Transport.Tests.Infrastructure;
+
+/// <summary>The transport without Kestrel: a factory with one listener on loopback.</summary>
+internal sealed class TransportHarness : IAsyncDisposable
+{
+    private TransportHarness(NetpollTransportFactory factory, IConnectionListener listener, LogCollector logs, TrackingMemoryPoolFactory pools)
+    {
+        Factory = factory;
+        Listener = listener;
+        Logs = logs;
+        Pools = pools;
+    }
+
+    internal NetpollTransportFactory Factory { get; }
+
+    internal IConnectionListener Listener { get; }
+
+    internal LogCollector Logs { get; }
+
+    internal TrackingMemoryPoolFactory Pools { get; }
+
+    internal static async Task<TransportHarness> StartAsync(SystemCalls? systemCalls = null, NetpollTransportOptions? options = null, IPAddress? address = null)
+    {
+        systemCalls ??= SystemCalls.Instance;
+        var logs = new LogCollector();
+        var pools = new TrackingMemoryPoolFactory();
+        var factory = new NetpollTransportFactory(
+            Options.Create(options ?? new NetpollTransportOptions { WorkerCount = 2 }), logs, pools, new PlatformSupport(systemCalls), systemCalls);
+        try
+        {
+            return new TransportHarness(factory, await factory.BindAsync(new IPEndPoint(address ?? IPAddress.Loopback, 0)), logs, pools);
+        }
+        catch
+        {
+            await factory.DisposeAsync();
+            throw;
+        }
+    }
+
+    internal async Task<NetpollConnection> AcceptAsync() =>
+        Assert.IsType<NetpollConnection>(await Listener.AcceptAsync().InTime());
+
+    internal Task<RawClient> ConnectClientAsync() => RawClient.ConnectAsync(Listener.EndPoint);
+
+    internal async Task<(NetpollConnection Server, RawClient Client)> ConnectAsync()
+    {
+        RawClient client = await ConnectClientAsync();
+        return (await AcceptAsync(), client);
+    }
+
+    public async ValueTask DisposeAsync() => await Factory.DisposeAsync().InTime();
+}

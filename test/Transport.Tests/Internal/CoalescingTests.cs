@@ -1,0 +1,245 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+
+namespace KestrelNetpoll.Transport.Tests.Internal;
+
+/// <summary>When a flush within a turn is sent at once, and when with what follows.</summary>
+public sealed class CoalescingTests
+{
+    private static readonly TimeSpan LongForATurn = TimeSpan.FromMilliseconds(50);
+
+    // One, were it not that a busy machine may stop the thread in the middle of a turn, which looks as if the application blocked.
+    private const int Few = 4;
+
+    [Fact]
+    public async Task Responses_to_pipelined_requests_leave_together()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Task app = pipe.RunOnWorker(() => AnswerLinesAsync(pipe, 16, static _ => default));
+        await pipe.ParkedAsync();
+        pipe.Send(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("request\n", 16))));
+        pipe.ReceiveExactly(16 * 100);
+        Assert.InRange(pipe.SystemCalls.Sends, 1, Few);
+        await app.InTime();
+    }
+
+    [Fact]
+    public async Task Kestrels_responses_to_pipelined_requests_leave_together()
+    {
+        const int Requests = 16;
+        var systemCalls = new ScriptedSystemCalls();
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.SystemCalls = systemCalls);
+        using RawClient client = await server.ConnectAsync();
+
+        // The first one takes the connection to a worker.
+        const string Request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        await client.SendAsync(Request);
+        await client.ReadResponseAsync();
+        int sends = systemCalls.Sends;
+        await client.SendAsync(string.Concat(Enumerable.Repeat(Request, Requests)));
+        for (int i = 0; i < Requests; i++)
+        {
+            Assert.Equal("Hello, World!", (await client.ReadResponseAsync()).Text);
+        }
+
+        Assert.InRange(systemCalls.Sends - sends, 1, Few);
+    }
+
+    [Fact]
+    public async Task A_request_that_is_incomplete_does_not_hold_the_responses_back()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Task app = pipe.RunOnWorker(() => AnswerLinesAsync(pipe, 4, static _ => default));
+        await pipe.ParkedAsync();
+        pipe.Send("request\nrequest\nrequest\nrequ"u8);
+        pipe.ReceiveExactly(3 * 100);
+        Assert.False(app.IsCompleted);
+        pipe.Send("est\n"u8);
+        pipe.ReceiveExactly(100);
+        await app.InTime();
+    }
+
+    [Fact]
+    public async Task An_application_that_leaves_its_turn_holds_nothing_back()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        var first = new TaskCompletionSource();
+        Task app = pipe.RunOnWorker(() => AnswerLinesAsync(pipe, 2, i => i == 0 ? new ValueTask(first.Task) : default));
+        await pipe.ParkedAsync();
+        pipe.Send("request\nrequest\n"u8);
+
+        // The application waits for something else, with the second request still unparsed.
+        pipe.ReceiveExactly(100);
+        await Task.Run(first.SetResult);
+        pipe.ReceiveExactly(100);
+        Assert.Equal(2, pipe.SystemCalls.Sends);
+        await app.InTime();
+    }
+
+    [Fact]
+    public async Task An_application_that_takes_its_time_within_a_turn_gets_its_flushes_until_it_reads_again()
+    {
+        await InATurnWithInputLeftAsync(static async pipe =>
+        {
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(0, pipe.SystemCalls.Sends);
+            Thread.Sleep(LongForATurn);
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(2, pipe.SystemCalls.Sends);
+
+            ReadResult result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.GetPosition(1));
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(2, pipe.SystemCalls.Sends);
+        });
+    }
+
+    [Fact]
+    public async Task A_write_is_held_back_like_a_flush()
+    {
+        await InATurnWithInputLeftAsync(static async pipe =>
+        {
+            await pipe.Writer.WriteAsync(new byte[100]);
+            Assert.Equal(0, pipe.SystemCalls.Sends);
+            Thread.Sleep(LongForATurn);
+            await pipe.Writer.WriteAsync(new byte[100]);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+        });
+    }
+
+    [Fact]
+    public async Task Much_is_not_held_back()
+    {
+        await InATurnWithInputLeftAsync(static async pipe =>
+        {
+            await AnswerAsync(pipe, 70_000);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+        });
+    }
+
+    [Fact]
+    public async Task Nothing_is_held_back_that_reaches_the_limit()
+    {
+        await InATurnWithInputLeftAsync(
+            static async pipe =>
+            {
+                await AnswerAsync(pipe, 1_000);
+                Assert.Equal(1, pipe.SystemCalls.Sends);
+            },
+            maxWriteBufferSize: 1_000);
+    }
+
+    [Fact]
+    public async Task Nothing_is_held_back_while_the_application_holds_a_result()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        pipe.Send("request\nrequest\n"u8);
+        await pipe.RunOnWorker(async () =>
+        {
+            await pipe.Reader.ReadAsync();
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+        }).InTime();
+        pipe.ReceiveExactly(100);
+    }
+
+    [Fact]
+    public async Task Nothing_is_held_back_when_all_input_has_been_examined()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Task app = pipe.RunOnWorker(async () =>
+        {
+            ReadResult result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+        });
+        await pipe.ParkedAsync();
+        pipe.Send("requ"u8);
+        await app.InTime();
+        pipe.ReceiveExactly(100);
+    }
+
+    [Fact]
+    public async Task Nothing_is_held_back_outside_of_a_turn()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        pipe.Send("request\nrequest\n"u8);
+        ReadResult result = await pipe.Reader.ReadAsync();
+        await Task.Run(async () =>
+        {
+            pipe.Reader.AdvanceTo(result.Buffer.GetPosition(8));
+            await AnswerAsync(pipe, 100);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+        }).InTime();
+        pipe.ReceiveExactly(100);
+    }
+
+    [Fact]
+    public async Task Draining_and_completing_send_what_is_held_back()
+    {
+        foreach (bool drain in (bool[])[true, false])
+        {
+            await InATurnWithInputLeftAsync(async pipe =>
+            {
+                await AnswerAsync(pipe, 100);
+                Assert.Equal(0, pipe.SystemCalls.Sends);
+                if (drain)
+                {
+                    Assert.True(pipe.Writer.DrainAsync().IsCompletedSuccessfully);
+                }
+                else
+                {
+                    pipe.Writer.Complete();
+                }
+
+                Assert.Equal(1, pipe.SystemCalls.Sends);
+            });
+        }
+    }
+
+    // Runs the function in a turn of the reader, after it has consumed one of two requests.
+    private static async Task InATurnWithInputLeftAsync(Func<SocketPipe, Task> function, int maxWriteBufferSize = 0)
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: maxWriteBufferSize, workers: 1);
+        Task app = pipe.RunOnWorker(async () =>
+        {
+            ReadResult result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.GetPosition(8));
+            Assert.True(pipe.Reader.IsTurnOfCurrentThread);
+            await function(pipe);
+        });
+        await pipe.ParkedAsync();
+        pipe.Send("request\nrequest\n"u8);
+        await app.InTime();
+    }
+
+    // One response of 100 bytes for each line, as an HTTP/1 server does it.
+    private static async Task AnswerLinesAsync(SocketPipe pipe, int count, Func<int, ValueTask> afterAnswer)
+    {
+        for (int answered = 0; answered < count;)
+        {
+            ReadResult result = await pipe.Reader.ReadAsync();
+            if (result.Buffer.PositionOf((byte)'\n') is not { } end)
+            {
+                pipe.Reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+                continue;
+            }
+
+            pipe.Reader.AdvanceTo(result.Buffer.GetPosition(1, end));
+            await AnswerAsync(pipe, 100);
+            await afterAnswer(answered++);
+        }
+    }
+
+    private static async Task AnswerAsync(SocketPipe pipe, int length)
+    {
+        pipe.Writer.GetSpan(length)[..length].Fill(1);
+        pipe.Writer.Advance(length);
+        Assert.False((await pipe.Writer.FlushAsync()).IsCompleted);
+    }
+}

@@ -1,0 +1,192 @@
+using System.Buffers;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace KestrelNetpoll.Transport.Tests.Internal;
+
+/// <summary>
+/// A reader and a writer on one end of a socket pair, and a blocking socket on the other. Disposing it checks that every block came
+/// back to the pool and that no turn threw.
+/// </summary>
+internal sealed class SocketPipe : IAsyncDisposable
+{
+    private const int ReceiveTimeoutMilliseconds = 30_000;
+
+    private readonly NetpollRuntime _runtime;
+    private readonly bool _ownsRuntime;
+
+    internal SocketPipe(
+        int maxReadBufferSize = 0,
+        int maxWriteBufferSize = 0,
+        int sendBufferSize = 0,
+        int workers = 2,
+        MemoryPool<byte>? pool = null,
+        NetpollRuntime? runtime = null,
+        bool hangupTurn = true)
+    {
+        Pool = new DiagnosticMemoryPool();
+        _ownsRuntime = runtime is null;
+        _runtime = runtime ?? new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workers, Name = "test" }, SystemCalls);
+        SystemCalls.SocketPair(LibC.AF_UNIX, LibC.SOCK_STREAM | LibC.SOCK_CLOEXEC, 0, out int first, out int second);
+        SystemCalls.SetFlags(first, SystemCalls.GetFlags(first).Value | LibC.O_NONBLOCK);
+        Peer = new Socket(new SafeSocketHandle(second, ownsHandle: true)) { ReceiveTimeout = ReceiveTimeoutMilliseconds };
+        if (sendBufferSize != 0)
+        {
+            SystemCalls.SetSockOpt(first, LibC.SOL_SOCKET, LibC.SO_SNDBUF, sendBufferSize);
+        }
+
+        Socket = new StreamSocket(first, _runtime.NextGroup(), SystemCalls);
+        Owner = new RecordingOwner();
+        Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize);
+        Writer = new SocketPipeWriter(Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader);
+        if (hangupTurn)
+        {
+            Socket.SetHangupTurn(new ActionTurn(Reader.OnHangup));
+        }
+
+        Socket.Start();
+    }
+
+    internal ScriptedSystemCalls SystemCalls { get; } = new();
+
+    internal DiagnosticMemoryPool Pool { get; }
+
+    internal Socket Peer { get; }
+
+    internal StreamSocket Socket { get; }
+
+    internal RecordingOwner Owner { get; }
+
+    internal SocketPipeReader Reader { get; }
+
+    internal SocketPipeWriter Writer { get; }
+
+    internal bool OnWorker => Socket.Group.IsWorkerThread;
+
+    internal long Turns => _runtime.GetStatistics().Turns;
+
+    internal void ShutdownPeer() => Peer.Shutdown(SocketShutdown.Send);
+
+    internal void Send(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[Peer.Send(bytes)..];
+        }
+    }
+
+    internal byte[] ReceiveExactly(int count)
+    {
+        byte[] bytes = new byte[count];
+        for (int received = 0; received < count;)
+        {
+            int more = Peer.Receive(bytes.AsSpan(received));
+            Assert.True(more != 0, $"The stream ended after {received} of {count} bytes.");
+            received += more;
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Runs an asynchronous function, which begins on a worker and stays there as long as it awaits only these pipes.</summary>
+    internal Task RunOnWorker(Func<Task> function)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Socket.Group.Schedule(new ActionTurn(() => _ = RunAsync()));
+        return done.Task;
+
+        async Task RunAsync()
+        {
+            try
+            {
+                await function();
+                done.SetResult();
+            }
+            catch (Exception e)
+            {
+                done.SetException(e);
+            }
+        }
+    }
+
+    /// <summary>Ends the connection as its owner would, without having been asked to send anything more.</summary>
+    internal void Abort(Exception reason)
+    {
+        Owner.AbortReason = reason;
+        Socket.Close();
+        Reader.Abort(reason);
+        Writer.Abort(reason);
+    }
+
+    /// <summary>
+    /// Until the only worker has nothing more to do: whatever was begun before waits for the socket. With more workers, one could
+    /// answer while another has not got that far.
+    /// </summary>
+    internal Task ParkedAsync()
+    {
+        Assert.Equal(1, _runtime.WorkerCount);
+        return RunOnWorker(static () => Task.CompletedTask).InTime();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        // The test may have ended on a worker, which cannot wait for itself.
+        await Task.Run(() =>
+        {
+            Reader.Complete();
+            Writer.Complete();
+            Writer.Abort(new OperationCanceledException());
+            Socket.Close();
+            Peer.Dispose();
+            if (_ownsRuntime)
+            {
+                _runtime.Dispose();
+            }
+        }).InTime();
+        Assert.Null(Owner.Unexpected);
+        Assert.Equal(0, _runtime.GetStatistics().FailedTurns);
+        Assert.Equal(0, Pool.RentedBlocks);
+    }
+
+    private sealed class ActionTurn(Action action) : Turn
+    {
+        internal override void Run() => action();
+    }
+}
+
+/// <summary>Remembers what it was told.</summary>
+internal sealed class RecordingOwner : ISocketPipeOwner
+{
+    private readonly TaskCompletionSource<Exception?> _inputEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<Exception> _outputFailed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Exception? _abortReason;
+
+    public string ConnectionId => "test";
+
+    public ILogger Logger => NullLogger.Instance;
+
+    public Exception? AbortReason
+    {
+        get => Volatile.Read(ref _abortReason);
+        internal set => Volatile.Write(ref _abortReason, value);
+    }
+
+    internal Exception? Unexpected { get; set; }
+
+    internal Task<Exception?> InputEnded => _inputEnded.Task;
+
+    internal Task<Exception> OutputFailed => _outputFailed.Task;
+
+    // SetResult, not TrySetResult: a second call is a mistake.
+    public void OnInputEnded(Exception? error) => _inputEnded.SetResult(error);
+
+    public void OnOutputFailed(Exception error) => _outputFailed.SetResult(error);
+
+    public void OnUnexpectedException(Exception exception) => Unexpected = exception;
+}

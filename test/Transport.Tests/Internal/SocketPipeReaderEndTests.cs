@@ -1,0 +1,218 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelNetpoll.Transport.Tests.Internal;
+
+/// <summary>How a reader learns of the end of a connection, and what it makes of it.</summary>
+public sealed class SocketPipeReaderEndTests
+{
+    [Fact]
+    public async Task The_end_is_not_reported_together_with_bytes_that_were_not_examined()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Send([1, 2, 3]);
+        pipe.ShutdownPeer();
+        ReadResult result = await pipe.Reader.ReadAsync().InTime();
+        Assert.Equal(3, result.Buffer.Length);
+        Assert.False(result.IsCompleted);
+        pipe.Reader.AdvanceTo(result.Buffer.GetPosition(1));
+
+        // Known by now, and still behind what is not examined.
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+        result = await pipe.Reader.ReadAsync().InTime();
+        Assert.False(result.IsCompleted);
+        pipe.Reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+
+        result = await pipe.Reader.ReadAsync().InTime();
+        Assert.True(result.IsCompleted);
+        Assert.Equal([2, 3], result.Buffer.ToArray());
+    }
+
+    [Fact]
+    public async Task A_hangup_is_noticed_while_the_application_does_not_read()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Send([1]);
+        ReadResult first = await pipe.Reader.ReadAsync().InTime();
+        pipe.Send(new byte[10_000]);
+        pipe.ShutdownPeer();
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+
+        // The result handed out before is as it was, and nothing has been lost.
+        Assert.Equal([1], first.Buffer.ToArray());
+        pipe.Reader.AdvanceTo(first.Buffer.End);
+        Assert.Equal(10_000, await ReadToEndAsync(pipe.Reader));
+    }
+
+    [Fact]
+    public async Task A_hangup_whose_turn_came_before_the_read_got_its_bytes_is_noticed()
+    {
+        await using var pipe = new SocketPipe(workers: 1, hangupTurn: false);
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        await pipe.ParkedAsync();
+        using var busy = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        Task blocked = pipe.RunOnWorker(() =>
+        {
+            busy.Set();
+            return Task.FromResult(release.Wait(Patience.Limit));
+        });
+        Assert.True(busy.Wait(Patience.Limit));
+
+        // Bytes and end in one event. The turn leaves both to the read that waits, which then keeps the application busy.
+        pipe.Send([1]);
+        pipe.ShutdownPeer();
+        pipe.Reader.OnHangup();
+        release.Set();
+        await blocked.InTime();
+        ReadResult result = await read.InTime();
+        Assert.False(result.IsCompleted);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
+    [Fact]
+    public async Task Reading_ahead_stops_at_the_limit_and_loses_nothing()
+    {
+        const int Limit = 10_000;
+        const int Sent = 100_000;
+        await using var pipe = new SocketPipe(maxReadBufferSize: Limit, workers: 1);
+        pipe.Send([1]);
+        ReadResult result = await pipe.Reader.ReadAsync().InTime();
+        pipe.Send(new byte[Sent]);
+        pipe.ShutdownPeer();
+        await Patience.UntilAsync(() => pipe.Pool.RentedBlocks > 2, "it has read ahead");
+        await pipe.ParkedAsync();
+        Assert.InRange(pipe.Pool.RentedBlocks, 3, (Limit / 4096) + 3);
+        Assert.False(pipe.Owner.InputEnded.IsCompleted);
+
+        pipe.Reader.AdvanceTo(result.Buffer.End);
+        Assert.Equal(Sent, await ReadToEndAsync(pipe.Reader));
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
+    [Fact]
+    public async Task A_hangup_ends_the_read_that_waits()
+    {
+        await using var pipe = new SocketPipe();
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        pipe.ShutdownPeer();
+        ReadResult result = await read.InTime();
+        Assert.True(result.IsCompleted);
+        Assert.True(result.Buffer.IsEmpty);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
+    [Fact]
+    public async Task A_reset_fails_the_read_that_waits_and_every_later_one()
+    {
+        await using var pipe = new SocketPipe();
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        await ResetByPeerAsync(pipe);
+        var error = await Assert.ThrowsAsync<ConnectionResetException>(() => read.InTime());
+        Assert.Equal(SocketError.ConnectionReset, Assert.IsType<SocketException>(error.InnerException).SocketErrorCode);
+        Assert.Same(error, await pipe.Owner.InputEnded.InTime());
+        await Assert.ThrowsAsync<ConnectionResetException>(() => pipe.Reader.ReadAsync().InTime());
+        Assert.Throws<ConnectionResetException>(() => pipe.Reader.TryRead(out _));
+    }
+
+    [Fact]
+    public async Task A_reset_drops_what_is_buffered_but_not_what_the_application_holds()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Send([1, 2, 3]);
+        ReadResult result = await pipe.Reader.ReadAsync().InTime();
+        await ResetByPeerAsync(pipe);
+        Assert.IsType<ConnectionResetException>(await pipe.Owner.InputEnded.InTime());
+        Assert.Equal([1, 2, 3], result.Buffer.ToArray());
+        pipe.Reader.AdvanceTo(result.Buffer.Start);
+        Assert.Equal(0, pipe.Pool.RentedBlocks);
+        await Assert.ThrowsAsync<ConnectionResetException>(() => pipe.Reader.ReadAsync().InTime());
+    }
+
+    [Fact]
+    public async Task Other_errors_stay_what_they_are()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        await pipe.ParkedAsync();
+        pipe.SystemCalls.Failure = Errno.ETIMEDOUT;
+        pipe.Socket.WakeReader();
+        var error = await Assert.ThrowsAsync<SocketException>(() => read.InTime());
+        Assert.Equal(SocketError.TimedOut, error.SocketErrorCode);
+        Assert.Same(error, await pipe.Owner.InputEnded.InTime());
+    }
+
+    [Fact]
+    public async Task The_reason_of_an_abort_outranks_the_error_it_causes()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        await pipe.ParkedAsync();
+        var reason = new ConnectionAbortedException("on purpose");
+        pipe.Owner.AbortReason = reason;
+        pipe.SystemCalls.Failure = Errno.ECONNRESET;
+        pipe.Socket.WakeReader();
+        Assert.Same(reason, await Assert.ThrowsAsync<ConnectionAbortedException>(() => read.InTime()));
+    }
+
+    [Fact]
+    public async Task An_abort_ends_the_read_that_waits_and_every_later_one()
+    {
+        await using var pipe = new SocketPipe();
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        var reason = new ConnectionAbortedException("on purpose");
+        pipe.Abort(reason);
+        Assert.Same(reason, await Assert.ThrowsAsync<ConnectionAbortedException>(() => read.InTime()));
+        Assert.Same(reason, await Assert.ThrowsAsync<ConnectionAbortedException>(() => pipe.Reader.ReadAsync().InTime()));
+        Assert.False(pipe.Owner.InputEnded.IsCompleted);
+    }
+
+    [Fact]
+    public async Task A_close_without_a_reason_ends_the_read_that_waits()
+    {
+        await using var pipe = new SocketPipe();
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        pipe.Socket.Close();
+        await Assert.ThrowsAsync<ConnectionAbortedException>(() => read.InTime());
+    }
+
+    [Fact]
+    public async Task A_read_that_waits_while_the_reader_is_completed_ends_with_the_close()
+    {
+        await using var pipe = new SocketPipe();
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        pipe.Reader.Complete();
+        pipe.Send([1]);
+        pipe.Socket.Close();
+        ReadResult result = await read.InTime();
+        Assert.True(result.IsCompleted);
+        Assert.True(result.Buffer.IsEmpty);
+    }
+
+    private static async Task<long> ReadToEndAsync(PipeReader reader)
+    {
+        long count = 0;
+        while (true)
+        {
+            ReadResult result = await reader.ReadAsync().InTime();
+            count += result.Buffer.Length;
+            reader.AdvanceTo(result.Buffer.End);
+            if (result.IsCompleted)
+            {
+                return count;
+            }
+        }
+    }
+
+    // A Unix socket that is closed with bytes unread resets its peer.
+    private static async Task ResetByPeerAsync(SocketPipe pipe)
+    {
+        await pipe.Writer.WriteAsync(new byte[1]).InTime();
+        pipe.Peer.Dispose();
+    }
+}

@@ -1,0 +1,62 @@
+using KestrelNetpoll.Transport.Internal;
+
+namespace KestrelNetpoll.Transport.Tests.Listener;
+
+public class AcceptBackoffTests
+{
+    private readonly ManualTime _time = new();
+
+    [Fact]
+    public void The_delay_doubles_from_5_ms_to_1_s()
+    {
+        var backoff = new AcceptBackoff(_time);
+
+        double[] delays = [.. Enumerable.Range(0, 10).Select(_ => backoff.OnFailure(out bool _).TotalMilliseconds)];
+
+        Assert.Equal([5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000], delays);
+        Assert.Equal(10, backoff.Failures);
+    }
+
+    [Fact]
+    public void An_accepted_connection_resets_the_delay_but_not_the_count()
+    {
+        var backoff = new AcceptBackoff(_time);
+        backoff.OnFailure(out _);
+        backoff.OnFailure(out _);
+
+        backoff.OnSuccess();
+
+        Assert.Equal(AcceptBackoff.FirstDelay, backoff.OnFailure(out _));
+        Assert.Equal(3, backoff.Failures);
+    }
+
+    [Fact]
+    public void It_warns_once_per_interval()
+    {
+        var backoff = new AcceptBackoff(_time);
+
+        Assert.True(Fail());
+        Assert.False(Fail());
+        _time.Now += AcceptBackoff.WarningInterval - TimeSpan.FromTicks(1);
+        Assert.False(Fail());
+        _time.Now += TimeSpan.FromTicks(1);
+        Assert.True(Fail());
+        backoff.OnSuccess();
+        Assert.False(Fail());
+
+        bool Fail()
+        {
+            backoff.OnFailure(out bool warn);
+            return warn;
+        }
+    }
+
+    private sealed class ManualTime : TimeProvider
+    {
+        internal TimeSpan Now { get; set; } = TimeSpan.FromDays(1);
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => Now.Ticks;
+    }
+}
