@@ -23,11 +23,24 @@ public sealed partial class NetpollFile
     /// Takes over an open descriptor, of whatever kind. It is made non-blocking, which affects every descriptor that shares the
     /// open file description, unless the kernel cannot poll it.
     /// </summary>
-    /// <param name="handle">The handle. Owned by the new file from here on and unusable afterwards, also when this throws.</param>
-    /// <exception cref="ArgumentException">The handle is closed or invalid.</exception>
+    /// <param name="handle">The handle. Owned by the new file from here on and unusable afterwards, also when the kernel refuses.</param>
+    /// <exception cref="ArgumentException">The handle is closed or invalid; it stays as it was.</exception>
     /// <exception cref="IOException">The kernel refuses to poll the descriptor.</exception>
     /// <exception cref="PlatformNotSupportedException">Not Linux, or neither x64 nor arm64.</exception>
-    public static NetpollFile FromHandle(SafeFileHandle handle) => FromHandle(handle, NetpollRuntime.Shared);
+    public static NetpollFile FromHandle(SafeFileHandle handle)
+    {
+        ThrowUnlessUsable(handle);
+        try
+        {
+            return FromHandle(handle, NetpollRuntime.Shared);
+        }
+        catch
+        {
+            // Not taken over yet if there is no runtime to be had; otherwise this does nothing.
+            handle.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Creates a FIFO in the file system. Open its ends with <see cref="Open(string, FileAccess)"/>, the reading end first.</summary>
     /// <param name="path">Where.</param>
@@ -70,12 +83,7 @@ public sealed partial class NetpollFile
 
     internal static NetpollFile FromHandle(SafeFileHandle handle, NetpollRuntime runtime)
     {
-        ArgumentNullException.ThrowIfNull(handle);
-        if (handle.IsInvalid || handle.IsClosed)
-        {
-            throw new ArgumentException("The handle is closed or invalid.", nameof(handle));
-        }
-
+        ThrowUnlessUsable(handle);
         int fd = (int)handle.DangerousGetHandle();
         handle.SetHandleAsInvalid();
 
@@ -144,6 +152,15 @@ public sealed partial class NetpollFile
         }
 
         return new NetpollFile(FileDescriptor.Adopt(fd, actualName, FileAccess.ReadWrite, runtime));
+    }
+
+    private static void ThrowUnlessUsable(SafeFileHandle handle)
+    {
+        ArgumentNullException.ThrowIfNull(handle);
+        if (handle.IsInvalid || handle.IsClosed)
+        {
+            throw new ArgumentException("The handle is closed or invalid.", nameof(handle));
+        }
     }
 
     private static int OpenNonBlocking(string path, FileAccess access, NetpollRuntime runtime)

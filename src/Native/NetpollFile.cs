@@ -17,6 +17,7 @@ namespace KestrelNetpoll.Native;
 /// releases one that is waiting; it stays in force until it is moved or cleared. It never fires early.</para>
 /// <para>Files the kernel cannot poll, such as regular files, work too: their operations run on the thread pool, and they refuse
 /// deadlines.</para>
+/// <para>Dispose of it: there is no finalizer, since an operation may outlive the last reference to its file.</para>
 /// </remarks>
 [SupportedOSPlatform("linux")]
 public sealed partial class NetpollFile : IDisposable, IAsyncDisposable

@@ -49,9 +49,26 @@ internal abstract class Descriptor
     internal PollDescriptor? Poll => Volatile.Read(ref _poll);
 
     /// <summary>
-    /// Registers with the poller. Once, by the maker, before anybody else can close the descriptor. Success, or why the kernel refuses.
+    /// Registers with the poller. Once, by the maker, before anybody else can close the descriptor. Success, or why the kernel refuses;
+    /// EBADF when it is closed already.
     /// </summary>
-    internal Errno Register(PollWaiter? hangupWaiter) => Group.Poller.Open(Fd, hangupWaiter, ref _poll);
+    /// <exception cref="ObjectDisposedException">The runtime was disposed.</exception>
+    internal Errno Register(PollWaiter? hangupWaiter)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return Errno.EBADF;
+        }
+
+        try
+        {
+            return Group.Poller.Open(Fd, hangupWaiter, ref _poll);
+        }
+        finally
+        {
+            ReleaseReference();
+        }
+    }
 
     /// <summary>Closes. Never blocks; the waiters are released, close(2) follows the last user. Idempotent, any thread.</summary>
     internal void Close()
@@ -101,7 +118,7 @@ internal abstract class Descriptor
 
     /// <summary>
     /// Parks a waiter for a caller that makes its own system calls. Ready: it is not parked, retry the call. Pending: it will be
-    /// scheduled exactly once, and must begin with <see cref="EndWait"/>. Closing: it is not parked.
+    /// scheduled exactly once, and must begin with <see cref="EndWait"/>. Anything else: it is not parked, and this is why.
     /// </summary>
     /// <exception cref="InvalidOperationException">Another waiter is parked in this direction, or it was never registered.</exception>
     protected PollResult BeginWait(PollMode mode, Turn waiter)

@@ -44,22 +44,24 @@ internal sealed class FileDescriptor : Descriptor
         };
 
         SyscallResult flags = systemCalls.GetFlags(fd);
-        bool wasNonBlocking = flags.IsSuccess && (flags.Value & LibC.O_NONBLOCK) != 0;
-        if (flags.IsSuccess && !wasNonBlocking)
+        if (flags.IsSuccess && (flags.Value & LibC.O_NONBLOCK) == 0)
         {
-            systemCalls.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
+            SyscallResult set = systemCalls.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
+            flags = set.IsError ? set : flags;
         }
 
-        Errno error = file.Register(hangupWaiter: null);
-        if (error == Errno.EPERM)
+        // A descriptor that still blocks would stop a worker, so there is no going on without the flag.
+        Errno error = flags.IsSuccess ? file.RegisterOrClose() : flags.Errno;
+        if (error != Errno.Success && flags.IsSuccess)
         {
-            // Regular files and their like: always "ready" as far as the kernel is concerned.
-            systemCalls.SetFlags(fd, flags.Value & ~LibC.O_NONBLOCK);
+            // Back to what it was: others may share the open file. Regular files get here, which are always "ready" to the kernel.
+            systemCalls.SetFlags(fd, error == Errno.EPERM ? flags.Value & ~LibC.O_NONBLOCK : flags.Value);
         }
-        else if (error != Errno.Success)
+
+        if (error is not (Errno.Success or Errno.EPERM))
         {
             file.Close();
-            throw SystemErrors.ToIOException(error, "epoll_ctl", path);
+            throw SystemErrors.ToIOException(error, flags.IsSuccess ? "epoll_ctl" : "fcntl", path);
         }
 
         return file;
@@ -141,6 +143,20 @@ internal sealed class FileDescriptor : Descriptor
     internal void Return(ScatterReadOperation operation) => _scatterReads.Return(operation);
 
     internal void Return(GatherWriteOperation operation) => _gatherWrites.Return(operation);
+
+    private Errno RegisterOrClose()
+    {
+        try
+        {
+            return Register(hangupWaiter: null);
+        }
+        catch
+        {
+            // The runtime has been disposed. The descriptor is ours already.
+            Close();
+            throw;
+        }
+    }
 
     private ValueTask<int> StartRead(Memory<byte> buffer, CancellationToken cancellationToken)
     {

@@ -22,10 +22,11 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
     {
         IOException exception = SystemErrors.ToIOException(result.Errno, operation, file.Path);
 
-        // EBADFD is a tun device's own word for it, which may come before the event. The event counts for reads only, as in
-        // PollInfo.Check: a full pipe whose reader leaves reports an error and nothing else, too, and is just broken.
-        bool onlyAnErrorWasReported = Mode == PollMode.Read && file.Poll is { } poll && poll.Info.Has(PollInfo.EventError);
-        return result.Errno == Errno.EBADFD || onlyAnErrorWasReported
+        // The event counts for reads only, as in PollInfo.Check: a full pipe whose reader leaves reports an error and nothing else,
+        // too, and is just broken. EBADFD and EPERM are what unattached tun and fuse devices say before the event was dispatched.
+        bool isNotPollable = Mode == PollMode.Read && file.Poll is { } poll
+            && (poll.Info.Has(PollInfo.EventError) || result.Errno is Errno.EBADFD or Errno.EPERM);
+        return isNotPollable
             ? new NotPollableException($"'{file.Path}' cannot signal readiness: {exception.Message}", exception)
             : exception;
     }

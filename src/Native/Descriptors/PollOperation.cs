@@ -100,6 +100,13 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
         }
     }
 
+    /// <summary>Not from the kernel, nor from a buffer: those are results. Somebody waits all the same.</summary>
+    internal sealed override void OnUnhandledException(Exception exception)
+    {
+        _error = exception;
+        QueueToThreadPool(Stage.Complete);
+    }
+
     /// <summary>For the thread pool.</summary>
     void IThreadPoolWorkItem.Execute()
     {
@@ -131,6 +138,8 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
         {
             if (complete)
             {
+                // Here and not when it is used next: from now on, the old token is refused.
+                _source.Reset();
                 Recycle();
             }
         }
@@ -161,7 +170,6 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
     // For files that cannot be polled (regular files): the call blocks, so it does not happen on the caller's thread.
     private ValueTask<TResult> StartOnThreadPool()
     {
-        _source.Reset();
         short version = _source.Version;
         QueueToThreadPool(Stage.Attempt);
         return new ValueTask<TResult>(this, version);
@@ -169,7 +177,6 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
 
     private short BeginWaiting(CancellationToken cancellationToken)
     {
-        _source.Reset();
         _cancellationToken = cancellationToken;
         _registration = cancellationToken.UnsafeRegister(
             static operation => ((PollOperation<TResult>)operation!).Cancel(), this);

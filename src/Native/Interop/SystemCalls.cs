@@ -284,6 +284,12 @@ internal partial class SystemCalls
     /// </summary>
     internal SyscallResult TunSetIff(int fd, string name, short flags, out string actualName)
     {
+        if (name.Contains('\0'))
+        {
+            actualName = "";
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
         SyscallResult result;
         while ((result = TunSetIffOnce(fd, name, flags, out actualName)).IsInterrupted) { }
         return result;

@@ -12,7 +12,7 @@ namespace KestrelNetpoll.Native.Polling;
 /// unregistered → <see cref="Free"/> (fdseq moves on) → close(2) → <see cref="Open"/> …
 /// <para>
 /// Ordering that everything rests on: a canceller publishes the info word first and looks at the semaphore second; a waiter
-/// parks on the semaphore first and looks at the info word second. Both steps are full fences on both sides.
+/// announces itself on the semaphore first and looks at the info word second. Both steps are full fences on both sides.
 /// </para>
 /// </remarks>
 internal sealed class PollDescriptor
@@ -90,6 +90,7 @@ internal sealed class PollDescriptor
     internal bool OnEvent(uint fdseq, PollReadiness readiness, ReadyList ready)
     {
         PollInfo before;
+        PollWaiter? hangupWaiter;
         do
         {
             before = Info;
@@ -97,6 +98,9 @@ internal sealed class PollDescriptor
             {
                 return false;
             }
+
+            // Between the look and the swap: that the swap succeeds proves that it is this incarnation's.
+            hangupWaiter = Volatile.Read(ref _hangupWaiter);
         }
         while (!TryApplyEvent(before, readiness));
 
@@ -114,7 +118,7 @@ internal sealed class PollDescriptor
 
         if ((readiness & PollReadiness.Hangup) != 0 && !before.Has(PollInfo.HangupSeen))
         {
-            ready.Add(Volatile.Read(ref _hangupWaiter));
+            ready.Add(hangupWaiter);
         }
 
         return true;
@@ -151,19 +155,26 @@ internal sealed class PollDescriptor
     internal PollResult BeginWait(PollMode mode, PollWaiter waiter)
     {
         ref PollSemaphore semaphore = ref Semaphore(mode);
-        if (!semaphore.TryPark(waiter))
+        if (!semaphore.TryAnnounce())
         {
             return PollResult.Ready;
         }
 
         PollResult result = Info.Check(mode);
-        if (result == PollResult.Ready)
+        if (result != PollResult.Ready)
         {
+            semaphore.Withdraw();
+            return result;
+        }
+
+        if (semaphore.TryCommit(waiter))
+        {
+            // Nothing of the waiter, nor of this slot, may be touched any more: it may be running, or over.
             return PollResult.Pending;
         }
 
-        // Parked too late for the canceller to see? Then take it back. If that fails, somebody is already scheduling it.
-        return semaphore.TryUnpark() ? result : PollResult.Pending;
+        // An event came in between, or a canceller, who has said why.
+        return semaphore.Collect() ? PollResult.Ready : Info.Check(mode);
     }
 
     /// <summary>A woken waiter's first call: why it runs. Readiness outranks a deadline that passed at the same time.</summary>
@@ -184,7 +195,12 @@ internal sealed class PollDescriptor
     /// A spurious edge: the parked waiter, or the next one to park, retries its system call and looks at its flags. Latched like
     /// any edge, so that a canceller who sets a flag and then calls this cannot be missed by a waiter that is about to park.
     /// </summary>
-    internal PollWaiter? Wake(PollMode mode) => Semaphore(mode).Unblock(ready: true);
+    internal PollWaiter? Wake(PollMode mode)
+    {
+        // The caller's flag may have been written with less than a full fence.
+        Interlocked.MemoryBarrier();
+        return Semaphore(mode).Unblock(ready: true);
+    }
 
     /// <summary>Marks the descriptor closed, stops its timers, releases both waiters. Call once per incarnation.</summary>
     internal WokenWaiters Evict()

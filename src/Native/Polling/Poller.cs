@@ -27,6 +27,9 @@ internal abstract class Poller : IDisposable
     // closed earlier, their numbers could be reused, and a late epoll_ctl would reach a stranger.
     private int _users = 1;
 
+    // Set by the owner when no thread waits any more: what is registered from then on would never hear of an event.
+    private volatile bool _ownerLeft;
+
     protected Poller(DeadlineHeap deadlines)
     {
         Deadlines = deadlines;
@@ -50,6 +53,12 @@ internal abstract class Poller : IDisposable
     internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot)
     {
         ObjectDisposedException.ThrowIf(!TryEnter(), this);
+        if (_ownerLeft)
+        {
+            Leave();
+            throw new ObjectDisposedException(nameof(Poller), "The runtime was disposed: nothing waits for events any more.");
+        }
+
         PollDescriptor descriptor = Table.Allocate(hangupWaiter);
         Volatile.Write(ref slot, descriptor);
         Errno error = Register(fd, descriptor.Cookie);
@@ -101,7 +110,11 @@ internal abstract class Poller : IDisposable
     internal abstract void Wait(PollEventBatch batch, long timeoutNanoseconds);
 
     /// <summary>The owner is done: no thread waits any more. Open descriptors may still be closed afterwards. Call once.</summary>
-    public void Dispose() => Leave();
+    public void Dispose()
+    {
+        _ownerLeft = true;
+        Leave();
+    }
 
     /// <summary>Closes the backend's own descriptors. Nobody uses the poller any more.</summary>
     protected abstract void DisposeBackend();

@@ -12,8 +12,7 @@ internal sealed class NetpollRuntime : IDisposable
 
     // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one
     // dispatching thread is enough. It lives as long as the process.
-    private static readonly Lazy<NetpollRuntime> SharedRuntime =
-        new(static () => new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "netpoll files" }));
+    private static readonly SharedRuntime SharedInstance = new();
 
     private readonly ThreadLocal<Worker?> _current = new();
     private readonly WorkerGroup[] _groups;
@@ -41,7 +40,9 @@ internal sealed class NetpollRuntime : IDisposable
         }
     }
 
-    internal static NetpollRuntime Shared => SharedRuntime.Value;
+    /// <exception cref="PlatformNotSupportedException">Not Linux, or neither x64 nor arm64.</exception>
+    /// <exception cref="IOException">The kernel refuses an epoll instance now; the next call tries again.</exception>
+    internal static NetpollRuntime Shared => SharedInstance.Get();
 
     internal SystemCalls SystemCalls { get; }
 
@@ -82,6 +83,33 @@ internal sealed class NetpollRuntime : IDisposable
         foreach (WorkerGroup group in _groups)
         {
             group.WaitForWorkers(StopTimeout);
+        }
+    }
+
+    // Not a Lazy: that would remember a failure, which may only have been that too many files were open for a moment.
+    private sealed class SharedRuntime
+    {
+        // Guards _runtime while it is made.
+        private readonly Lock _lock = new();
+        private NetpollRuntime? _runtime;
+
+        internal NetpollRuntime Get()
+        {
+            if (Volatile.Read(ref _runtime) is { } runtime)
+            {
+                return runtime;
+            }
+
+            lock (_lock)
+            {
+                if (_runtime is null)
+                {
+                    var created = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "netpoll files" });
+                    Volatile.Write(ref _runtime, created);
+                }
+
+                return _runtime;
+            }
         }
     }
 }

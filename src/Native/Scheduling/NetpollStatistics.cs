@@ -2,7 +2,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>A snapshot of the engine's counters since the runtime started, summed over its groups and workers.</summary>
 /// <param name="Polls">Waits for events that returned.</param>
-/// <param name="Events">Events dispatched to a descriptor.</param>
+/// <param name="Events">Events fetched from the kernel, the stale ones included.</param>
 /// <param name="StaleEvents">Events dropped because their descriptor had been closed in the meantime.</param>
 /// <param name="Wakeups">Wake-up signals sent to sleeping workers.</param>
 /// <param name="Turns">Continuations run.</param>

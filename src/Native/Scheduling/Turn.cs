@@ -12,9 +12,7 @@ internal abstract class Turn : PollWaiter
     internal abstract void Run();
 
     /// <summary>
-    /// <see cref="Run"/> threw. The worker goes on; whatever this turn served must be ended here. Must not throw.
+    /// <see cref="Run"/> threw. The worker goes on; whatever this turn served must be ended here. What this throws is lost.
     /// </summary>
-    internal virtual void OnUnhandledException(Exception exception)
-    {
-    }
+    internal abstract void OnUnhandledException(Exception exception);
 }

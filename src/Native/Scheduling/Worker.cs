@@ -56,7 +56,20 @@ internal sealed class Worker
         }
         catch (Exception exception)
         {
+            Report(turn, exception);
+        }
+    }
+
+    // A handler that logs runs foreign code, which may throw, too.
+    private static void Report(Turn turn, Exception exception)
+    {
+        try
+        {
             turn.OnUnhandledException(exception);
+        }
+        catch (Exception)
+        {
+            // Nobody is left to tell. The worker's life is worth more than the report.
         }
     }
 
@@ -131,7 +144,9 @@ internal sealed class Worker
         }
 
         long now = MonotonicClock.Now;
-        while (Group.Poller.Deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
+
+        // No more than a batch: what is left over is due, so that another worker is woken for it, or this one comes back at once.
+        while (_ready.Count < _batch.Capacity && Group.Poller.Deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
             Counters.DeadlinesFired++;
             _ready.Add(((PollDeadline)timer).Fire(sequence, now));
@@ -166,7 +181,7 @@ internal sealed class Worker
         catch (Exception exception)
         {
             Counters.FailedTurns++;
-            turn.OnUnhandledException(exception);
+            Report(turn, exception);
         }
 
         // Whatever the turn left behind on the thread must not reach the next connection's app.

@@ -99,9 +99,25 @@ internal sealed class WorkerGroup
 
     internal void Start()
     {
-        foreach (Worker worker in _workers)
+        int started = 0;
+        try
         {
-            worker.Start();
+            foreach (Worker worker in _workers)
+            {
+                worker.Start();
+                started++;
+            }
+        }
+        catch
+        {
+            // No thread to be had. Those that run leave, those that do not run have left; the last one closes the poller.
+            _stopping = true;
+            for (int i = started; i < _workers.Length; i++)
+            {
+                OnWorkerStopped();
+            }
+
+            throw;
         }
     }
 

@@ -25,7 +25,10 @@ internal static class Patience
     internal static void WaitInTime(this ManualResetEventSlim signal, string what) =>
         Assert.True(signal.Wait(Limit), $"Gave up waiting until {what}.");
 
-    /// <summary>For what cannot be awaited. Looks often: most of what is waited for here takes microseconds.</summary>
+    /// <summary>
+    /// For what cannot be awaited. Spins for a while before it sleeps: most of what is waited for here takes microseconds, and a test
+    /// of a race must go on right after the other side.
+    /// </summary>
     internal static void Until(Func<bool> condition, string what)
     {
         var clock = Stopwatch.StartNew();
@@ -33,7 +36,7 @@ internal static class Patience
         while (!condition())
         {
             Assert.True(clock.Elapsed < Limit, $"Gave up waiting until {what}.");
-            spinner.SpinOnce();
+            spinner.SpinOnce(sleep1Threshold: clock.ElapsedMilliseconds < 1 ? -1 : 20);
         }
     }
 }

@@ -94,5 +94,7 @@ internal static class SocketIo
         internal Task<PollResult> Task => _completion.Task;
 
         internal override void Run() => _completion.SetResult(_endWait());
+
+        internal override void OnUnhandledException(Exception exception) => _completion.TrySetException(exception);
     }
 }

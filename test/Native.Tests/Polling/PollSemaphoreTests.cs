@@ -11,26 +11,37 @@ public sealed class PollSemaphoreTests
     {
         { PollSemaphore.Nil, "Reset", "", PollSemaphore.Nil },
         { PollSemaphore.Ready, "Reset", "", PollSemaphore.Nil },
+        { PollSemaphore.Announced, "Reset", "", PollSemaphore.Nil },
         { PollSemaphore.Waiting, "Reset", "", PollSemaphore.Nil },
 
-        { PollSemaphore.Nil, "TryPark", "True", PollSemaphore.Waiting },
-        { PollSemaphore.Ready, "TryPark", "False", PollSemaphore.Nil },
-        { PollSemaphore.Waiting, "TryPark", "throws", PollSemaphore.Waiting },
+        { PollSemaphore.Nil, "TryAnnounce", "True", PollSemaphore.Announced },
+        { PollSemaphore.Ready, "TryAnnounce", "False", PollSemaphore.Nil },
+        { PollSemaphore.Announced, "TryAnnounce", "throws", PollSemaphore.Announced },
+        { PollSemaphore.Waiting, "TryAnnounce", "throws", PollSemaphore.Waiting },
 
-        { PollSemaphore.Nil, "TryUnpark", "False", PollSemaphore.Nil },
-        { PollSemaphore.Ready, "TryUnpark", "False", PollSemaphore.Ready },
-        { PollSemaphore.Waiting, "TryUnpark", "True", PollSemaphore.Nil },
+        { PollSemaphore.Nil, "TryCommit", "False", PollSemaphore.Nil },
+        { PollSemaphore.Ready, "TryCommit", "False", PollSemaphore.Ready },
+        { PollSemaphore.Announced, "TryCommit", "True", PollSemaphore.Waiting },
+        { PollSemaphore.Waiting, "TryCommit", "False", PollSemaphore.Waiting },
+
+        { PollSemaphore.Nil, "Withdraw", "", PollSemaphore.Nil },
+        { PollSemaphore.Ready, "Withdraw", "", PollSemaphore.Ready },
+        { PollSemaphore.Announced, "Withdraw", "", PollSemaphore.Nil },
+        { PollSemaphore.Waiting, "Withdraw", "", PollSemaphore.Waiting },
 
         { PollSemaphore.Nil, "Collect", "False", PollSemaphore.Nil },
         { PollSemaphore.Ready, "Collect", "True", PollSemaphore.Nil },
+        { PollSemaphore.Announced, "Collect", "False", PollSemaphore.Nil },
         { PollSemaphore.Waiting, "Collect", "False", PollSemaphore.Nil },
 
         { PollSemaphore.Nil, "Event", "none", PollSemaphore.Ready },
         { PollSemaphore.Ready, "Event", "none", PollSemaphore.Ready },
+        { PollSemaphore.Announced, "Event", "none", PollSemaphore.Ready },
         { PollSemaphore.Waiting, "Event", "waiter", PollSemaphore.Ready },
 
         { PollSemaphore.Nil, "Cancel", "none", PollSemaphore.Nil },
         { PollSemaphore.Ready, "Cancel", "none", PollSemaphore.Ready },
+        { PollSemaphore.Announced, "Cancel", "none", PollSemaphore.Nil },
         { PollSemaphore.Waiting, "Cancel", "waiter", PollSemaphore.Nil },
     };
 
@@ -49,11 +60,11 @@ public sealed class PollSemaphoreTests
             case "Reset":
                 semaphore.Reset();
                 break;
-            case "TryPark" when returned == "throws":
+            case "TryAnnounce" when returned == "throws":
                 // Not through a lambda, which cannot capture a struct by reference.
                 try
                 {
-                    semaphore.TryPark(new CallbackTurn());
+                    semaphore.TryAnnounce();
                 }
                 catch (InvalidOperationException)
                 {
@@ -61,11 +72,14 @@ public sealed class PollSemaphoreTests
                 }
 
                 break;
-            case "TryPark":
-                result = $"{semaphore.TryPark(new CallbackTurn())}";
+            case "TryAnnounce":
+                result = $"{semaphore.TryAnnounce()}";
                 break;
-            case "TryUnpark":
-                result = $"{semaphore.TryUnpark()}";
+            case "TryCommit":
+                result = $"{semaphore.TryCommit(parked)}";
+                break;
+            case "Withdraw":
+                semaphore.Withdraw();
                 break;
             case "Collect":
                 result = $"{semaphore.Collect()}";
@@ -86,7 +100,7 @@ public sealed class PollSemaphoreTests
         PollSemaphore semaphore = InState(PollSemaphore.Waiting, first);
         try
         {
-            semaphore.TryPark(new CallbackTurn());
+            semaphore.TryAnnounce();
             Assert.Fail("The second waiter was parked.");
         }
         catch (InvalidOperationException)
@@ -105,8 +119,8 @@ public sealed class PollSemaphoreTests
             Assert.Null(semaphore.Unblock(ready: true));
         }
 
-        Assert.False(semaphore.TryPark(new CallbackTurn()));
-        Assert.True(semaphore.TryPark(new CallbackTurn()));
+        Assert.False(semaphore.TryAnnounce());
+        Assert.True(semaphore.TryAnnounce());
     }
 
     [Fact]
@@ -135,9 +149,13 @@ public sealed class PollSemaphoreTests
         {
             semaphore.Unblock(ready: true);
         }
-        else if (state == PollSemaphore.Waiting)
+        else if (state != PollSemaphore.Nil)
         {
-            semaphore.TryPark(waiter);
+            semaphore.TryAnnounce();
+            if (state == PollSemaphore.Waiting)
+            {
+                semaphore.TryCommit(waiter);
+            }
         }
 
         return semaphore;

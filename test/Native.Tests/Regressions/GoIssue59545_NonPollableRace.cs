@@ -14,10 +14,12 @@ public sealed class GoIssue59545_NonPollableRace
     private const int Rounds = 20_000;
 
     [Theory]
-    [InlineData("/dev/net/tun", 1)]
-    [InlineData("/dev/net/tun", 2)]
-    [InlineData("/dev/fuse", 1)]
-    public async Task Reads_from_FIFOs_do_not_fail_beside_a_device_in_error(string device, int workers)
+    [InlineData("/dev/net/tun", 1, false)]
+    [InlineData("/dev/net/tun", 2, false)]
+    [InlineData("/dev/net/tun", 1, true)]
+    [InlineData("/dev/fuse", 1, false)]
+    [InlineData("/dev/fuse", 1, true)]
+    public async Task Reads_from_FIFOs_do_not_fail_beside_a_device_in_error(string device, int workers, bool slowDispatch)
     {
         if (SystemCalls.Instance.Open(device, LibC.O_RDWR | LibC.O_NONBLOCK, 0) is var opened && opened.IsError)
         {
@@ -25,7 +27,7 @@ public sealed class GoIssue59545_NonPollableRace
         }
 
         SystemCalls.Instance.Close(opened.Value);
-        ObservedSystemCalls systemCalls = new();
+        SlowDispatch systemCalls = new() { Enabled = slowDispatch };
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _, systemCalls))
         {
             bool stop = false;
@@ -80,6 +82,23 @@ public sealed class GoIssue59545_NonPollableRace
             }
 
             File.Delete(path);
+        }
+    }
+
+    /// <summary>Gives what happens between fetching and dispatching a little more time, in which a slot can change hands.</summary>
+    private sealed class SlowDispatch : ObservedSystemCalls
+    {
+        internal bool Enabled { get; init; }
+
+        protected internal override SyscallResult EpollWaitOnce(int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds)
+        {
+            SyscallResult fetched = base.EpollWaitOnce(epfd, buffer, maxEvents, timeoutMilliseconds);
+            if (Enabled)
+            {
+                Thread.SpinWait(1000);
+            }
+
+            return fetched;
         }
     }
 }

@@ -25,6 +25,23 @@ public sealed class WorkerDeadlineTests
         }
     }
 
+    /// <summary>The window is the moment at which a worker falls asleep, right after the turn that the last deadline released.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public void A_deadline_set_while_a_worker_falls_asleep_fires(int workers)
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _);
+        using TimedWait wait = new(runtime);
+        Random random = SeededRandom.Create();
+        for (int round = 0; round < 5000; round++)
+        {
+            wait.Begin(TimeSpan.FromMicroseconds(random.Next(40)));
+            Assert.Equal(PollResult.TimedOut, wait.End(out _));
+            Thread.SpinWait(random.Next(40));
+        }
+    }
+
     [Fact]
     public void A_deadline_fires_while_one_worker_is_busy_and_another_sleeps()
     {
@@ -242,7 +259,7 @@ public sealed class WorkerDeadlineTests
 
         internal PollResult End(out long endedAt)
         {
-            _ended.WaitInTime("the deadline fires");
+            Patience.Until(() => _ended.IsSet, "the deadline fires");
             endedAt = _endedAt;
             return _result;
         }

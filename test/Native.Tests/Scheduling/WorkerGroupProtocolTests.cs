@@ -1,0 +1,197 @@
+using System.Runtime.CompilerServices;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Tests.Scheduling;
+
+/// <summary>
+/// Falling asleep and being woken, step by step, without threads: who signals when, and who must not sleep. The windows between the
+/// steps are nanoseconds wide, so that no stress finds them reliably.
+/// </summary>
+public sealed class WorkerGroupProtocolTests : IDisposable
+{
+    private readonly SimulatedKernel _kernel = new();
+    private readonly DeadlineHeap _heap = new();
+    private readonly ThreadLocal<Worker?> _current = new();
+    private readonly EpollPoller _poller;
+    private readonly WorkerGroup _group;
+    private readonly Worker[] _workers;
+
+    public WorkerGroupProtocolTests()
+    {
+        _poller = new EpollPoller(_kernel, _heap, EpollEventLayout.Current);
+        _group = new WorkerGroup(0, workerCount: 3, batchSize: 1, "by hand", _poller, _current);
+        _workers = Workers(_group);
+    }
+
+    public void Dispose()
+    {
+        _poller.Dispose();
+        _current.Dispose();
+    }
+
+    [Fact]
+    public void Without_a_sleeper_a_turn_signals_nobody()
+    {
+        _group.Schedule(new CallbackTurn());
+        Assert.Equal(0, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void With_a_sleeper_turns_signal_once()
+    {
+        Sleep(0);
+        _group.Schedule(new CallbackTurn());
+        _group.Schedule(new CallbackTurn());
+        Assert.Equal(1, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void A_worker_does_not_fall_asleep_over_a_turn()
+    {
+        _group.Schedule(new CallbackTurn());
+        Assert.False(_group.TryBeginSleep(_workers[0], out _));
+
+        // It does not count as a sleeper, either.
+        _group.Schedule(new CallbackTurn());
+        Assert.Equal(0, _kernel.EventFdWrites);
+        Assert.Equal(Worker.Awake, _workers[0].SleepsUntil);
+    }
+
+    [Fact]
+    public void A_worker_does_not_fall_asleep_when_it_should_leave()
+    {
+        _group.RequestStop();
+        Assert.False(_group.TryBeginSleep(_workers[0], out _));
+    }
+
+    [Fact]
+    public void A_worker_that_has_ended_its_sleep_needs_no_signal()
+    {
+        Sleep(0);
+        _group.EndSleep(_workers[0]);
+        _group.Schedule(new CallbackTurn());
+        Assert.Equal(0, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void A_worker_sleeps_until_the_earliest_deadline()
+    {
+        Assert.Equal(DeadlineHeap.None, Sleep(0));
+        PollDescriptor descriptor = Descriptor();
+        SetDeadline(descriptor, 1000);
+        Assert.Equal(1000, Sleep(1));
+    }
+
+    [Fact]
+    public void Without_a_sleeper_a_deadline_signals_nobody()
+    {
+        SetDeadline(Descriptor(), 1000);
+        Assert.Equal(0, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void A_deadline_signals_when_nobody_sleeps_until_it()
+    {
+        PollDescriptor descriptor = Descriptor();
+        Sleep(0);
+        SetDeadline(descriptor, 1000);
+        Assert.Equal(1, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void A_deadline_that_a_sleeper_covers_signals_nobody()
+    {
+        SetDeadline(Descriptor(), 1000);
+        Sleep(0);
+        SetDeadline(Descriptor(), 1000);
+        SetDeadline(Descriptor(), 2000);
+        Assert.Equal(0, _kernel.EventFdWrites);
+        SetDeadline(Descriptor(), 999);
+        Assert.Equal(1, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void One_sleeper_that_covers_it_is_enough()
+    {
+        Sleep(0);
+        SetDeadline(Descriptor(), 1000);
+        TakeSignal();
+        Sleep(1);
+        SetDeadline(Descriptor(), 1000);
+        _group.PassOn();
+        Assert.Equal(1, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void Passing_on_signals_for_turns_that_are_left()
+    {
+        _group.PassOn();
+        Sleep(0);
+        _group.PassOn();
+        Assert.Equal(0, _kernel.EventFdWrites);
+
+        // What a publisher signalled was taken in by a worker that now runs something else.
+        _group.Schedule(new CallbackTurn());
+        TakeSignal();
+        _group.PassOn();
+        Assert.Equal(2, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void Passing_on_signals_for_a_deadline_that_the_worker_had_covered()
+    {
+        Sleep(1);
+        SetDeadline(Descriptor(), 1000);
+        TakeSignal();
+        Sleep(0);
+        _group.PassOn();
+        Assert.Equal(1, _kernel.EventFdWrites);
+
+        // The worker that covers it is woken by an event, and the other one sleeps without a limit.
+        _group.EndSleep(_workers[0]);
+        _group.PassOn();
+        Assert.Equal(2, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void Passing_on_without_sleepers_signals_nobody()
+    {
+        SetDeadline(Descriptor(), 1000);
+        _group.Schedule(new CallbackTurn());
+        _group.PassOn();
+        Assert.Equal(0, _kernel.EventFdWrites);
+    }
+
+    [Fact]
+    public void A_deadline_in_the_past_schedules_its_waiter()
+    {
+        PollDescriptor descriptor = Descriptor();
+        CallbackTurn waiter = new();
+        Assert.Equal(PollResult.Pending, descriptor.BeginWait(PollMode.Read, waiter));
+        Sleep(0);
+        SetDeadline(descriptor, PollDeadline.Expired);
+        Assert.Equal(1, _kernel.EventFdWrites);
+        Assert.True(_group.TryTakeTurn(out Turn? turn));
+        Assert.Same(waiter, turn);
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_workers")]
+    private static extern ref Worker[] Workers(WorkerGroup group);
+
+    private long Sleep(int worker)
+    {
+        Assert.True(_group.TryBeginSleep(_workers[worker], out long until));
+        Assert.Equal(until, _workers[worker].SleepsUntil);
+        return until;
+    }
+
+    private PollDescriptor Descriptor() => _poller.Table.Allocate(hangupWaiter: null);
+
+    private void SetDeadline(PollDescriptor descriptor, long deadline) => _group.SetDeadline(descriptor, PollMode.Read, deadline);
+
+    private void TakeSignal() => _poller.Wait(_poller.CreateBatch(1), timeoutNanoseconds: 0);
+}
