@@ -67,7 +67,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
             throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures);
         }
 
-        _logger = loggerFactory.CreateLogger(NetpollTransportLog.Category);
+        _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
         _systemCalls = systemCalls;
@@ -224,8 +224,16 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     {
         lock (_lock)
         {
-            // On the thread pool: the caller may be a worker, and stopping the workers means waiting for them.
-            return _disposing ??= _context is null ? Task.CompletedTask : Task.Run(() => DisposeCoreAsync(_context, [.. _listeners]));
+            if (_disposing is null)
+            {
+                NetpollTransportContext? context = _context;
+                NetpollConnectionListener[] listeners = [.. _listeners];
+
+                // On the thread pool: the caller may be a worker, and stopping the workers means waiting for them.
+                _disposing = context is null ? Task.CompletedTask : Task.Run(() => DisposeCoreAsync(context, listeners));
+            }
+
+            return _disposing;
         }
     }
 

@@ -38,8 +38,9 @@ public sealed class NetpollTransportOptions
     public bool NoDelay { get; set; } = true;
 
     /// <summary>
-    /// Gets or sets how much received data a connection holds that the application has not examined yet. At this size the
-    /// connection stops reading; it goes on below half of it.
+    /// Gets or sets how much received data a connection holds for the application: what it has not consumed yet. Receiving is done
+    /// when the application reads, so this bounds what one read offers, and what is read ahead when the peer ends the connection.
+    /// An application that examines everything and consumes nothing gets more all the same.
     /// </summary>
     /// <value>Bytes, up to 2,147,483,647; <see langword="null"/> or 0 means no limit. The default is 1 MiB.</value>
     public long? MaxReadBufferSize { get; set; } = DefaultMaxReadBufferSize;

@@ -80,7 +80,7 @@ internal abstract class Descriptor
 
         if (Poll is { } poll)
         {
-            Group.Schedule(poll.Evict());
+            Resume(poll.Evict());
         }
 
         ReleaseReference();
@@ -166,6 +166,9 @@ internal abstract class Descriptor
             ReleaseReference();
         }
     }
+
+    /// <summary>Runs the waiters that a close released.</summary>
+    protected virtual void Resume(WokenWaiters woken) => Group.Schedule(woken);
 
     /// <summary>The number is about to be closed; nobody uses it any more.</summary>
     protected virtual void OnDestroying()

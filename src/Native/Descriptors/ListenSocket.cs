@@ -99,9 +99,19 @@ internal sealed class ListenSocket : Descriptor
     /// <inheritdoc cref="Descriptor.Wake"/>
     internal void WakeReader() => Wake(PollMode.Read);
 
+    // A server stops also when every worker is stuck in the application: ending an accept must not need one.
+    protected override void Resume(WokenWaiters woken)
+    {
+        if (woken.Reader is { } reader)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static turn => Worker.RunGuarded(turn), (Turn)reader, preferLocal: false);
+        }
+    }
+
     // Linux reports what had already gone wrong with the connection as an error of accept itself (see accept(2)).
     private static bool IsErrorOfTheConnection(Errno error) => error is
-        Errno.ECONNABORTED or Errno.EPROTO or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH or Errno.ENONET;
+        Errno.ECONNABORTED or Errno.ECONNRESET or Errno.ETIMEDOUT or Errno.EPROTO
+        or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH or Errno.ENONET;
 
     private void SetOption(int level, int option, bool value) =>
         ThrowOnError(SystemCalls.SetSockOpt(Fd, level, option, value ? 1 : 0));

@@ -47,7 +47,7 @@ internal sealed class Worker
     // A worker that was never started has left already.
     internal bool Join(TimeSpan timeout) => (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(timeout);
 
-    /// <summary>Runs a turn outside of a worker, once no worker is left.</summary>
+    /// <summary>Runs a turn outside of a worker: once no worker is left, or where none may be needed.</summary>
     internal static void RunGuarded(Turn turn)
     {
         try

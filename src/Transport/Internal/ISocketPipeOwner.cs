@@ -33,6 +33,9 @@ internal interface ISocketPipeOwner
     /// <summary>Sending failed, and nothing more will be sent. Called at most once, and not for a close by the connection itself.</summary>
     void OnOutputFailed(Exception error);
 
+    /// <summary>The application completed its output, and the kernel has taken all of it. Called at most once.</summary>
+    void OnOutputEnded();
+
     /// <summary>Something threw that must not, for example the memory pool. The connection has to end.</summary>
     void OnUnexpectedException(Exception exception);
 }

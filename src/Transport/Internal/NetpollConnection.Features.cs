@@ -46,10 +46,10 @@ internal sealed partial class NetpollConnection :
     private IDictionary<object, object?>? _items;
     private EndPoint? _remoteEndPoint;
 
-    // Made when first asked for. Kestrel asks right after the accept, before any other thread can.
+    // Made when first asked for, which a close and a log entry may do at once: all must get the same one.
     public override string ConnectionId
     {
-        get => _connectionId ??= _context.ConnectionIds.Next();
+        get => _connectionId ?? Interlocked.CompareExchange(ref _connectionId, _context.ConnectionIds.Next(), null) ?? _connectionId;
         set => _connectionId = value;
     }
 

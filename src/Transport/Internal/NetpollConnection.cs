@@ -49,6 +49,9 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     // 0 until somebody has queued the callbacks of ConnectionClosed, then 1.
     private int _connectionClosedFired;
 
+    // The FIN has been sent, because the application completed its output. Whoever closes in the meantime may send another: harmless.
+    private volatile bool _outputEnded;
+
     // 0 until the first DisposeAsync, then 1.
     private int _disposeStarted;
 
@@ -133,17 +136,32 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             OnUnexpectedException(e);
         }
 
+        try
+        {
+            await CloseAndNotifyAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _context.Connections.Remove(this);
+            _disposed.Set();
+        }
+    }
+
+    private async ValueTask CloseAndNotifyAsync()
+    {
         if (Interlocked.CompareExchange(ref _closeReason, EndedByDispose, null) is null)
         {
-            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
-            CloseWithFin();
+            if (!_outputEnded)
+            {
+                NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
+            }
+
+            CloseWithFin(keepInput: _inputEndedCleanly);
         }
 
         FireConnectionClosed();
         await _closedCallbacksRan.WaitAsync().ConfigureAwait(false);
         _connectionClosedSource.Dispose();
-        _context.Connections.Remove(this);
-        _disposed.Set();
     }
 
     /// <summary>The peer's FIN (no error) or a failure has been seen by the reader, which can deliver it already.</summary>
@@ -164,6 +182,20 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         FireConnectionClosed();
     }
 
+    /// <summary>
+    /// The application completed its output, and everything has been sent: the peer learns of it now, as from the Sockets transport,
+    /// and not when the connection is disposed. It may go on reading.
+    /// </summary>
+    public void OnOutputEnded()
+    {
+        if (Volatile.Read(ref _disposeStarted) == 0 && Volatile.Read(ref _closeReason) is null)
+        {
+            _outputEnded = true;
+            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "The application completed its output.");
+            _socket.ShutdownSend();
+        }
+    }
+
     /// <summary>A send failed: the peer is gone for both directions.</summary>
     public void OnOutputFailed(Exception error)
     {
@@ -178,8 +210,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// <summary>Something threw that must not throw. The connection pays for it, the worker and the others do not.</summary>
     public void OnUnexpectedException(Exception exception)
     {
-        NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
         Close(new ConnectionAbortedException("The transport failed unexpectedly.", exception), reset: !_context.FinOnError);
+        NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
     }
 
     // Runs on the thread pool: what is registered on ConnectionClosed takes Kestrel's locks, calls Abort and may be user code.
@@ -206,6 +238,14 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             return;
         }
 
+        // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end. In any other case
+        // it gets nothing more, decided before bytes are thrown away: what comes after them would look like the continuation.
+        bool keepInput = !reset && _inputEndedCleanly;
+        if (!keepInput)
+        {
+            _reader.Abort(reason);
+        }
+
         if (reset)
         {
             NetpollTransportLog.ConnectionWriteRst(Logger, ConnectionId, reason.Message);
@@ -214,13 +254,10 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         else
         {
             NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, reason.Message);
-            CloseWithFin();
-        }
 
-        // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end.
-        if (reset || !_inputEndedCleanly)
-        {
-            _reader.Abort(reason);
+            // Responses that are finished, and wait only for their turn's end.
+            _writer.FlushDeferred();
+            CloseWithFin(keepInput);
         }
 
         _writer.Abort(reason);
@@ -231,10 +268,10 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// Closing with received bytes unread makes the kernel send RST, which can destroy a response that the peer has not
     /// read yet. So the write side is shut down first, and what has arrived by now is thrown away, within bounds.
     /// </summary>
-    private void CloseWithFin()
+    private void CloseWithFin(bool keepInput)
     {
         _socket.ShutdownSend();
-        if (!_inputEndedCleanly)
+        if (!keepInput)
         {
             Span<byte> scrap = stackalloc byte[DiscardBlockSize];
             for (int discarded = 0; discarded < MaxDiscardedBytes;)

@@ -35,6 +35,11 @@ internal sealed partial class NetpollConnectionListener
             case Delivering:
                 _source.Deliver();
                 return;
+            case AbandonedParked:
+                _socket.EndWaitReadable();
+                return;
+            case Abandoned:
+                return;
         }
 
         Step step = AdvanceGuarded(out NetpollConnection? connection);
@@ -66,7 +71,7 @@ internal sealed partial class NetpollConnectionListener
         {
             // Nothing in there throws once the turn belongs to somebody else, so it is still this thread's.
             connection = null;
-            LogQuietly(() => NetpollTransportLog.UnexpectedAcceptException(_context.Logger, EndPoint, e));
+            NetpollTransportLog.UnexpectedAcceptException(_context.Logger, EndPoint, e);
             Delay(e.GetType().Name);
             return Step.Pending;
         }
@@ -89,7 +94,7 @@ internal sealed partial class NetpollConnectionListener
                 return Step.Pending;
             }
 
-            Errno error = TryAccept(out connection);
+            Errno error = TryAccept(out connection, out Exception? failure);
             switch (error)
             {
                 case Errno.Success:
@@ -108,7 +113,12 @@ internal sealed partial class NetpollConnectionListener
                         return Step.Pending;
                     }
 
-                    Volatile.Write(ref _phase, Idle);
+                    if (Interlocked.CompareExchange(ref _phase, Idle, Parked) != Parked)
+                    {
+                        // An unbind has taken it for parked, and ends it.
+                        return Step.Pending;
+                    }
+
                     if (result is not (PollResult.Ready or PollResult.Closing))
                     {
                         // Nothing that a listening socket should report; trying again at once might go on for ever.
@@ -118,19 +128,13 @@ internal sealed partial class NetpollConnectionListener
 
                     break;
 
-                // The connection died in the queue; the next one may be fine.
-                case Errno.ECONNABORTED or Errno.ECONNRESET or Errno.EPROTO or Errno.ETIMEDOUT
-                    or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH:
-                    NetpollTransportLog.ConnectionReset(_context.Logger, connectionId: null);
-                    break;
-
                 // Closed between the look at _unbound and the call.
                 case Errno.EBADF when _unbound:
                     break;
 
                 // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else: it may pass, and giving up would mean a dead endpoint.
                 default:
-                    Delay(error.ToString());
+                    Delay(failure?.Message ?? error.ToString());
                     return Step.Pending;
             }
         }
@@ -138,9 +142,11 @@ internal sealed partial class NetpollConnectionListener
         return Step.Ended;
     }
 
-    private Errno TryAccept(out NetpollConnection? connection)
+    // A failure is the exception behind an errno that no system call has returned.
+    private Errno TryAccept(out NetpollConnection? connection, out Exception? failure)
     {
         connection = null;
+        failure = null;
         StreamSocket? socket = null;
         try
         {
@@ -164,13 +170,15 @@ internal sealed partial class NetpollConnectionListener
             // The kernel has no room for another watch. This connection is lost, the listener is not.
             socket?.Close(reset: true);
             NetpollTransportLog.ConnectionError(_context.Logger, connectionId: null, e);
-            return Errno.ENOSPC;
+            failure = e;
+            return Errno.EIO;
         }
         catch (Exception e)
         {
             socket?.Close(reset: true);
             NetpollTransportLog.UnexpectedAcceptException(_context.Logger, EndPoint, e);
-            return Errno.ENOMEM;
+            failure = e;
+            return Errno.EIO;
         }
     }
 
@@ -180,7 +188,7 @@ internal sealed partial class NetpollConnectionListener
         TimeSpan delay = _backoff.OnFailure(out bool warn);
         if (warn)
         {
-            LogQuietly(() => NetpollTransportLog.AcceptBackoff(_context.Logger, EndPoint, delay.TotalMilliseconds, reason, _backoff.Failures));
+            NetpollTransportLog.AcceptBackoff(_context.Logger, EndPoint, delay.TotalMilliseconds, reason, _backoff.Failures);
         }
 
         // Read now: once the phase is published, the accept may end and another begin with another token.
@@ -189,13 +197,17 @@ internal sealed partial class NetpollConnectionListener
         bool armed = _timer.Change(delay, Timeout.InfiniteTimeSpan);
 
         // An unbind or a cancellation that came before the phase was published has looked in vain.
-        if (!armed || _unbound || cancellationToken.IsCancellationRequested)
+        if (_unbound)
+        {
+            EndOnThreadPool();
+        }
+        else if (!armed || cancellationToken.IsCancellationRequested)
         {
             EndDelay();
         }
     }
 
-    /// <summary>By the timer, an unbind or a cancellation. A late timer may cut a later delay short; that costs one try.</summary>
+    /// <summary>By the timer or a cancellation. A late timer may cut a later delay short; that costs one try.</summary>
     private void EndDelay()
     {
         if (Interlocked.CompareExchange(ref _phase, Queued, Delayed) == Delayed)
@@ -210,16 +222,67 @@ internal sealed partial class NetpollConnectionListener
         _socket.WakeReader();
     }
 
-    // What there is no descriptor for, a logger may be short of as well; the endpoint must not die of that.
-    private static void LogQuietly(Action log)
+    /// <summary>By whoever has the turn, which is free.</summary>
+    private void ScheduleTurn(int phase)
+    {
+        Interlocked.Exchange(ref _phase, phase);
+        _socket.Group.Schedule(_turn);
+        if (_unbound)
+        {
+            // It came before the phase was published, and has looked in vain.
+            EndOnThreadPool();
+        }
+    }
+
+    /// <summary>
+    /// Once unbound: takes an accept from its turn and ends it. Finds nothing to do if the accept is running, which sees for itself
+    /// that it has ended, or if there is none.
+    /// </summary>
+    private void EndOnThreadPool()
+    {
+        while (true)
+        {
+            int phase = Volatile.Read(ref _phase);
+            int abandoned;
+            switch (phase)
+            {
+                case Parked:
+                    abandoned = AbandonedParked;
+                    break;
+                case Delayed:
+                    abandoned = Idle;
+                    break;
+                case Queued or Delivering:
+                    abandoned = Abandoned;
+                    break;
+                default:
+                    return;
+            }
+
+            if (Interlocked.CompareExchange(ref _phase, abandoned, phase) == phase)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static ended => ended.Listener.End(ended.Phase), (Listener: this, Phase: phase), preferLocal: false);
+                return;
+            }
+        }
+    }
+
+    private void End(int phase)
     {
         try
         {
-            log();
+            if (phase == Delivering)
+            {
+                _source.Deliver();
+                return;
+            }
+
+            _cancellationRegistration.Unregister();
+            _source.SetResult(null);
         }
-        catch (Exception)
+        catch (Exception e)
         {
-            // There is nobody left to tell.
+            _turn.OnUnhandledException(e);
         }
     }
 

@@ -12,13 +12,17 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <code>
 ///   phase       the accept's turn is          left by
 ///   Idle        running, or there is none     -
-///   Parked      parked on the socket          the poller, WakeReader or the close, which schedule it
-///   Delayed     held back by the timer        whoever takes it to Queued: the timer, an unbind, a cancellation
-///   Queued      in the group's queue          the turn
-///   Delivering  in the queue, to hand over a  the turn
+///   Parked      parked on the socket          the turn, which the poller, WakeReader or the close schedule; an unbind
+///   Delayed     held back by the timer        whoever takes it to Queued: the timer, a cancellation; an unbind
+///   Queued      in the group's queue          the turn, an unbind
+///   Delivering  in the queue, to hand over a  the turn, an unbind
 ///               result that came before the
 ///               awaiter
+///   Abandoned   where it was when the unbind  the turn, if it comes: it has nothing to say any more
+///               took the accept from it
 /// </code>
+/// Every worker may be stuck in the application, and the server must stop all the same: an unbind takes the accept from its turn,
+/// wherever that is, and ends it on the thread pool.
 /// An exception from an accept would end Kestrel's accept loop for good, so none leaves, except for a cancelled token.
 /// </summary>
 internal sealed partial class NetpollConnectionListener : IConnectionListener, IValueTaskSource<ConnectionContext?>
@@ -31,6 +35,11 @@ internal sealed partial class NetpollConnectionListener : IConnectionListener, I
     private const int Delayed = 2;
     private const int Queued = 3;
     private const int Delivering = 4;
+    private const int AbandonedParked = 5;
+    private const int Abandoned = 6;
+
+    // How long an unbind waits for the port when a stuck worker holds the accept's turn, and with it the descriptor.
+    private static readonly TimeSpan CloseTimeout = TimeSpan.FromSeconds(1);
 
     private readonly NetpollTransportContext _context;
     private readonly ListenSocket _socket;
@@ -51,7 +60,7 @@ internal sealed partial class NetpollConnectionListener : IConnectionListener, I
     private CancellationTokenRegistration _cancellationRegistration;
     private int _acceptsInARow;
 
-    // Written before the wake-up of a delayed accept; the accept reads it after having published that it is delayed.
+    // Written before the unbind looks at the phase; the accept reads it after having published a phase that it leaves its turn in.
     private volatile bool _unbound;
 
     internal NetpollConnectionListener(NetpollTransportContext context, ListenSocket socket, Action<NetpollConnectionListener> onClosed)
@@ -86,11 +95,10 @@ internal sealed partial class NetpollConnectionListener : IConnectionListener, I
             _cancellationRegistration = cancellationToken.UnsafeRegister(static state => ((NetpollConnectionListener)state!).OnCancelled(), this);
         }
 
-        if (_acceptsInARow >= MaxAcceptsInARow)
+        if (_acceptsInARow >= MaxAcceptsInARow && !_unbound)
         {
             _acceptsInARow = 0;
-            Volatile.Write(ref _phase, Queued);
-            _socket.Group.Schedule(_turn);
+            ScheduleTurn(Queued);
             return new ValueTask<ConnectionContext?>(this, version);
         }
 
@@ -108,15 +116,16 @@ internal sealed partial class NetpollConnectionListener : IConnectionListener, I
     }
 
     /// <summary>
-    /// Stops accepting; a waiting accept gets null. Returns when the port is free again. The token is ignored: Kestrel passes a
-    /// cancelled one when it is in a hurry, and there is nothing here that could be left undone. May be called again.
+    /// Stops accepting; a waiting accept gets null. Returns when the port is free again, unless a stuck worker keeps it from that.
+    /// The token is ignored: Kestrel passes a cancelled one when it is in a hurry, and there is nothing here that could be left
+    /// undone. May be called again.
     /// </summary>
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {
         _unbound = true;
         Task closed = _socket.CloseAsync();
-        EndDelay();
-        await closed.ConfigureAwait(false);
+        EndOnThreadPool();
+        await Task.WhenAny(closed, Task.Delay(CloseTimeout, CancellationToken.None)).ConfigureAwait(false);
         _onClosed(this);
     }
 
@@ -145,9 +154,16 @@ internal sealed partial class NetpollConnectionListener : IConnectionListener, I
     {
         if (_source.OnCompleted(continuation, state, token, flags))
         {
-            // The accept is over, so its turn is free.
-            Volatile.Write(ref _phase, Delivering);
-            _socket.Group.Schedule(_turn);
+            if (Volatile.Read(ref _phase) == Idle)
+            {
+                // The accept is over, so its turn is free.
+                ScheduleTurn(Delivering);
+            }
+            else
+            {
+                // Abandoned, and the turn is still somewhere.
+                ThreadPool.UnsafeQueueUserWorkItem(static listener => listener._source.Deliver(), this, preferLocal: false);
+            }
         }
     }
 }

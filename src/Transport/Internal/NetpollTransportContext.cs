@@ -44,9 +44,18 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         // The process's shared pool is nobody's to dispose of.
         _ownsPools = memoryPoolFactory is not null;
         _pools = new MemoryPool<byte>[Runtime.Groups.Count];
-        for (int i = 0; i < _pools.Length; i++)
+        try
         {
-            _pools[i] = memoryPoolFactory?.Create(new MemoryPoolOptions { Owner = PoolOwner }) ?? MemoryPool<byte>.Shared;
+            for (int i = 0; i < _pools.Length; i++)
+            {
+                _pools[i] = memoryPoolFactory?.Create(new MemoryPoolOptions { Owner = PoolOwner }) ?? MemoryPool<byte>.Shared;
+            }
+        }
+        catch
+        {
+            // Nobody else knows of the workers that run by now.
+            Dispose();
+            throw;
         }
     }
 
@@ -107,9 +116,9 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         Runtime.Dispose();
         if (_ownsPools)
         {
-            foreach (MemoryPool<byte> pool in _pools)
+            foreach (MemoryPool<byte>? pool in _pools)
             {
-                pool.Dispose();
+                pool?.Dispose();
             }
         }
     }

@@ -11,12 +11,6 @@ internal static partial class NetpollTransportLog
 {
     internal const string Category = "KestrelNetpoll.Transport";
 
-    [LoggerMessage(4, LogLevel.Debug, @"Connection id ""{ConnectionId}"" paused: the read buffer is full.", EventName = "ConnectionPause")]
-    internal static partial void ConnectionPause(ILogger logger, string connectionId);
-
-    [LoggerMessage(5, LogLevel.Debug, @"Connection id ""{ConnectionId}"" resumed.", EventName = "ConnectionResume")]
-    internal static partial void ConnectionResume(ILogger logger, string connectionId);
-
     [LoggerMessage(6, LogLevel.Debug, @"Connection id ""{ConnectionId}"" received FIN.", EventName = "ConnectionReadFin")]
     internal static partial void ConnectionReadFin(ILogger logger, string connectionId);
 
@@ -29,9 +23,8 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(14, LogLevel.Debug, @"Connection id ""{ConnectionId}"" communication error.", EventName = "ConnectionError")]
     internal static partial void ConnectionError(ILogger logger, string? connectionId, Exception exception);
 
-    // The id is null when the peer was gone before its connection had been accepted.
     [LoggerMessage(19, LogLevel.Debug, @"Connection id ""{ConnectionId}"" reset.", EventName = "ConnectionReset")]
-    internal static partial void ConnectionReset(ILogger logger, string? connectionId);
+    internal static partial void ConnectionReset(ILogger logger, string connectionId);
 
     [LoggerMessage(101, LogLevel.Information, "{EndPoint} is served by netpoll: {Backend}, {WorkerCount} worker(s).", EventName = "ServedByNetpoll")]
     internal static partial void ServedByNetpoll(ILogger logger, EndPoint endPoint, string backend, int workerCount);

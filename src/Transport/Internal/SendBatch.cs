@@ -23,31 +23,35 @@ internal readonly record struct SendBatch(BufferSegment First, int FirstIndex, B
         Span<iovec> vectors = stackalloc iovec[MaxBuffers];
         PinnedBuffers pins = default;
         int count = 0;
-        for (BufferSegment segment = First; count < MaxBuffers; segment = segment.NextSegment!)
+        try
         {
-            int start = segment == First ? FirstIndex : 0;
-            int end = segment == Last ? LastIndex : segment.End;
-            if (end > start)
+            for (BufferSegment segment = First; count < MaxBuffers; segment = segment.NextSegment!)
             {
-                MemoryHandle pin = segment.Block[start..end].Pin();
-                pins[count] = pin;
-                vectors[count] = new iovec { iov_base = pin.Pointer, iov_len = (nuint)(end - start) };
-                count++;
+                int start = segment == First ? FirstIndex : 0;
+                int end = segment == Last ? LastIndex : segment.End;
+                if (end > start)
+                {
+                    MemoryHandle pin = segment.Block[start..end].Pin();
+                    pins[count] = pin;
+                    vectors[count] = new iovec { iov_base = pin.Pointer, iov_len = (nuint)(end - start) };
+                    count++;
+                }
+
+                if (segment == Last)
+                {
+                    break;
+                }
             }
 
-            if (segment == Last)
+            return socket.Send(vectors[..count]);
+        }
+        finally
+        {
+            for (int i = 0; i < count; i++)
             {
-                break;
+                pins[i].Dispose();
             }
         }
-
-        SyscallResult result = socket.Send(vectors[..count]);
-        for (int i = 0; i < count; i++)
-        {
-            pins[i].Dispose();
-        }
-
-        return result;
     }
 
     [InlineArray(MaxBuffers)]

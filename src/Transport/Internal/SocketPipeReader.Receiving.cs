@@ -4,15 +4,14 @@ using KestrelNetpoll.Native.Polling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>What a read finds, and what happens when the peer hangs up.</summary>
+/// <summary>What a read finds.</summary>
 internal sealed partial class SocketPipeReader
 {
     // A connection that always has more bytes must let the other turns of its worker run from time to time.
     private const int MaxReceivesPerTurn = 32;
 
-    // Created when first needed; most connections never hang up while the application is busy.
-    private ReadAheadTurn? _readAheadTurn;
-    private bool _readAheadScheduled;
+    // There are bytes that no read has returned.
+    private bool _hasReadAhead;
     private int _receivesInTurn;
 
     /// <summary>
@@ -26,36 +25,6 @@ internal sealed partial class SocketPipeReader
 
     /// <summary>Counts up whenever the application gives a result back. For the thread that reads.</summary>
     internal int Advances { get; private set; }
-
-    /// <summary>
-    /// The peer hung up. Unless a read waits, which finds out itself, this reads ahead, so that the end is noticed while the
-    /// application is busy. As a turn on a worker; may come spuriously.
-    /// </summary>
-    internal void OnHangup()
-    {
-        Notices notices = default;
-        lock (_lock)
-        {
-            if (_completed || _wait != Wait.None)
-            {
-                return;
-            }
-
-            do
-            {
-                if (_ended || _error is not null || Room <= 0)
-                {
-                    break;
-                }
-
-                Receive(ref notices);
-            }
-            while (!_drained);
-        }
-
-        // It is this that a read-ahead would do.
-        Raise(notices with { ReadAhead = false });
-    }
 
     // How much more may be buffered.
     private long Room => _maxBufferSize == 0 ? long.MaxValue : _maxBufferSize - _buffer.UnconsumedBytes;
@@ -87,6 +56,7 @@ internal sealed partial class SocketPipeReader
         }
 
         _cancelRequested = false;
+        _hasReadAhead = false;
         _lease = canceled ? Lease.Tentative : Lease.Held;
         return new Found(new ReadResult(_buffer.Unconsumed, canceled, isCompleted: _ended && !unexamined));
     }
@@ -94,6 +64,12 @@ internal sealed partial class SocketPipeReader
     // Under the lock, which is what makes parking safe: whoever wants to be seen by the read sets his flag under it, too.
     private Found LookOrWait(bool mayReceive, ref Notices notices)
     {
+        // Bytes that were read ahead make the application begin something, like bytes just received.
+        if (_hasReadAhead && !mayReceive)
+        {
+            return WaitForTurn(ref notices);
+        }
+
         while (true)
         {
             Found found = Look();
@@ -106,9 +82,7 @@ internal sealed partial class SocketPipeReader
             {
                 if (!mayReceive || _receivesInTurn == MaxReceivesPerTurn)
                 {
-                    _wait = Wait.Scheduled;
-                    notices.Resume = true;
-                    return default;
+                    return WaitForTurn(ref notices);
                 }
 
                 _receivesInTurn++;
@@ -134,10 +108,31 @@ internal sealed partial class SocketPipeReader
         }
     }
 
+    private Found WaitForTurn(ref Notices notices)
+    {
+        _wait = Wait.Scheduled;
+        notices.Resume = true;
+        return default;
+    }
+
     // Under the lock.
     private void Receive(ref Notices notices)
     {
         SyscallResult result = _buffer.Receive(_socket, Room, out bool filled);
+        OnReceived(result, ref notices);
+        if (result.IsSuccess && result.Value != 0)
+        {
+            // Less than was asked for: there was no more, and more will come as an edge. Unless the peer has hung up, since the
+            // end is no byte and its edge may have come already. Looked at after the receive: the edge is recorded before it wakes.
+            bool hangup = _socket.HangupSeen;
+            _drained = !filled && !hangup;
+            notices.ReadAhead |= hangup;
+        }
+    }
+
+    // Under the lock.
+    private void OnReceived(SyscallResult result, ref Notices notices)
+    {
         if (result.IsError)
         {
             _drained = true;
@@ -154,12 +149,7 @@ internal sealed partial class SocketPipeReader
         }
         else
         {
-            // Less than was asked for: there was no more, and more will come as an edge. Unless the peer has hung up, since the
-            // end is no byte and its edge may have come already. Looked at after the receive: the edge is recorded before it wakes.
-            bool hangup = _socket.HangupSeen;
             BytesReceived += result.Value;
-            _drained = !filled && !hangup;
-            notices.ReadAhead |= hangup;
         }
     }
 
@@ -188,37 +178,31 @@ internal sealed partial class SocketPipeReader
     {
         if (notices.InputEnded)
         {
+            if (notices.EndError is null)
+            {
+                // The server closes when it hears of the end; the peer, which has only finished sending, waits for its responses.
+                _writer?.FlushDeferred();
+            }
+
             _owner.OnInputEnded(notices.EndError);
         }
 
         if (notices.ReadAhead)
         {
-            ScheduleReadAhead();
+            if (IsTurnOfCurrentThread && !_noTimeForTurns)
+            {
+                LeaveReadAheadToTurn();
+            }
+            else
+            {
+                ScheduleReadAhead();
+            }
         }
 
         if (notices.Resume)
         {
             _socket.Group.Schedule(_turn);
         }
-    }
-
-    // A read that got bytes after the hang-up keeps the application busy with them, while the end waits behind them in the kernel,
-    // and its edge is spent. So one more turn goes and looks.
-    private void ScheduleReadAhead()
-    {
-        ReadAheadTurn turn;
-        lock (_lock)
-        {
-            if (_readAheadScheduled || _ended || _error is not null)
-            {
-                return;
-            }
-
-            _readAheadScheduled = true;
-            turn = _readAheadTurn ??= new ReadAheadTurn(this);
-        }
-
-        _socket.Group.Schedule(turn);
     }
 
     // What a look found: an error, a result, or, by default, nothing.

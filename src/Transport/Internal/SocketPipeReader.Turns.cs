@@ -7,6 +7,8 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>The turns, and how a read that waited is completed by them.</summary>
 internal sealed partial class SocketPipeReader
 {
+    private const int MaxHiddenLooks = 4;
+
     private SocketPipeWriter? _writer;
 
     // The worker that is inside the turn; 0: none. Written by turns only: each enters its own thread, and takes it out again unless
@@ -32,14 +34,14 @@ internal sealed partial class SocketPipeReader
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token)
     {
         ValueTaskSourceStatus status = _source.GetStatus(token);
-        if (status == ValueTaskSourceStatus.Pending || !_hidesCompletion || _socket.Group.IsWorkerThread)
+        if (status == ValueTaskSourceStatus.Pending || _hiddenLooks == 0 || _socket.Group.IsWorkerThread)
         {
             return status;
         }
 
-        // A worker was quicker than the awaiter, who would now go on on the thread pool. It looks once before it registers, and goes on
-        // on a worker then; whoever only polls looks again and learns the truth.
-        _hidesCompletion = false;
+        // A worker was quicker than the awaiter, who would now go on on the thread pool. An awaiter looks once or twice before it
+        // registers, and then goes on on a worker; whoever only polls looks again and learns the truth.
+        _hiddenLooks--;
         return ValueTaskSourceStatus.Pending;
     }
 
@@ -97,17 +99,22 @@ internal sealed partial class SocketPipeReader
         Volatile.Write(ref _turnThread, thread);
         try
         {
-            if (TryTakeTurn(out Found found, out CancellationTokenRegistration registration))
+            Notices notices = default;
+            if (TryTakeTurn(out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref notices))
             {
-                // Not Dispose, which may wait for a callback; one that runs late finds its read gone.
-                registration.Unregister();
-                if (found.Error is { } error)
+                try
                 {
-                    _source.SetException(error);
+                    if (unexpected is not null)
+                    {
+                        _owner.OnUnexpectedException(unexpected);
+                    }
+
+                    Raise(notices);
                 }
-                else if (!found.IsNothing)
+                finally
                 {
-                    _source.SetResult(found.Result);
+                    // Whatever that throws, somebody waits for an answer.
+                    Answer(found, registration);
                 }
             }
             else
@@ -120,14 +127,33 @@ internal sealed partial class SocketPipeReader
         {
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
             _writer?.FlushDeferred();
+            if (_readAheadDue)
+            {
+                _readAheadDue = false;
+                ScheduleReadAhead();
+            }
+        }
+    }
+
+    private void Answer(in Found found, CancellationTokenRegistration registration)
+    {
+        // Not Dispose, which may wait for a callback; one that runs late finds its read gone.
+        registration.Unregister();
+        if (found.Error is { } error)
+        {
+            _source.SetException(error);
+        }
+        else if (!found.IsNothing)
+        {
+            _source.SetResult(found.Result);
         }
     }
 
     // True: a read waits, and is answered unless nothing was found.
-    private bool TryTakeTurn(out Found found, out CancellationTokenRegistration registration)
+    private bool TryTakeTurn(
+        out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref Notices notices)
     {
-        Notices notices = default;
-        Exception? unexpected = null;
+        unexpected = null;
         lock (_lock)
         {
             registration = default;
@@ -164,15 +190,12 @@ internal sealed partial class SocketPipeReader
                 _tokenRegistration = default;
                 _token = default;
                 _tokenCanceled = false;
+
+                // The hang-up's turn leaves the end to a read that waits. This one may have been answered without looking for it.
+                notices.ReadAhead |= _socket.HangupSeen && !_ended && _error is null;
             }
         }
 
-        if (unexpected is not null)
-        {
-            _owner.OnUnexpectedException(unexpected);
-        }
-
-        Raise(notices);
         return true;
     }
 

@@ -26,6 +26,8 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   perhaps bytes in the kernel        a worker receives and looks again; another thread lets a worker do so
 ///   nothing                            waits for readability
 /// </code>
+/// <para>A thread that is not a worker never begins anything with new bytes: it leaves also those to a worker that were read ahead
+/// when the peer hung up, and finds its read waiting even if a worker was quicker than its await.</para>
 /// <para>States of the one read there may be (<see cref="_wait"/>), all changes under the lock:</para>
 /// <code>
 ///   None       → Parked     nothing there: the turn is parked on the socket, which will run it exactly once
@@ -57,8 +59,9 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     // one awaiter.
     private volatile bool _awaited;
 
-    // The read was begun on another thread than a worker, and whoever awaits it there must not find it complete.
-    private bool _hidesCompletion;
+    // How often a look at the read from another thread than a worker still finds it waiting when it has been answered. Set when it
+    // was begun on such a thread; otherwise 0. For the one awaiter.
+    private int _hiddenLooks;
 
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
     private bool _drained;
@@ -118,7 +121,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
                 _source.Reset();
                 version = _source.Version;
                 _awaited = true;
-                _hidesCompletion = !onWorker;
+                _hiddenLooks = onWorker ? 0 : MaxHiddenLooks;
                 _token = cancellationToken;
             }
         }
@@ -134,6 +137,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             RegisterToken(cancellationToken);
         }
 
+        // The peer may be waiting for this before it sends more. The turn's end, which would send it, is far if the application blocks.
+        _writer?.FlushDeferred();
         return new ValueTask<ReadResult>(this, version);
     }
 
@@ -159,6 +164,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         }
 
         Raise(notices);
+        if (found.IsNothing)
+        {
+            _writer?.FlushDeferred();
+        }
+
         if (found.Error is { } error)
         {
             ExceptionDispatchInfo.Throw(error);
@@ -215,15 +225,24 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     }
 
     /// <summary>
-    /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends when the socket is closed.
+    /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends when the socket is closed. That the peer
+    /// ends the connection is noticed also afterwards.
     /// </summary>
     public override void Complete(Exception? exception = null)
     {
+        bool endIsNear;
         lock (_lock)
         {
+            endIsNear = !_completed && _socket.HangupSeen;
             _completed = true;
             _lease = Lease.None;
             _buffer.Clear();
+        }
+
+        if (endIsNear)
+        {
+            // Reading ahead may have stopped at the limit.
+            ScheduleReadAhead();
         }
     }
 

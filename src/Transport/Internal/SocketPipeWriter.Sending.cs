@@ -6,6 +6,9 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>Who sends, when, and what follows from it.</summary>
 internal sealed partial class SocketPipeWriter
 {
+    // A peer that takes everything must let the other turns of the worker run from time to time.
+    private const int MaxSendsPerDrainTurn = 32;
+
     // Created when first needed: a connection whose peer keeps up never waits. They are two, because a wait for writability and the
     // delivery of a flush result can be on their way at the same time, and a turn can be scheduled only once at a time.
     private DrainTurn? _drainTurn;
@@ -15,10 +18,14 @@ internal sealed partial class SocketPipeWriter
     private bool _sending;
     private bool _parked;
 
+    // Parked, but not on the socket: the drain turn has had its share, and is on its way to a worker again.
+    private bool _drainScheduled;
+    private bool _endReported;
+
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesSent { get; private set; }
 
-    /// <summary>Completes when the kernel has taken everything that was flushed, or never will. Not on a worker's stack. Any thread.</summary>
+    /// <summary>Completes, on the thread pool, when the kernel has taken everything that was flushed, or never will. Any thread.</summary>
     internal Task DrainAsync()
     {
         FlushDeferred();
@@ -101,6 +108,7 @@ internal sealed partial class SocketPipeWriter
     {
         Effects effects = default;
         Exception? unexpected = null;
+        int left = inDrainTurn ? MaxSendsPerDrainTurn : int.MaxValue;
         bool more;
         do
         {
@@ -123,7 +131,7 @@ internal sealed partial class SocketPipeWriter
                 }
 
                 _buffer.Consume(result.IsSuccess ? result.Value : 0);
-                more = GoOnSending(result, out batch, ref effects);
+                more = GoOnSending(result, mayGoOn: --left > 0, out batch, ref effects);
             }
         }
         while (more);
@@ -157,7 +165,7 @@ internal sealed partial class SocketPipeWriter
                 }
             }
 
-            more = GoOnSending(result, out batch, ref effects);
+            more = GoOnSending(result, mayGoOn: true, out batch, ref effects);
         }
 
         Raise(effects, inDrainTurn: false);
@@ -177,7 +185,7 @@ internal sealed partial class SocketPipeWriter
     }
 
     // Under the lock, after a send. True: send the batch; false: this thread has stopped sending.
-    private bool GoOnSending(SyscallResult result, out SendBatch batch, ref Effects effects)
+    private bool GoOnSending(SyscallResult result, bool mayGoOn, out SendBatch batch, ref Effects effects)
     {
         batch = default;
         bool more = false;
@@ -200,6 +208,13 @@ internal sealed partial class SocketPipeWriter
         else
         {
             Fail(result.Errno, ref effects);
+        }
+
+        if (more && !mayGoOn)
+        {
+            more = false;
+            _parked = _drainScheduled = true;
+            effects.DrainScheduled = true;
         }
 
         _sending = more;
@@ -270,6 +285,12 @@ internal sealed partial class SocketPipeWriter
             effects.Drained = _drained;
             _drained = null;
         }
+
+        if (_completed && !_endReported && !_closed && IsDrained)
+        {
+            _endReported = true;
+            effects.OutputEnded = true;
+        }
     }
 
     // Without the lock.
@@ -279,6 +300,17 @@ internal sealed partial class SocketPipeWriter
         if (effects.OutputError is { } error)
         {
             _owner.OnOutputFailed(error);
+        }
+
+        if (effects.OutputEnded)
+        {
+            _owner.OnOutputEnded();
+        }
+
+        if (effects.DrainScheduled)
+        {
+            // Before the application goes on in here, which may take long. This turn does not touch the sending any more.
+            _socket.Group.Schedule(_drainTurn!);
         }
 
         if (effects.FlushSignalled && inDrainTurn)
@@ -292,5 +324,6 @@ internal sealed partial class SocketPipeWriter
     }
 
     // What must be done about what happened, once the lock has been released.
-    private record struct Effects(bool FlushSignalled, Exception? OutputError, TaskCompletionSource? Drained);
+    private record struct Effects(
+        bool FlushSignalled, Exception? OutputError, TaskCompletionSource? Drained, bool OutputEnded, bool DrainScheduled);
 }

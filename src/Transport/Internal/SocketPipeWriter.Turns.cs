@@ -18,7 +18,9 @@ internal sealed partial class SocketPipeWriter
             lock (_lock)
             {
                 _parked = false;
-                if (_socket.EndWaitWritable() == PollResult.Closing)
+                bool waited = !_drainScheduled;
+                _drainScheduled = false;
+                if (waited && _socket.EndWaitWritable() == PollResult.Closing)
                 {
                     Close(ref effects);
                 }

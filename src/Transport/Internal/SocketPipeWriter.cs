@@ -19,7 +19,7 @@ namespace KestrelNetpoll.Transport.Internal;
 ///                             still has input: the responses to pipelined requests then leave together
 ///   deferred   some           a later flush, or the end of the turn: sending
 ///   sending    some           all sent: idle; EAGAIN: parked; a failure: closed
-///   parked     some           writable: sending, in the drain turn; the socket was closed: closed
+///   parked     some           writable, or the drain turn's next share: sending, in the drain turn; the socket was closed: closed
 ///   closed     none           never. What is written is dropped and flushes say IsCompleted; also by <see cref="Abort"/>
 /// </code>
 /// <para>The one flush that may wait, because more is queued than the limit (<see cref="_flush"/>):</para>
@@ -140,13 +140,15 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
+        // Looked at first: memory that has been disposed of throws here, and not in the middle.
+        ReadOnlySpan<byte> bytes = source.Span;
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;
         lock (_lock)
         {
             ThrowIfCompleted();
-            if (TryBeginSendingDirectly(source.Length))
+            if (TryBeginSendingDirectly(bytes.Length))
             {
                 sendSource = true;
             }
@@ -154,7 +156,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             {
                 if (!_closed)
                 {
-                    _buffer.Write(source.Span);
+                    _buffer.Write(bytes);
                 }
 
                 sendBatch = TryBeginSending(mayDefer: true, out batch);
@@ -163,7 +165,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         if (sendSource)
         {
-            SendDirectly(source.Span);
+            SendDirectly(bytes);
         }
         else if (sendBatch)
         {
@@ -189,6 +191,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     public override void Complete(Exception? exception = null)
     {
         SendBatch batch;
+        Effects effects = default;
         bool send;
         lock (_lock)
         {
@@ -199,8 +202,10 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
             _completed = true;
             send = TryBeginSending(mayDefer: false, out batch);
+            Settle(ref effects);
         }
 
+        Raise(effects, inDrainTurn: false);
         if (send)
         {
             Send(batch, inDrainTurn: false);

@@ -119,6 +119,20 @@ public sealed class ListenSocketTests : IDisposable
     }
 
     [Fact]
+    public async Task A_send_that_the_kernel_has_no_buffers_for_says_so_and_breaks_nothing()
+    {
+        (StreamSocket client, StreamSocket server) = await SocketPairs.ConnectAsync(_runtime);
+        _systemCalls.FailNext("SendOnce", Errno.EINTR, Errno.ENOBUFS);
+        Assert.Equal(Errno.ENOBUFS, client.Send([1]).Errno);
+        Assert.Equal(1, client.Send([2]).Value);
+        byte[] buffer = new byte[2];
+        Assert.Equal(1, await server.ReceiveAsync(buffer));
+        Assert.Equal(2, buffer[0]);
+        client.Close();
+        server.Close();
+    }
+
+    [Fact]
     public async Task A_connection_wakes_a_waiting_acceptor()
     {
         ListenSocket listener = SocketPairs.Listen(_runtime);
@@ -149,7 +163,8 @@ public sealed class ListenSocketTests : IDisposable
     public async Task IPv6Any_takes_IPv4_too_and_other_IPv6_addresses_do_not()
     {
         ListenSocket any = SocketPairs.Listen(_runtime, new IPEndPoint(IPAddress.IPv6Any, 0));
-        StreamSocket client = await ConnectOperation.ConnectAsync(_runtime, new IPEndPoint(IPAddress.Loopback, any.LocalEndPoint.Port)).InTime();
+        IPEndPoint overIPv4 = new(IPAddress.Loopback, any.LocalEndPoint.Port);
+        StreamSocket client = await ConnectOperation.ConnectAsync(_runtime, overIPv4).InTime();
         StreamSocket server = await any.AcceptAsync();
         Assert.True(server.RemoteEndPoint!.Address.IsIPv4MappedToIPv6);
         client.Close();

@@ -143,27 +143,11 @@ public sealed class SocketCloseTests
         }
 
         PollResult result;
-        while ((result = TryPark(socket, writer)) == PollResult.Ready)
+        while ((result = socket.BeginWaitWritable(writer)) == PollResult.Ready)
         {
         }
 
         Assert.Equal(PollResult.Pending, result);
-    }
-
-    // The initial waiter counts as having run just before it gives the lock back.
-    private static PollResult TryPark(StreamSocket socket, CallbackTurn writer)
-    {
-        while (true)
-        {
-            try
-            {
-                return socket.BeginWaitWritable(writer);
-            }
-            catch (InvalidOperationException)
-            {
-                Thread.Yield();
-            }
-        }
     }
 
     private sealed class HeldReceives : ObservedSystemCalls

@@ -2,7 +2,7 @@ using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
 
-/// <summary>A turn made of delegates, which counts its runs.</summary>
+/// <summary>A turn made of delegates, which counts the runs that have ended.</summary>
 internal sealed class CallbackTurn(Action? run = null, Action<Exception>? onUnhandledException = null) : Turn
 {
     private int _runs;
@@ -11,8 +11,14 @@ internal sealed class CallbackTurn(Action? run = null, Action<Exception>? onUnha
 
     internal override void Run()
     {
-        Interlocked.Increment(ref _runs);
-        run?.Invoke();
+        try
+        {
+            run?.Invoke();
+        }
+        finally
+        {
+            Interlocked.Increment(ref _runs);
+        }
     }
 
     internal override void OnUnhandledException(Exception exception) => onUnhandledException?.Invoke(exception);

@@ -3,7 +3,9 @@ using KestrelNetpoll.Native.Polling;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
 
-/// <summary>Fields that only tests look into: to check what a semaphore was left in, and to start a slot close to the fdseq's end.</summary>
+/// <summary>
+/// Fields that only tests look into: to check what a semaphore was left in, and to start a slot close to the fdseq's end.
+/// </summary>
 internal static class PollDescriptorFields
 {
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_info")]

@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Native.Tests.Infrastructure;
 
 internal static class PollerExtensions
 {
-    /// <summary>Registers a descriptor that no <see cref="KestrelNetpoll.Native.Descriptors.Descriptor"/> owns. Null: refused, see the error.</summary>
+    /// <summary>Registers a descriptor number that nothing else owns. Null: refused, see the error.</summary>
     internal static PollDescriptor? Open(this Poller poller, int fd, out Errno error)
     {
         PollDescriptor? slot = null;

@@ -2,7 +2,9 @@ using KestrelNetpoll.Native.Interop;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
 
-/// <summary>An open file of the <see cref="SimulatedKernel"/>: what its reads and writes will answer. Guarded by the kernel's lock.</summary>
+/// <summary>
+/// An open file of the <see cref="SimulatedKernel"/>: what its reads and writes will answer. Guarded by the kernel's lock.
+/// </summary>
 internal sealed class SimulatedFile(int fd, string path)
 {
     private readonly Queue<SyscallResult> _readAnswers = new();

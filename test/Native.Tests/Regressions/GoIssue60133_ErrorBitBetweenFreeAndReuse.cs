@@ -69,7 +69,7 @@ public sealed class GoIssue60133_ErrorBitBetweenFreeAndReuse
         Assert.True(descriptor.Info.Has(PollInfo.EventError));
     }
 
-    /// <summary>The same on two threads: the dispatcher fires errors of past lives at a slot that is closed and reopened all the time.</summary>
+    /// <summary>The same on two threads: errors of past lives against a slot that is closed and reopened all the time.</summary>
     [Fact]
     public void Errors_of_past_lives_against_reuse()
     {

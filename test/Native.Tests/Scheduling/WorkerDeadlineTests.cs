@@ -179,7 +179,8 @@ public sealed class WorkerDeadlineTests
     {
         internal bool MillisecondsOnly { get; init; }
 
-        protected internal override SyscallResult EpollPwait2Once(int epfd, EpollEventBuffer buffer, int maxEvents, long timeoutNanoseconds) =>
+        protected internal override SyscallResult EpollPwait2Once(
+            int epfd, EpollEventBuffer buffer, int maxEvents, long timeoutNanoseconds) =>
             MillisecondsOnly ? SyscallResult.Failure(Errno.ENOSYS) : base.EpollPwait2Once(epfd, buffer, maxEvents, timeoutNanoseconds);
     }
 

@@ -149,7 +149,7 @@ public sealed class DeadlineHeapTests
         Assert.Equal(DeadlineHeap.None, _heap.Earliest);
     }
 
-    /// <summary>Ever earlier and later deadlines from many threads (golang/go#35367): afterwards it is still a heap, and complete.</summary>
+    /// <summary>Ever earlier and later deadlines from many threads (golang/go#35367): afterwards it is still a heap.</summary>
     [Fact]
     public void Threads_do_not_break_it()
     {

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
@@ -144,6 +145,133 @@ public class ConnectionEndTests : IAsyncLifetime
         Assert.True((await Input.ReadAsync().InTime()).IsCompleted);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_peers_end_fires_ConnectionClosed_also_when_the_application_has_completed_its_input(bool reset)
+    {
+        Task<bool> closed = WhenClosed();
+        await Input.CompleteAsync();
+        await _client.SendAsync(new byte[20_000]);
+
+        if (reset)
+        {
+            _client.Reset();
+        }
+        else
+        {
+            _client.ShutdownSend();
+        }
+
+        await closed.InTime();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_peers_end_fires_ConnectionClosed_also_while_the_application_blocks_its_worker(bool endComesFirst)
+    {
+        using var busy = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        Task<bool> closed = WhenClosed();
+        Task application = BlockAsync();
+        await _client.SendAsync("x");
+        if (endComesFirst)
+        {
+            _client.ShutdownSend();
+        }
+
+        Assert.True(busy.Wait(Patience.Limit));
+        if (!endComesFirst)
+        {
+            _client.ShutdownSend();
+        }
+
+        await closed.InTime();
+        release.Set();
+        await application.InTime();
+
+        async Task BlockAsync()
+        {
+            Input.AdvanceTo((await Input.ReadAsync().ConfigureAwait(false)).Buffer.End);
+            busy.Set();
+            release.Wait(Patience.Limit);
+        }
+    }
+
+    [Fact]
+    public async Task The_input_completed_after_the_peers_end_fires_ConnectionClosed()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync(
+            options: new NetpollTransportOptions { WorkerCount = 1, MaxReadBufferSize = 4096 });
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        connection.ConnectionClosed.Register(closed.SetResult);
+        await client.SendAsync(new byte[50_000]);
+        client.ShutdownSend();
+
+        // Reading ahead stops at the limit, before the end.
+        await Patience.UntilAsync(() => connection.BytesReceived >= 4096, "it has read ahead");
+        Assert.False(closed.Task.IsCompleted);
+        await connection.Transport.Input.CompleteAsync();
+
+        await closed.Task.InTime();
+        await connection.DisposeAsync().InTime();
+        client.Dispose();
+    }
+
+    [Fact]
+    public async Task Nothing_is_read_after_bytes_that_a_close_has_thrown_away()
+    {
+        var kernel = new DiscardingSystemCalls();
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel);
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        PipeReader input = connection.Transport.Input;
+        await client.SendAsync("before");
+        input.AdvanceTo((await input.ReadAsync().InTime()).Buffer.End);
+
+        await client.SendAsync("thrown away");
+        Task<ReadResult>? reading = null;
+        kernel.AfterNextDiscard = () =>
+        {
+            client.Socket.Send("after"u8);
+            reading = input.ReadAsync().AsTask();
+        };
+        await Patience.UntilAsync(
+            () =>
+            {
+                connection.Abort(null!);
+                return reading is not null;
+            },
+            "the close has thrown bytes away");
+
+        await Assert.ThrowsAsync<ConnectionAbortedException>(() => reading!.InTime());
+        await connection.DisposeAsync().InTime();
+        client.Dispose();
+    }
+
+    [Fact]
+    public async Task Everybody_gets_the_same_id()
+    {
+        for (int i = 0; i < 20; i++)
+        {
+            (NetpollConnection connection, RawClient client) = await _harness.ConnectAsync();
+            using var together = new Barrier(4);
+            string[] ids = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Factory.StartNew(
+                () =>
+                {
+                    together.SignalAndWait(Patience.Limit);
+                    return connection.ConnectionId;
+                },
+                CancellationToken.None,
+                TaskCreationOptions.LongRunning,
+                TaskScheduler.Default))).InTime();
+            Assert.Single(ids.Distinct());
+            await connection.DisposeAsync().InTime();
+            client.Dispose();
+        }
+    }
+
     [Fact]
     public async Task Abort_ends_a_flush_that_waits_for_a_slow_peer()
     {
@@ -256,5 +384,23 @@ public class ConnectionEndTests : IAsyncLifetime
         var closed = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
         _connection.ConnectionClosed.Register(() => closed.TrySetResult(Thread.CurrentThread.IsThreadPoolThread));
         return closed.Task;
+    }
+
+    /// <summary>Stands in the middle of a close, after a receive of the size that it throws away with.</summary>
+    private sealed class DiscardingSystemCalls : SystemCalls
+    {
+        internal Action? AfterNextDiscard { get; set; }
+
+        protected internal override SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags)
+        {
+            SyscallResult result = base.RecvOnce(fd, buffer, flags);
+            if (buffer.Length == 8 * 1024 && AfterNextDiscard is { } action)
+            {
+                AfterNextDiscard = null;
+                action();
+            }
+
+            return result;
+        }
     }
 }

@@ -38,6 +38,56 @@ public class FailingPoolTests
         Assert.Equal(1, (await working.Transport.Input.ReadAsync().InTime()).Buffer.Length);
     }
 
+    [Fact]
+    public async Task A_factory_of_pools_that_throws_leaves_no_engine_behind()
+    {
+        using var logs = new LogCollector();
+        var kernel = new EngineCountingSystemCalls();
+        await using var factory = new NetpollTransportFactory(
+            Options.Create(new NetpollTransportOptions { WorkerCount = 1 }), logs, new NoPools(), new PlatformSupport(kernel), kernel);
+
+        await Assert.ThrowsAsync<InsufficientMemoryException>(
+            async () => await factory.BindAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0)));
+
+        Assert.NotEqual(0, kernel.Made);
+        Assert.Equal(kernel.Made, kernel.Closed);
+    }
+
+    private sealed class NoPools : IMemoryPoolFactory<byte>
+    {
+        public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => throw new InsufficientMemoryException("no pool today");
+    }
+
+    /// <summary>Counts epoll instances.</summary>
+    private sealed class EngineCountingSystemCalls : SystemCalls
+    {
+        private readonly System.Collections.Concurrent.ConcurrentDictionary<int, bool> _open = new();
+        private int _made;
+        private int _closed;
+
+        internal int Made => Volatile.Read(ref _made);
+
+        internal int Closed => Volatile.Read(ref _closed);
+
+        protected internal override SyscallResult EpollCreateOnce(int flags)
+        {
+            SyscallResult result = base.EpollCreateOnce(flags);
+            _open[result.Value] = true;
+            Interlocked.Increment(ref _made);
+            return result;
+        }
+
+        protected internal override SyscallResult CloseOnce(int fd)
+        {
+            if (_open.TryRemove(fd, out _))
+            {
+                Interlocked.Increment(ref _closed);
+            }
+
+            return base.CloseOnce(fd);
+        }
+    }
+
     private sealed class FailingPools : MemoryPool<byte>, IMemoryPoolFactory<byte>
     {
         private volatile bool _failing;

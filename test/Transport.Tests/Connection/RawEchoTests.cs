@@ -55,6 +55,26 @@ public class RawEchoTests
         Assert.Equal("2"u8.ToArray(), await good.ReadExactlyAsync(1));
     }
 
+    [Theory]
+    [ClassData(typeof(BothTransports))]
+    public async Task The_peer_learns_at_once_that_the_application_has_completed_its_output(TransportKind kind)
+    {
+        var finish = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using TestServer server = await TestServer.StartAsync(kind, setup => setup.Endpoint = options => options.Run(async connection =>
+        {
+            await connection.Transport.Output.WriteAsync("all of it"u8.ToArray());
+            await connection.Transport.Output.CompleteAsync();
+            await finish.Task;
+        }));
+        using RawClient client = await server.ConnectAsync();
+
+        (byte[] bytes, PeerEnd end) = await client.ReadToEndAsync();
+
+        finish.SetResult();
+        Assert.Equal("all of it"u8.ToArray(), bytes);
+        Assert.Equal(PeerEnd.Fin, end);
+    }
+
     private static async Task EchoAsync(ConnectionContext connection)
     {
         PipeReader input = connection.Transport.Input;

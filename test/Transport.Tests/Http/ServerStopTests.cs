@@ -101,6 +101,42 @@ public class ServerStopTests
         await server.Pools.AllReturnedAsync();
     }
 
+    [Fact]
+    public async Task Stopping_ends_while_every_worker_is_blocked()
+    {
+        using var release = new ManualResetEventSlim();
+        int blocked = 0;
+        TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.Netpoll = options => options.WorkerCount = 2;
+            setup.ShutdownTimeout = TimeSpan.FromSeconds(2);
+            setup.App = _ =>
+            {
+                Interlocked.Increment(ref blocked);
+                release.Wait();
+                return Task.CompletedTask;
+            };
+        });
+        List<RawClient> clients = [];
+        try
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                clients.Add(await server.ConnectAsync());
+                await clients[i].SendAsync(Request);
+                await Patience.UntilAsync(() => Volatile.Read(ref blocked) == i + 1, "the request is being served");
+            }
+
+            await server.StopAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        }
+        finally
+        {
+            release.Set();
+            clients.ForEach(static client => client.Dispose());
+            await server.DisposeAsync();
+        }
+    }
+
     [Theory]
     [ClassData(typeof(BothTransports))]
     public async Task Requests_are_served_up_to_the_stop(TransportKind kind)

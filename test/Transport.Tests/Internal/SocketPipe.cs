@@ -192,5 +192,9 @@ internal sealed class RecordingOwner : ISocketPipeOwner
 
     public void OnOutputFailed(Exception error) => _outputFailed.SetResult(error);
 
+    public void OnOutputEnded()
+    {
+    }
+
     public void OnUnexpectedException(Exception exception) => Unexpected = exception;
 }

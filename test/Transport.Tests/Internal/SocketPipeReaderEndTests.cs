@@ -76,6 +76,30 @@ public sealed class SocketPipeReaderEndTests
     }
 
     [Fact]
+    public async Task A_hangup_whose_turn_came_before_the_turn_of_a_cancelled_read_is_noticed()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Task<ReadResult> read = pipe.Reader.ReadAsync().AsTask();
+        await pipe.ParkedAsync();
+        await pipe.RunOnWorker(() =>
+        {
+            // The worker looks at events between these and the read's turn, which is behind them.
+            for (int i = 0; i < 40; i++)
+            {
+                _ = pipe.RunOnWorker(static () => Task.CompletedTask);
+            }
+
+            pipe.Reader.CancelPendingRead();
+            pipe.ShutdownPeer();
+            return Task.CompletedTask;
+        }).InTime();
+
+        Assert.True((await read.InTime()).IsCanceled);
+
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
+    [Fact]
     public async Task Reading_ahead_stops_at_the_limit_and_loses_nothing()
     {
         const int Limit = 10_000;

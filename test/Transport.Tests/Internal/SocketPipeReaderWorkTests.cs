@@ -38,6 +38,22 @@ public sealed class SocketPipeReaderWorkTests
     }
 
     [Fact]
+    public async Task Bytes_read_ahead_are_delivered_on_a_worker_too()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Send([1]);
+        pipe.ShutdownPeer();
+        await pipe.Owner.InputEnded.InTime();
+        bool onWorker = false;
+        await Task.Run(async () =>
+        {
+            await pipe.Reader.ReadAsync();
+            onWorker = pipe.OnWorker;
+        }).InTime();
+        Assert.True(onWorker);
+    }
+
+    [Fact]
     public async Task A_read_from_elsewhere_can_be_polled()
     {
         await using var pipe = new SocketPipe();

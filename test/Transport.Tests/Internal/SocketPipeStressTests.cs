@@ -20,7 +20,7 @@ public sealed class SocketPipeStressTests(ITestOutputHelper output)
     public async Task Every_byte_comes_back()
     {
         int seed = Environment.TickCount;
-        output.WriteLine($"seed {seed}");
+        int first = seed;
         var clock = Stopwatch.StartNew();
         while (clock.Elapsed < Duration)
         {
@@ -35,6 +35,8 @@ public sealed class SocketPipeStressTests(ITestOutputHelper output)
 
             seed++;
         }
+
+        output.WriteLine($"seeds {first} to {seed - 1}");
     }
 
     /// <summary>A connection ends at any moment, in any way. Every wait must end, and every block must come back.</summary>
@@ -42,7 +44,7 @@ public sealed class SocketPipeStressTests(ITestOutputHelper output)
     public async Task Every_end_ends_everything()
     {
         int seed = Environment.TickCount;
-        output.WriteLine($"seed {seed}");
+        int first = seed;
         using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 2, Name = "stress" });
         var clock = Stopwatch.StartNew();
         while (clock.Elapsed < Duration)
@@ -60,6 +62,7 @@ public sealed class SocketPipeStressTests(ITestOutputHelper output)
         }
 
         await Task.Run(runtime.Dispose);
+        output.WriteLine($"seeds {first} to {seed - 1}");
     }
 
     private static async Task EchoAsync(Random random)

@@ -343,4 +343,43 @@ public sealed class SocketPipeWriterTests
         new Random(count).NextBytes(bytes);
         return bytes;
     }
+
+    [Fact]
+    public async Task A_peer_that_takes_everything_does_not_keep_the_worker_from_other_turns()
+    {
+        const int Total = 1_000_000;
+        const int MaxSendsInARow = 32;
+        await using var pipe = new SocketPipe(workers: 1, sendBufferSize: 200_000);
+        await pipe.Writer.WriteAsync(new byte[Total]).InTime();
+        using var busy = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        Task blocked = pipe.RunOnWorker(() =>
+        {
+            busy.Set();
+            return Task.FromResult(release.Wait(Patience.Limit));
+        });
+        Assert.True(busy.Wait(Patience.Limit));
+        int sent = (int)pipe.Writer.BytesSent;
+        pipe.ReceiveExactly(sent);
+
+        // From here on the socket takes more sends than a turn may make.
+        var seen = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        pipe.SystemCalls.MaxBytesPerSend = 100;
+        pipe.SystemCalls.DuringNextSend = () =>
+        {
+            int first = pipe.SystemCalls.Sends;
+            _ = pipe.RunOnWorker(() =>
+            {
+                seen.SetResult(pipe.SystemCalls.Sends - first + 1);
+                pipe.SystemCalls.MaxBytesPerSend = int.MaxValue;
+                return Task.CompletedTask;
+            });
+        };
+        release.Set();
+        await blocked.InTime();
+
+        Assert.Equal(MaxSendsInARow, await seen.Task.InTime());
+        pipe.ReceiveExactly(Total - sent);
+        await pipe.Writer.DrainAsync().InTime();
+    }
 }

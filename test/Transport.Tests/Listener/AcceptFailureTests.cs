@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -119,6 +120,25 @@ public class AcceptFailureTests
     }
 
     [Fact]
+    public async Task A_connection_that_cannot_be_watched_is_lost_and_the_warning_says_why()
+    {
+        var kernel = new UnwatchableSystemCalls();
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel);
+        kernel.Failing = true;
+        using RawClient lost = await harness.ConnectClientAsync();
+        Task<NetpollConnection> accepting = harness.AcceptAsync();
+        await Patience.UntilAsync(() => harness.Logs.Of(TransportKind.Netpoll, 103).Any(), "the warning is there");
+        string warning = harness.Logs.Of(TransportKind.Netpoll, 103).First().Message;
+        Assert.Contains(SystemErrors.ToSocketException(Errno.ENOMEM).Message, warning, StringComparison.Ordinal);
+        Assert.Equal(PeerEnd.Reset, (await lost.ReadToEndAsync()).End);
+
+        kernel.Failing = false;
+        using RawClient client = await harness.ConnectClientAsync();
+        await using ConnectionContext connection = await accepting;
+        Assert.Equal(client.Socket.LocalEndPoint, connection.RemoteEndPoint);
+    }
+
+    [Fact]
     public async Task Kestrel_goes_on_accepting_after_a_lack_of_room()
     {
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.SystemCalls = _kernel);
@@ -134,5 +154,20 @@ public class AcceptFailureTests
             Assert.Equal(200, (await client.ReadResponseAsync()).Status);
             client.Dispose();
         }
+    }
+
+    /// <summary>The kernel refuses to watch another descriptor while it is told to.</summary>
+    private sealed class UnwatchableSystemCalls : SystemCalls
+    {
+        private volatile bool _failing;
+
+        internal bool Failing
+        {
+            get => _failing;
+            set => _failing = value;
+        }
+
+        protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data) =>
+            _failing && op == LibC.EPOLL_CTL_ADD ? SyscallResult.Failure(Errno.ENOMEM) : base.EpollCtlOnce(epfd, op, fd, events, data);
     }
 }

@@ -95,6 +95,51 @@ public class ListenerTests
         client.Dispose();
     }
 
+    [Theory]
+    [InlineData("parked")]
+    [InlineData("queued")]
+    [InlineData("delayed")]
+    public async Task Unbinding_needs_no_worker(string accept)
+    {
+        // After so many in a row an accept goes through the queue.
+        const int InARow = 64;
+        var kernel = new FaultySystemCalls();
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel, new NetpollTransportOptions { WorkerCount = 1 });
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        using var blocked = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        Task blocking = BlockWorkerAsync(connection, blocked, release);
+        await client.SendAsync("x");
+        Assert.True(blocked.Wait(Patience.Limit));
+        List<RawClient> clients = [];
+        try
+        {
+            // The first of them was accepted before.
+            for (int i = 1; accept == "queued" && i < InARow; i++)
+            {
+                clients.Add(await harness.ConnectClientAsync());
+                await using NetpollConnection one = await harness.AcceptAsync();
+            }
+
+            kernel.Full = accept == "delayed";
+            Task<ConnectionContext?> accepting = harness.Listener.AcceptAsync().AsTask();
+
+            await harness.Listener.UnbindAsync().InTime();
+
+            Assert.Null(await accepting.InTime());
+            Assert.Null(await harness.Listener.AcceptAsync().InTime());
+        }
+        finally
+        {
+            release.Set();
+        }
+
+        await blocking.InTime();
+        await connection.DisposeAsync().InTime();
+        client.Dispose();
+        clients.ForEach(static client => client.Dispose());
+    }
+
     [Fact]
     public async Task Unbinding_and_disposing_in_any_number_and_order_is_harmless()
     {
@@ -128,6 +173,22 @@ public class ListenerTests
     }
 
     [Fact]
+    public async Task Disposing_and_unbinding_at_once_is_harmless()
+    {
+        for (int i = 0; i < 20; i++)
+        {
+            await using TransportHarness harness = await TransportHarness.StartAsync();
+            IConnectionListener[] listeners = [.. await Task.WhenAll(Enumerable.Range(0, 8).Select(
+                _ => harness.Factory.BindAsync(new IPEndPoint(IPAddress.Loopback, 0)).AsTask()))];
+
+            Task[] unbinding = [.. listeners.Select(static listener => Task.Run(() => listener.UnbindAsync().InTime()))];
+            await harness.Factory.DisposeAsync().InTime();
+
+            await Task.WhenAll(unbinding).InTime();
+        }
+    }
+
+    [Fact]
     public async Task Connecting_and_unbinding_at_once_always_ends_the_accept_loop()
     {
         for (int i = 0; i < 50; i++)
@@ -146,5 +207,12 @@ public class ListenerTests
 
             await loop.InTime();
         }
+    }
+
+    private static async Task BlockWorkerAsync(ConnectionContext connection, ManualResetEventSlim blocked, ManualResetEventSlim release)
+    {
+        await connection.Transport.Input.ReadAsync().ConfigureAwait(false);
+        blocked.Set();
+        release.Wait(Patience.Limit);
     }
 }

@@ -1,0 +1,146 @@
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>The end of a connection is noticed while no read waits for it: by reading ahead, or, once nobody reads, by throwing away.</summary>
+internal sealed partial class SocketPipeReader
+{
+    private const int DiscardBlockSize = 8 * 1024;
+
+    // How long the end of a connection may be left unnoticed for a turn.
+    private const int MaxTurnMilliseconds = 200;
+
+    // Created when first needed; most connections never hang up while the application is busy.
+    private ReadAheadTurn? _readAheadTurn;
+    private bool _readAheadScheduled;
+
+    // A read-ahead is left to the end of the turn that runs: an application that answers inside the turn is to be done before it
+    // learns of the end, which makes it drop the connection. Not under the lock; the end of any turn may see to it.
+    private volatile bool _readAheadDue;
+
+    // Turns have had their time; an application that blocks them learns of the end all the same. Written by the timer.
+    private volatile bool _noTimeForTurns;
+    private Timer? _turnTimer;
+
+    /// <summary>
+    /// The peer hung up. Unless a read waits, which finds out itself, this reads ahead, so that the end is noticed while the
+    /// application is busy. As a turn on a worker; may come spuriously.
+    /// </summary>
+    internal void OnHangup()
+    {
+        if (Volatile.Read(ref _turnThread) != 0 && !_noTimeForTurns)
+        {
+            LeaveReadAheadToTurn();
+            return;
+        }
+
+        Notices notices = default;
+        lock (_lock)
+        {
+            if (_wait != Wait.None)
+            {
+                return;
+            }
+
+            if (_completed)
+            {
+                Discard(ref notices);
+            }
+            else
+            {
+                ReadAhead(ref notices);
+            }
+        }
+
+        Raise(notices);
+    }
+
+    // Under the lock.
+    private void ReadAhead(ref Notices notices)
+    {
+        do
+        {
+            if (_ended || _error is not null || Room <= 0)
+            {
+                break;
+            }
+
+            Receive(ref notices);
+        }
+        while (!_drained);
+
+        _hasReadAhead = _buffer.HasUnexaminedBytes;
+
+        // This is what one would do.
+        notices.ReadAhead = false;
+    }
+
+    // Under the lock. Nobody wants the bytes any more, but the end behind them is to be noticed.
+    private void Discard(ref Notices notices)
+    {
+        Span<byte> scrap = stackalloc byte[DiscardBlockSize];
+        for (int i = 0; i < MaxReceivesPerTurn; i++)
+        {
+            if (_ended || _error is not null)
+            {
+                return;
+            }
+
+            SyscallResult result = _socket.Receive(scrap);
+            if (result.WouldBlock)
+            {
+                return;
+            }
+
+            OnReceived(result, ref notices);
+        }
+
+        notices.ReadAhead = !_ended && _error is null;
+    }
+
+    private void LeaveReadAheadToTurn()
+    {
+        _readAheadDue = true;
+
+        // A turn's end takes its thread out and then looks: one of the two sees the other.
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _turnThread) == 0)
+        {
+            ScheduleReadAhead();
+            return;
+        }
+
+        lock (_lock)
+        {
+            _turnTimer ??= new Timer(
+                static state =>
+                {
+                    var reader = (SocketPipeReader)state!;
+                    reader._noTimeForTurns = true;
+                    reader.ScheduleReadAhead();
+                },
+                this,
+                MaxTurnMilliseconds,
+                Timeout.Infinite);
+        }
+    }
+
+    // A read that got bytes after the hang-up keeps the application busy with them, while the end waits behind them in the kernel,
+    // and its edge is spent. So one more turn goes and looks.
+    private void ScheduleReadAhead()
+    {
+        ReadAheadTurn turn;
+        lock (_lock)
+        {
+            if (_readAheadScheduled || _ended || _error is not null)
+            {
+                return;
+            }
+
+            _readAheadScheduled = true;
+            turn = _readAheadTurn ??= new ReadAheadTurn(this);
+        }
+
+        _socket.Group.Schedule(turn);
+    }
+}
