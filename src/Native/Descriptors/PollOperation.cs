@@ -36,6 +36,9 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
     private CancellationToken _cancellationToken;
     private CancellationTokenRegistration _registration;
 
+    // The direction's lock, and a registered token, are this operation's to give back.
+    private bool _attempting;
+
     // Set by the canceller, before it raises the edge.
     private volatile bool _cancelled;
 
@@ -68,6 +71,7 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
         _error = null;
         _cancelled = false;
         _stage = Stage.Attempt;
+        _attempting = true;
         if (_descriptor.Poll is null)
         {
             return StartOnThreadPool();
@@ -104,6 +108,7 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
     internal sealed override void OnUnhandledException(Exception exception)
     {
         _error = exception;
+        EndAttempts();
         QueueToThreadPool(Stage.Complete);
     }
 
@@ -243,6 +248,12 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
 
     private void EndAttempts()
     {
+        if (!_attempting)
+        {
+            return;
+        }
+
+        _attempting = false;
         _registration.Dispose();
         _registration = default;
         _cancellationToken = default;

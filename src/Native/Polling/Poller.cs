@@ -53,24 +53,27 @@ internal abstract class Poller : IDisposable
     internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot)
     {
         ObjectDisposedException.ThrowIf(!TryEnter(), this);
-        if (_ownerLeft)
-        {
-            Leave();
-            throw new ObjectDisposedException(nameof(Poller), "The runtime was disposed: nothing waits for events any more.");
-        }
-
         PollDescriptor descriptor = Table.Allocate(hangupWaiter);
         Volatile.Write(ref slot, descriptor);
         Errno error = Register(fd, descriptor.Cookie);
-        if (error != Errno.Success)
+        bool tooLate = _ownerLeft;
+        if (error == Errno.Success && !tooLate)
         {
-            Volatile.Write(ref slot, null);
-            descriptor.Evict();
-            Table.Release(descriptor);
-            Leave();
+            return Errno.Success;
         }
 
-        return error;
+        Volatile.Write(ref slot, null);
+        descriptor.Evict();
+        if (error == Errno.Success)
+        {
+            Unregister(fd);
+        }
+
+        Table.Release(descriptor);
+        Leave();
+        return tooLate
+            ? throw new ObjectDisposedException(nameof(Poller), "The runtime was disposed: nothing waits for events any more.")
+            : error;
     }
 
     /// <summary>Unregisters an evicted descriptor and frees its slot. The caller closes the file afterwards, not before.</summary>

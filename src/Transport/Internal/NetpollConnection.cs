@@ -104,7 +104,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     {
         if (abortReason is null)
         {
-            Close(new ConnectionAbortedException("The server closed the connection gracefully."), reset: false);
+            Close(new ConnectionAbortedException("The server closed the connection gracefully."), reset: false, graceful: true);
         }
         else
         {
@@ -171,6 +171,9 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         if (error is null)
         {
             _inputEndedCleanly = true;
+
+            // The server closes when it hears of the end; the peer, which has only finished sending, waits for its responses.
+            _writer.FlushDeferred();
             NetpollTransportLog.ConnectionReadFin(Logger, ConnectionId);
         }
         else if (!closedHere)
@@ -231,7 +234,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    private void Close(Exception reason, bool reset)
+    private void Close(Exception reason, bool reset, bool graceful = false)
     {
         if (Interlocked.CompareExchange(ref _closeReason, reason, null) is not null)
         {
@@ -240,7 +243,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
 
         // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end. In any other case
         // it gets nothing more, decided before bytes are thrown away: what comes after them would look like the continuation.
-        bool keepInput = !reset && _inputEndedCleanly;
+        bool keepInput = graceful && _inputEndedCleanly;
         if (!keepInput)
         {
             _reader.Abort(reason);

@@ -69,9 +69,14 @@ internal sealed partial class NetpollConnectionListener
         }
         catch (Exception e)
         {
-            // Nothing in there throws once the turn belongs to somebody else, so it is still this thread's.
             connection = null;
             NetpollTransportLog.UnexpectedAcceptException(_context.Logger, EndPoint, e);
+            if (Volatile.Read(ref _phase) is AbandonedParked or Abandoned)
+            {
+                // An unbind took the accept while it was about to park, and ends it.
+                return Step.Pending;
+            }
+
             Delay(e.GetType().Name);
             return Step.Pending;
         }

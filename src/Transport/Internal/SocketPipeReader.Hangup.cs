@@ -112,7 +112,23 @@ internal sealed partial class SocketPipeReader
 
         lock (_lock)
         {
-            _turnTimer ??= new Timer(
+            _turnTimer ??= StartTurnTimer();
+        }
+    }
+
+    private Timer StartTurnTimer()
+    {
+        // This may be inside the application's continuation, and the timer stays as long as the connection: it must not keep the
+        // context of one request.
+        bool suppress = !ExecutionContext.IsFlowSuppressed();
+        if (suppress)
+        {
+            ExecutionContext.SuppressFlow();
+        }
+
+        try
+        {
+            return new Timer(
                 static state =>
                 {
                     var reader = (SocketPipeReader)state!;
@@ -122,6 +138,13 @@ internal sealed partial class SocketPipeReader
                 this,
                 MaxTurnMilliseconds,
                 Timeout.Infinite);
+        }
+        finally
+        {
+            if (suppress)
+            {
+                ExecutionContext.RestoreFlow();
+            }
         }
     }
 

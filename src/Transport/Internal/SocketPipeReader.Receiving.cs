@@ -176,32 +176,32 @@ internal sealed partial class SocketPipeReader
     // Without the lock.
     private void Raise(in Notices notices)
     {
-        if (notices.InputEnded)
+        try
         {
-            if (notices.EndError is null)
+            if (notices.InputEnded)
             {
-                // The server closes when it hears of the end; the peer, which has only finished sending, waits for its responses.
-                _writer?.FlushDeferred();
+                _owner.OnInputEnded(notices.EndError);
             }
 
-            _owner.OnInputEnded(notices.EndError);
-        }
-
-        if (notices.ReadAhead)
-        {
-            if (IsTurnOfCurrentThread && !_noTimeForTurns)
+            if (notices.ReadAhead)
             {
-                LeaveReadAheadToTurn();
-            }
-            else
-            {
-                ScheduleReadAhead();
+                if (IsTurnOfCurrentThread && !_noTimeForTurns)
+                {
+                    LeaveReadAheadToTurn();
+                }
+                else
+                {
+                    ScheduleReadAhead();
+                }
             }
         }
-
-        if (notices.Resume)
+        finally
         {
-            _socket.Group.Schedule(_turn);
+            // A read waits for it, whatever has gone wrong.
+            if (notices.Resume)
+            {
+                _socket.Group.Schedule(_turn);
+            }
         }
     }
 

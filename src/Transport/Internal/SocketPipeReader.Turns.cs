@@ -48,6 +48,7 @@ internal sealed partial class SocketPipeReader
     void IValueTaskSource<ReadResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
+        _hiddenLooks = 0;
         if (_source.OnCompleted(continuation, state, token, flags))
         {
             _socket.Group.Schedule(_turn);

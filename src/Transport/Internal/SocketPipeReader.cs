@@ -26,8 +26,8 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   perhaps bytes in the kernel        a worker receives and looks again; another thread lets a worker do so
 ///   nothing                            waits for readability
 /// </code>
-/// <para>A thread that is not a worker never begins anything with new bytes: it leaves also those to a worker that were read ahead
-/// when the peer hung up, and finds its read waiting even if a worker was quicker than its await.</para>
+/// <para>An asynchronous read on a thread that is not a worker never begins anything with new bytes there: it leaves also those to a
+/// worker that were read ahead when the peer hung up, and finds itself waiting even if a worker was quicker than its await.</para>
 /// <para>States of the one read there may be (<see cref="_wait"/>), all changes under the lock:</para>
 /// <code>
 ///   None       → Parked     nothing there: the turn is parked on the socket, which will run it exactly once
