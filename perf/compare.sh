@@ -4,7 +4,7 @@
 #
 #   perf/compare.sh [--connections 64] [--seconds 5] [--passes 5] [--path /] [--script FILE.lua]
 #
-# Needs wrk. The first pass is thrown away, the order of the two legs changes from pass to pass, and both servers run all
+# Needs wrk and curl. The first pass is thrown away, the order of the two legs changes from pass to pass, and both servers run all
 # the time, so that noise of the machine meets both.
 set -euo pipefail
 
@@ -20,7 +20,9 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 2; }
+for tool in wrk curl; do
+  command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install $tool" >&2; exit 2; }
+done
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)

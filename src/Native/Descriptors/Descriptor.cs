@@ -5,8 +5,8 @@ using KestrelNetpoll.Native.Scheduling;
 namespace KestrelNetpoll.Native.Descriptors;
 
 /// <summary>
-/// An open file descriptor: its number, its lifetime, and its registration with a group's poller. The only place that
-/// calls close(2). Thread-safe.
+/// An open file descriptor: its number, its lifetime, and its registration with a group's poller. Once it owns a number, nothing else
+/// closes it. Thread-safe.
 /// </summary>
 /// <remarks>
 /// Closing: mark closed → release both waiters → the last user leaves → unregister → free the slot → close(2). Every system call
@@ -39,7 +39,10 @@ internal abstract class Descriptor
 
     internal bool IsRegistered => Poll is not null;
 
-    /// <summary>Sticky: a hang-up or an error was reported. While false, a short read proves that the kernel is drained.</summary>
+    /// <summary>
+    /// Sticky: a hang-up or an error was reported. While false, a short read means that the kernel is drained. TCP urgent data is the
+    /// exception: a receive stops at its mark, and what lies behind waits for the next edge.
+    /// </summary>
     internal bool HangupSeen => Poll is { HangupSeen: true };
 
     internal DescriptorLifetime Lifetime { get; } = new();
@@ -170,14 +173,8 @@ internal abstract class Descriptor
     /// <summary>Runs the waiters that a close released.</summary>
     protected virtual void Resume(WokenWaiters woken) => Group.Schedule(woken);
 
-    /// <summary>The number is about to be closed; nobody uses it any more.</summary>
-    protected virtual void OnDestroying()
-    {
-    }
-
     private void Destroy()
     {
-        OnDestroying();
         if (Poll is { } poll)
         {
             Group.Poller.Close(Fd, poll);

@@ -56,8 +56,8 @@ internal sealed class PollDescriptor
     {
         lock (_lock)
         {
-            Debug.Assert(_readSemaphore.State != PollSemaphore.Waiting, "a reader is parked on a free slot");
-            Debug.Assert(_writeSemaphore.State != PollSemaphore.Waiting, "a writer is parked on a free slot");
+            Debug.Assert(_readSemaphore.State is PollSemaphore.Nil or PollSemaphore.Ready, "a reader waits on a free slot");
+            Debug.Assert(_writeSemaphore.State is PollSemaphore.Nil or PollSemaphore.Ready, "a writer waits on a free slot");
             _readSemaphore.Reset();
             _writeSemaphore.Reset();
             _hangupWaiter = hangupWaiter;

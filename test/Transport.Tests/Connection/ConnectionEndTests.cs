@@ -8,49 +8,26 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Tests.Connection;
 
-/// <summary>How a connection ends: what the peer sees, what the application sees, what is logged, and that it happens once.</summary>
-public class ConnectionEndTests : IAsyncLifetime
+/// <summary>How a connection ends, by the peer or by an abort: what the peer sees, what the application sees, and what is logged.</summary>
+public class ConnectionEndTests : OneConnection
 {
-    private TransportHarness _harness = null!;
-    private NetpollConnection _connection = null!;
-    private RawClient _client = null!;
-
-    private PipeReader Input => _connection.Transport.Input;
-
-    private PipeWriter Output => _connection.Transport.Output;
-
-    public async ValueTask InitializeAsync()
-    {
-        _harness = await TransportHarness.StartAsync();
-        (_connection, _client) = await _harness.ConnectAsync();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _connection.DisposeAsync().InTime();
-        _client.Dispose();
-        await _harness.Pools.AllReturnedAsync();
-        await _harness.DisposeAsync();
-        GC.SuppressFinalize(this);
-    }
-
     [Fact]
     public async Task The_peers_FIN_ends_the_input_and_fires_ConnectionClosed_on_the_thread_pool()
     {
         Task<bool> closed = WhenClosed();
-        _client.ShutdownSend();
+        Client.ShutdownSend();
 
         ReadResult result = await Input.ReadAsync().InTime();
 
         Assert.True(result.IsCompleted);
         Assert.True(await closed.InTime(), "it ran on a thread of the pool");
         LogEntry fin = Assert.Single(Logged(6));
-        Assert.Contains(_connection.ConnectionId, fin.Message, StringComparison.Ordinal);
+        Assert.Contains(Connection.ConnectionId, fin.Message, StringComparison.Ordinal);
 
         // The other direction is open still.
         Input.AdvanceTo(result.Buffer.End);
         await Output.WriteAsync("late"u8.ToArray()).InTime();
-        Assert.Equal("late"u8.ToArray(), await _client.ReadExactlyAsync(4));
+        Assert.Equal("late"u8.ToArray(), await Client.ReadExactlyAsync(4));
     }
 
     [Fact]
@@ -59,10 +36,10 @@ public class ConnectionEndTests : IAsyncLifetime
         Task<bool> closed = WhenClosed();
 
         // A first read, so that the connection is in use; then the application is busy.
-        await _client.SendAsync("x");
+        await Client.SendAsync("x");
         ReadResult result = await Input.ReadAsync().InTime();
         Input.AdvanceTo(result.Buffer.End);
-        _client.ShutdownSend();
+        Client.ShutdownSend();
 
         Assert.True(await closed.InTime());
     }
@@ -73,12 +50,12 @@ public class ConnectionEndTests : IAsyncLifetime
         Task<bool> closed = WhenClosed();
         Task<ReadResult> reading = Input.ReadAsync().AsTask();
 
-        _client.Reset();
+        Client.Reset();
 
         await Assert.ThrowsAsync<ConnectionResetException>(() => reading.InTime());
         await closed.InTime();
         Assert.Single(Logged(19));
-        Assert.Empty(_harness.Logs.Above(LogLevel.Information));
+        Assert.Empty(Harness.Logs.Above(LogLevel.Information));
     }
 
     [Fact]
@@ -88,10 +65,10 @@ public class ConnectionEndTests : IAsyncLifetime
         Task<ReadResult> reading = Input.ReadAsync().AsTask();
         var reason = new ConnectionAbortedException("because");
 
-        _connection.Abort(reason);
+        Connection.Abort(reason);
 
         Assert.Same(reason, await Assert.ThrowsAsync<ConnectionAbortedException>(() => reading.InTime()));
-        Assert.Equal(PeerEnd.Reset, (await _client.ReadToEndAsync()).End);
+        Assert.Equal(PeerEnd.Reset, (await Client.ReadToEndAsync()).End);
         await closed.InTime();
         Assert.Contains("because", Assert.Single(Logged(8)).Message, StringComparison.Ordinal);
         Assert.Empty(Logged(7));
@@ -104,10 +81,10 @@ public class ConnectionEndTests : IAsyncLifetime
         Task<bool> closed = WhenClosed();
         Task<ReadResult> reading = Input.ReadAsync().AsTask();
 
-        _connection.Abort(null!);
+        Connection.Abort(null!);
 
         await Assert.ThrowsAsync<ConnectionAbortedException>(() => reading.InTime());
-        Assert.Equal(PeerEnd.Fin, (await _client.ReadToEndAsync()).End);
+        Assert.Equal(PeerEnd.Fin, (await Client.ReadToEndAsync()).End);
         await closed.InTime();
         Assert.Single(Logged(7));
         Assert.Empty(Logged(8));
@@ -116,12 +93,12 @@ public class ConnectionEndTests : IAsyncLifetime
     [Fact]
     public async Task Abort_without_a_reason_sends_FIN_also_when_request_bytes_are_unread()
     {
-        await _client.SendAsync(new byte[100_000]);
+        await Client.SendAsync(new byte[100_000]);
         await Output.WriteAsync("bye"u8.ToArray()).InTime();
 
-        _connection.Abort(null!);
+        Connection.Abort(null!);
 
-        (byte[] bytes, PeerEnd end) = await _client.ReadToEndAsync();
+        (byte[] bytes, PeerEnd end) = await Client.ReadToEndAsync();
         Assert.Equal("bye"u8.ToArray(), bytes);
         Assert.Equal(PeerEnd.Fin, end);
     }
@@ -130,14 +107,14 @@ public class ConnectionEndTests : IAsyncLifetime
     public async Task Abort_without_a_reason_after_the_peers_FIN_leaves_what_came_before_it_readable()
     {
         Task<bool> closed = WhenClosed();
-        await _client.SendAsync("hello");
+        await Client.SendAsync("hello");
         ReadResult result = await Input.ReadAsync().InTime();
         Input.AdvanceTo(result.Buffer.Start);
-        _client.ShutdownSend();
+        Client.ShutdownSend();
         await closed.InTime();
 
         // Kestrel does this every time the peer ends.
-        _connection.Abort(null!);
+        Connection.Abort(null!);
 
         result = await Input.ReadAsync().InTime();
         Assert.Equal("hello"u8.ToArray(), System.Buffers.BuffersExtensions.ToArray(result.Buffer));
@@ -152,15 +129,15 @@ public class ConnectionEndTests : IAsyncLifetime
     {
         Task<bool> closed = WhenClosed();
         await Input.CompleteAsync();
-        await _client.SendAsync(new byte[20_000]);
+        await Client.SendAsync(new byte[20_000]);
 
         if (reset)
         {
-            _client.Reset();
+            Client.Reset();
         }
         else
         {
-            _client.ShutdownSend();
+            Client.ShutdownSend();
         }
 
         await closed.InTime();
@@ -175,16 +152,16 @@ public class ConnectionEndTests : IAsyncLifetime
         using var release = new ManualResetEventSlim();
         Task<bool> closed = WhenClosed();
         Task application = BlockAsync();
-        await _client.SendAsync("x");
+        await Client.SendAsync("x");
         if (endComesFirst)
         {
-            _client.ShutdownSend();
+            Client.ShutdownSend();
         }
 
         Assert.True(busy.Wait(Patience.Limit));
         if (!endComesFirst)
         {
-            _client.ShutdownSend();
+            Client.ShutdownSend();
         }
 
         await closed.InTime();
@@ -255,7 +232,7 @@ public class ConnectionEndTests : IAsyncLifetime
     {
         for (int i = 0; i < 20; i++)
         {
-            (NetpollConnection connection, RawClient client) = await _harness.ConnectAsync();
+            (NetpollConnection connection, RawClient client) = await Harness.ConnectAsync();
             using var together = new Barrier(4);
             string[] ids = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Factory.StartNew(
                 () =>
@@ -270,120 +247,6 @@ public class ConnectionEndTests : IAsyncLifetime
             await connection.DisposeAsync().InTime();
             client.Dispose();
         }
-    }
-
-    [Fact]
-    public async Task Abort_ends_a_flush_that_waits_for_a_slow_peer()
-    {
-        Task<FlushResult> flushing = Output.WriteAsync(new byte[32 * 1024 * 1024]).AsTask();
-        Assert.False(flushing.IsCompleted);
-
-        _connection.Abort(new ConnectionAbortedException());
-
-        Assert.True((await flushing.InTime()).IsCompleted);
-    }
-
-    [Fact]
-    public async Task Disposing_sends_everything_that_was_flushed_and_then_FIN()
-    {
-        byte[] content = new byte[8 * 1024 * 1024];
-        Random.Shared.NextBytes(content);
-        _ = Output.WriteAsync(content).AsTask();
-        Task<bool> closed = WhenClosed();
-
-        Task disposing = _connection.DisposeAsync().AsTask();
-        Task second = _connection.DisposeAsync().AsTask();
-        Assert.False(disposing.IsCompleted);
-        Assert.False(second.IsCompleted);
-
-        (byte[] bytes, PeerEnd end) = await _client.ReadToEndAsync();
-        await disposing.InTime();
-        await second.InTime();
-        Assert.Equal(PeerEnd.Fin, end);
-        Assert.True(content.AsSpan().SequenceEqual(bytes));
-        Assert.True(closed.IsCompletedSuccessfully, "the callbacks have run when DisposeAsync returns");
-        Assert.Single(Logged(7));
-        Assert.True(_connection.DisposeAsync().AsTask().IsCompletedSuccessfully);
-    }
-
-    [Fact]
-    public async Task Disposing_waits_for_the_callbacks_of_ConnectionClosed()
-    {
-        using var gate = new ManualResetEventSlim();
-        _connection.ConnectionClosed.Register(gate.Wait);
-
-        Task disposing = _connection.DisposeAsync().AsTask();
-        Assert.Equal(PeerEnd.Fin, (await _client.ReadToEndAsync()).End);
-        Assert.False(disposing.IsCompleted);
-
-        gate.Set();
-        await disposing.InTime();
-    }
-
-    [Fact]
-    public async Task Abort_cuts_the_drain_of_a_disposal()
-    {
-        _ = Output.WriteAsync(new byte[32 * 1024 * 1024]).AsTask();
-        Task disposing = _connection.DisposeAsync().AsTask();
-        Assert.False(disposing.IsCompleted);
-
-        _connection.Abort(new ConnectionAbortedException("too slow"));
-
-        await disposing.InTime();
-        Assert.Equal(PeerEnd.Reset, (await _client.ReadToEndAsync()).End);
-    }
-
-    [Fact]
-    public async Task A_callback_that_throws_is_logged_and_stops_nothing()
-    {
-        bool ran = false;
-        _connection.ConnectionClosed.Register(() => ran = true);
-        _connection.ConnectionClosed.Register(() => throw new InvalidOperationException("from a callback"));
-
-        await _connection.DisposeAsync().InTime();
-
-        Assert.True(ran);
-        LogEntry error = Assert.Single(_harness.Logs.Above(LogLevel.Warning));
-        Assert.Contains("from a callback", error.Exception!.ToString(), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task Aborting_and_disposing_from_many_threads_ends_it_once()
-    {
-        int fired = 0;
-        _connection.ConnectionClosed.Register(() => Interlocked.Increment(ref fired));
-        Task<ReadResult> reading = Input.ReadAsync().AsTask();
-
-        await Task.WhenAll(Enumerable.Range(0, 12).Select(i => Task.Run(async () =>
-        {
-            switch (i % 3)
-            {
-                case 0:
-                    _connection.Abort(null!);
-                    break;
-                case 1:
-                    _connection.Abort(new ConnectionAbortedException());
-                    break;
-                default:
-                    await _connection.DisposeAsync();
-                    break;
-            }
-        }))).InTime();
-
-        _connection.Abort();
-        await reading.ContinueWith(static _ => { }, TaskScheduler.Default).InTime();
-        Assert.Equal(1, fired);
-        Assert.Single(Logged(7).Concat(Logged(8)));
-    }
-
-    private IEnumerable<LogEntry> Logged(int id) => _harness.Logs.Of(TransportKind.Netpoll, id);
-
-    /// <summary>The result tells whether the callback ran on the thread pool.</summary>
-    private Task<bool> WhenClosed()
-    {
-        var closed = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _connection.ConnectionClosed.Register(() => closed.TrySetResult(Thread.CurrentThread.IsThreadPoolThread));
-        return closed.Task;
     }
 
     /// <summary>Stands in the middle of a close, after a receive of the size that it throws away with.</summary>
