@@ -28,7 +28,7 @@ public sealed class SystemCallsFileTests : IDisposable
         Assert.Equal(3, Kernel.Read(read, buffer).Value);
         Assert.Equal("abc"u8, buffer.AsSpan(0, 3));
 
-        Assert.True(Kernel.Close(write).IsSuccess);
+        Assert.True(_owned.Close(write).IsSuccess);
         SyscallResult end = Kernel.Read(read, buffer);
         Assert.True(end.IsSuccess);
         Assert.Equal(0, end.Value);
@@ -175,7 +175,7 @@ public sealed class SystemCallsFileTests : IDisposable
         Assert.Equal(Cookie, events.Data(0));
         Assert.Equal(0, Wait(0).Value);
 
-        Kernel.Close(write);
+        _owned.Close(write);
         Assert.Equal(1, Wait(-1).Value);
         Assert.Equal(LibC.EPOLLHUP, events.Events(0) & LibC.EPOLLHUP);
 

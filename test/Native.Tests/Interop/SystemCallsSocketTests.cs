@@ -57,7 +57,7 @@ public sealed class SystemCallsSocketTests : IDisposable
     {
         (int first, int second) = NewSocketPair();
 
-        Assert.True(Kernel.Close(second).IsSuccess);
+        Assert.True(_owned.Close(second).IsSuccess);
 
         Assert.Equal(Errno.EPIPE, Kernel.Send(first, "x"u8, 0).Errno);
     }
@@ -92,7 +92,7 @@ public sealed class SystemCallsSocketTests : IDisposable
 
         // Closing with linger on and 0 seconds resets the connection.
         Assert.True(Kernel.SetLinger(server, on: true, seconds: 0).IsSuccess);
-        Assert.True(Kernel.Close(server).IsSuccess);
+        Assert.True(_owned.Close(server).IsSuccess);
         Assert.Equal(Errno.ECONNRESET, Kernel.Recv(client, new byte[1], 0).Errno);
     }
 
