@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using Microsoft.AspNetCore.Connections;
@@ -17,6 +16,9 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
 {
     // How long disposing waits for connections that Kestrel should have ended before.
     private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(5);
+
+    // How long disposing waits for peers that have their last response and are still sending.
+    private static readonly TimeSpan LingerTimeout = TimeSpan.FromSeconds(1);
 
     private readonly NetpollTransportOptions _options;
     private readonly ILogger _logger;
@@ -84,6 +86,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
     public int WorkerCount => _options.WorkerCount;
 
+    internal int LingeringConnections => Volatile.Read(ref _context)?.Lingering.Count ?? 0;
+
     /// <summary>Gets the endpoints that are bound through this factory now, with their real ports. A snapshot.</summary>
     public IReadOnlyCollection<EndPoint> EndPoints
     {
@@ -101,14 +105,14 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     public NetpollTransportStatistics GetStatistics() => Volatile.Read(ref _context)?.Statistics ?? default;
 
     /// <summary>
-    /// Tells whether this transport serves an endpoint: IP endpoints, where the transport can run. Kestrel offers the others to
+    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Kestrel offers the others to
     /// the transports that were registered before this one.
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
     public bool CanBind(EndPoint endpoint)
     {
-        if (endpoint is not IPEndPoint)
+        if (!IsServed(endpoint))
         {
             return false;
         }
@@ -127,35 +131,38 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     }
 
     /// <summary>Binds an endpoint and listens on it. The listener's endpoint has the real port when this returns.</summary>
-    /// <param name="endpoint">An <see cref="IPEndPoint"/>.</param>
+    /// <param name="endpoint">
+    /// An <see cref="IPEndPoint"/>, a <see cref="UnixDomainSocketEndPoint"/>, or a <see cref="FileHandleEndPoint"/> of a stream socket that
+    /// is bound; the handle stays its owner's and is not closed.
+    /// </param>
     /// <param name="cancellationToken">Not needed: binding does not wait.</param>
     /// <returns>The listener.</returns>
     /// <exception cref="AddressInUseException">Another socket has the address.</exception>
     /// <exception cref="SocketException">Any other failure of the system calls.</exception>
-    /// <exception cref="ArgumentException"><paramref name="endpoint"/> is not an <see cref="IPEndPoint"/>.</exception>
+    /// <exception cref="ArgumentException"><paramref name="endpoint"/> is of another kind.</exception>
     /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
     /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
-        if (endpoint is not IPEndPoint ipEndPoint)
+        if (!IsServed(endpoint))
         {
-            throw new ArgumentException($"The netpoll transport serves IP endpoints, not {endpoint.GetType().Name}.", nameof(endpoint));
+            throw new ArgumentException(
+                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.", nameof(endpoint));
         }
 
         NetpollTransportContext context = GetOrCreateContext();
-        ListenSocket socket;
+        BoundSockets sockets;
         try
         {
-            socket = ListenSocket.Listen(
-                context.Runtime, ipEndPoint, new ListenSocketOptions { Backlog = _options.Backlog, NoDelay = _options.NoDelay });
+            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
             throw new AddressInUseException(e.Message, e);
         }
 
-        var listener = new NetpollConnectionListener(context, socket, OnListenerClosed);
+        var listener = new NetpollConnectionListener(context, sockets, OnListenerClosed);
         bool disposed;
         lock (_lock)
         {
@@ -168,7 +175,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
 
         if (disposed)
         {
-            socket.Close();
+            _ = sockets.CloseAsync();
             throw new ObjectDisposedException(nameof(NetpollTransportFactory));
         }
 
@@ -192,6 +199,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
             disposing.GetAwaiter().GetResult();
         }
     }
+
+    private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
     private NetpollTransportContext GetOrCreateContext()
     {
@@ -250,6 +259,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
             NetpollTransportLog.ConnectionsLeftBehind(_logger, leftBehind);
         }
 
+        await context.Lingering.CloseAsync(LingerTimeout).ConfigureAwait(false);
         context.Dispose();
     }
 }

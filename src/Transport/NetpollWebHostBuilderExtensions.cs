@@ -13,8 +13,9 @@ namespace Microsoft.AspNetCore.Hosting;
 public static class NetpollWebHostBuilderExtensions
 {
     /// <summary>
-    /// Adds the netpoll transport, which then serves every endpoint it can: TCP over IPv4 and IPv6, on Linux. The Sockets
-    /// transport stays registered and serves all others, or everything where netpoll cannot run; one log line then says why.
+    /// Adds the netpoll transport, which then serves every endpoint it can, on Linux: TCP over IPv4 and IPv6, Unix domain sockets, and
+    /// handles of either. The Sockets transport stays registered and serves all others, or everything where netpoll cannot run; one log
+    /// line then says why.
     /// </summary>
     /// <remarks>
     /// May be called before or after <c>UseKestrel</c>, and more than once: the transport is registered once, and each
@@ -22,7 +23,7 @@ public static class NetpollWebHostBuilderExtensions
     /// </remarks>
     /// <param name="hostBuilder">The builder of a host whose server is Kestrel.</param>
     /// <param name="configure">
-    /// Sets options; null leaves the defaults. Values out of range make the host's start fail with an
+    /// Sets options; null leaves what the configuration section <c>Kestrel:Netpoll</c> says, or else the defaults. Values out of range make the host's start fail with an
     /// <see cref="OptionsValidationException"/>.
     /// </param>
     /// <returns>The same builder.</returns>
@@ -37,6 +38,8 @@ public static class NetpollWebHostBuilderExtensions
 
         return hostBuilder.ConfigureServices(services =>
         {
+            // First of all, so that code comes after the configuration.
+            services.TryAddEnumerable(ServiceDescriptor.Singleton<IConfigureOptions<NetpollTransportOptions>, NetpollTransportOptionsSetup>());
             OptionsBuilder<NetpollTransportOptions> options = services.AddOptions<NetpollTransportOptions>();
             if (configure is not null)
             {

@@ -18,26 +18,25 @@ internal sealed class ConnectOperation : PollOperation<StreamSocket>
         : base(socket, PollMode.Write) =>
         _socket = socket;
 
-    /// <summary>Connects over TCP. The socket is started.</summary>
+    /// <summary>Connects over TCP, or to a Unix socket. The socket is started.</summary>
     /// <exception cref="SocketException">The peer or the kernel refuses.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the attempt is given up.</exception>
     internal static async ValueTask<StreamSocket> ConnectAsync(
-        NetpollRuntime runtime, IPEndPoint endPoint, CancellationToken cancellationToken = default)
+        NetpollRuntime runtime, EndPoint endPoint, CancellationToken cancellationToken = default)
     {
         SyscallResult created = runtime.SystemCalls.Socket(
-            endPoint.AddressFamily == AddressFamily.InterNetworkV6 ? LibC.AF_INET6 : LibC.AF_INET,
-            LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC,
-            LibC.IPPROTO_TCP);
+            SocketAddresses.DomainOf(endPoint), LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, 0);
         if (created.IsError)
         {
             throw SystemErrors.ToSocketException(created.Errno);
         }
 
-        var address = SocketAddressBytes.From(endPoint);
-        var socket = new StreamSocket(created.Value, runtime.NextGroup(), runtime.SystemCalls, address);
+        byte[] address = SocketAddresses.ToBytes(endPoint);
+        var socket = new StreamSocket(
+            created.Value, runtime.NextGroup(), runtime.SystemCalls, SocketAddressBytes.FromKernel(address));
         try
         {
-            SyscallResult result = runtime.SystemCalls.Connect(socket.Fd, address.Bytes);
+            SyscallResult result = runtime.SystemCalls.Connect(socket.Fd, address);
             if (result.IsError && result.Errno != Errno.EINPROGRESS)
             {
                 throw SystemErrors.ToSocketException(result.Errno);

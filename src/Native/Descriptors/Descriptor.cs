@@ -56,7 +56,7 @@ internal abstract class Descriptor
     /// EBADF when it is closed already.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The runtime was disposed.</exception>
-    internal Errno Register(PollWaiter? hangupWaiter)
+    internal Errno Register(PollWaiter? hangupWaiter, bool shared = false)
     {
         if (!Lifetime.TryAddReference())
         {
@@ -65,7 +65,7 @@ internal abstract class Descriptor
 
         try
         {
-            return Group.Poller.Open(Fd, hangupWaiter, ref _poll);
+            return Group.Poller.Open(Fd, hangupWaiter, ref _poll, shared);
         }
         finally
         {

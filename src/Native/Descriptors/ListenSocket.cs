@@ -6,54 +6,116 @@ using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Native.Descriptors;
 
-/// <summary>A listening TCP socket. Accepting never waits; waiting for connections is the caller's turn's business.</summary>
+/// <summary>
+/// A listening stream socket, IP or Unix. Accepting never waits; waiting for connections is the caller's turn's business.
+/// </summary>
 internal sealed class ListenSocket : Descriptor
 {
+    // 0 until somebody has removed the file, then 1.
+    private int _fileRemoved;
+
     private ListenSocket(int fd, WorkerGroup group, SystemCalls systemCalls)
         : base(fd, group, systemCalls)
     {
     }
 
     /// <summary>The address it really listens on: port 0 has become a number.</summary>
-    internal IPEndPoint LocalEndPoint { get; private set; } = null!;
+    internal EndPoint LocalEndPoint { get; private init; } = SocketAddresses.UnnamedUnix;
+
+    // For Unix sockets, which do not hand these on from the listener.
+    private int? AcceptedReceiveBufferSize { get; init; }
+
+    private int? AcceptedSendBufferSize { get; init; }
+
+    /// <summary>The file of a Unix socket that was bound to a path here; see <see cref="RemoveFile"/>.</summary>
+    private UnixSocketFile? File { get; init; }
 
     /// <summary>
     /// Binds, listens, and registers with a group of the runtime. <see cref="IPAddress.IPv6Any"/> also takes IPv4 connections; any
     /// other IPv6 address takes IPv6 only, so that the same port can be bound once for each family.
     /// </summary>
     /// <exception cref="SocketException">The kernel refuses; AddressAlreadyInUse comes from bind or from listen.</exception>
-    internal static ListenSocket Listen(NetpollRuntime runtime, IPEndPoint endPoint, ListenSocketOptions options)
+    internal static ListenSocket Listen(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options, WorkerGroup? group = null)
+    {
+        int fd = ListenSocketSetup.CreateBound(runtime.SystemCalls, endPoint, options, out UnixSocketFile? file);
+        return Start(runtime, fd, options, group, file);
+    }
+
+    /// <summary>
+    /// Listens on a socket that somebody else has bound, and perhaps listens on already. It stays theirs: this works on a duplicate of the
+    /// number, so that closing it leaves theirs open. It becomes non-blocking for them, too, and takes on the options given.
+    /// </summary>
+    /// <exception cref="SocketException">It is not a stream socket, or the kernel refuses.</exception>
+    internal static ListenSocket Borrow(NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group = null)
+    {
+        int duplicate = ListenSocketSetup.Duplicate(runtime.SystemCalls, fd, options);
+        return Start(runtime, duplicate, options, group, file: null);
+    }
+
+    /// <summary>Another descriptor of the same socket, for another group: each connection goes to one of them.</summary>
+    internal ListenSocket ShareWith(WorkerGroup group)
+    {
+        SyscallResult duplicate = SystemCalls.Duplicate(Fd);
+        if (duplicate.IsError)
+        {
+            throw SystemErrors.ToSocketException(duplicate.Errno, $"fcntl(F_DUPFD_CLOEXEC) for {LocalEndPoint}");
+        }
+
+        return Register(new ListenSocket(duplicate.Value, group, SystemCalls)
+        {
+            LocalEndPoint = LocalEndPoint,
+            AcceptedReceiveBufferSize = AcceptedReceiveBufferSize,
+            AcceptedSendBufferSize = AcceptedSendBufferSize,
+        }, shared: true);
+    }
+
+    /// <summary>
+    /// Removes the file of a Unix socket, if it was made here and is still there. Before closing, so that nobody finds a socket that is
+    /// closed; whoever has connected by then can still be accepted.
+    /// </summary>
+    internal void RemoveFile()
+    {
+        if (Interlocked.Exchange(ref _fileRemoved, 1) == 0)
+        {
+            File?.Remove();
+        }
+    }
+
+    private static ListenSocket Start(NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group, UnixSocketFile? file)
     {
         SystemCalls systemCalls = runtime.SystemCalls;
-        bool isIPv6 = endPoint.AddressFamily == AddressFamily.InterNetworkV6;
-        SyscallResult created = systemCalls.Socket(
-            isIPv6 ? LibC.AF_INET6 : LibC.AF_INET,
-            LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC,
-            LibC.IPPROTO_TCP);
-        ThrowOnError(created);
-
-        var socket = new ListenSocket(created.Value, runtime.NextGroup(), systemCalls);
+        EndPoint localEndPoint;
         try
         {
-            if (isIPv6)
-            {
-                bool dualMode = endPoint.Address.Equals(IPAddress.IPv6Any);
-                socket.SetOption(LibC.IPPROTO_IPV6, LibC.IPV6_V6ONLY, !dualMode);
-            }
-
-            // A restart must not wait for the previous process's connections to leave TIME_WAIT.
-            socket.SetOption(LibC.SOL_SOCKET, LibC.SO_REUSEADDR, true);
-            socket.SetOption(LibC.IPPROTO_TCP, LibC.TCP_NODELAY, options.NoDelay);
-            SocketAddressBytes address = SocketAddressBytes.From(endPoint);
-            ThrowOnError(systemCalls.Bind(socket.Fd, address.Bytes));
-            ThrowOnError(systemCalls.Listen(socket.Fd, options.Backlog));
-            ThrowOnError(systemCalls.GetSockName(socket.Fd, address.Buffer, out int length));
-            socket.LocalEndPoint = address.WithLength(length).ToEndPoint()!;
-            Errno error = socket.Register(hangupWaiter: null);
-            return error == Errno.Success ? socket : throw SystemErrors.ToSocketException(error);
+            localEndPoint = ListenSocketSetup.Listen(systemCalls, fd, options.Backlog);
         }
         catch
         {
+            file?.Remove();
+            systemCalls.Close(fd);
+            throw;
+        }
+
+        bool isUnix = localEndPoint.AddressFamily == AddressFamily.Unix;
+        return Register(new ListenSocket(fd, group ?? runtime.NextGroup(), systemCalls)
+        {
+            LocalEndPoint = localEndPoint,
+            File = file,
+            AcceptedReceiveBufferSize = isUnix ? options.ReceiveBufferSize : null,
+            AcceptedSendBufferSize = isUnix ? options.SendBufferSize : null,
+        }, options.Shared);
+    }
+
+    private static ListenSocket Register(ListenSocket socket, bool shared)
+    {
+        try
+        {
+            Errno error = socket.Register(hangupWaiter: null, shared);
+            return error == Errno.Success ? socket : throw SystemErrors.ToSocketException(error, $"epoll_ctl for {socket.LocalEndPoint}");
+        }
+        catch
+        {
+            socket.RemoveFile();
             socket.Close();
             throw;
         }
@@ -77,6 +139,7 @@ internal sealed class ListenSocket : Descriptor
         int length;
         do
         {
+            // Of a Unix peer's name a part is enough to see that there is one.
             result = SystemCalls.Accept4(Fd, address.Buffer, out length, LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC);
         }
         while (IsErrorOfTheConnection(result.Errno));
@@ -84,6 +147,8 @@ internal sealed class ListenSocket : Descriptor
         ReleaseReference();
         if (result.IsSuccess)
         {
+            SetBufferSize(result.Value, LibC.SO_RCVBUF, AcceptedReceiveBufferSize);
+            SetBufferSize(result.Value, LibC.SO_SNDBUF, AcceptedSendBufferSize);
             socket = new StreamSocket(result.Value, group, SystemCalls, address.WithLength(length));
         }
 
@@ -113,14 +178,12 @@ internal sealed class ListenSocket : Descriptor
         Errno.ECONNABORTED or Errno.ECONNRESET or Errno.ETIMEDOUT or Errno.EPROTO
         or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH or Errno.ENONET;
 
-    private void SetOption(int level, int option, bool value) =>
-        ThrowOnError(SystemCalls.SetSockOpt(Fd, level, option, value ? 1 : 0));
-
-    private static void ThrowOnError(SyscallResult result)
+    // The listener took the same size, so there is no error to expect.
+    private void SetBufferSize(int fd, int option, int? size)
     {
-        if (result.IsError)
+        if (size is { } given)
         {
-            throw SystemErrors.ToSocketException(result.Errno);
+            SystemCalls.SetSockOpt(fd, LibC.SOL_SOCKET, option, given);
         }
     }
 }

@@ -8,7 +8,8 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Native.Descriptors;
 
 /// <summary>
-/// An IP socket address in the kernel's form, kept as it came so that nothing is allocated until somebody asks for the end point.
+/// A socket address in the kernel's form, kept as it came so that nothing is allocated until somebody asks for the end point. Made for
+/// IP: of a Unix address there is only room for the fact that it is one, and whether it has a name.
 /// </summary>
 internal struct SocketAddressBytes
 {
@@ -18,6 +19,11 @@ internal struct SocketAddressBytes
 
     private Storage _bytes;
     private int _length;
+
+    /// <summary>A Unix address with a name, which did not fit: whoever wants it has to ask the kernel.</summary>
+    internal readonly bool IsNamedUnix => _length > sizeof(ushort) && Family == LibC.AF_UNIX;
+
+    private readonly ushort Family => _length < sizeof(ushort) ? (ushort)LibC.AF_UNSPEC : MemoryMarshal.Read<ushort>(Bytes);
 
     /// <summary>All of the storage, for a system call to fill. Follow with <see cref="WithLength"/>.</summary>
     [UnscopedRef]
@@ -52,16 +58,19 @@ internal struct SocketAddressBytes
         return result.WithLength(Unsafe.SizeOf<sockaddr_in6>());
     }
 
-    /// <summary>The end point, or null when the address is of another family or missing.</summary>
-    internal readonly IPEndPoint? ToEndPoint()
+    /// <summary>What the kernel gave, which may be longer than what is kept of it.</summary>
+    internal static SocketAddressBytes FromKernel(ReadOnlySpan<byte> address)
+    {
+        SocketAddressBytes result = default;
+        address[..Math.Min(address.Length, Unsafe.SizeOf<Storage>())].CopyTo(result.Buffer);
+        return result.WithLength(address.Length);
+    }
+
+    /// <summary>The end point; a Unix one without its name. Null when the address is of another family or missing.</summary>
+    internal readonly EndPoint? ToEndPoint()
     {
         ReadOnlySpan<byte> bytes = Bytes;
-        if (bytes.Length < sizeof(ushort))
-        {
-            return null;
-        }
-
-        ushort family = MemoryMarshal.Read<ushort>(bytes);
+        ushort family = Family;
         if (family == LibC.AF_INET && bytes.Length >= Unsafe.SizeOf<sockaddr_in>())
         {
             sockaddr_in address = MemoryMarshal.Read<sockaddr_in>(bytes);
@@ -75,7 +84,7 @@ internal struct SocketAddressBytes
             return new IPEndPoint(new IPAddress(octets, address.sin6_scope_id), ToNetworkOrder(address.sin6_port));
         }
 
-        return null;
+        return family == LibC.AF_UNIX ? SocketAddresses.UnnamedUnix : null;
     }
 
     // Its own inverse.

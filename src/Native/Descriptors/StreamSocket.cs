@@ -18,22 +18,14 @@ internal sealed class StreamSocket : Descriptor
         : base(fd, group, systemCalls) =>
         _remoteAddress = remoteAddress;
 
-    /// <summary>The peer, as accept or connect gave it. Null when it has no address (a socket pair). Parsed at each call.</summary>
-    internal IPEndPoint? RemoteEndPoint => _remoteAddress.ToEndPoint();
+    /// <summary>
+    /// The peer, as accept or connect gave it; the name of a Unix peer, which few have, is asked for and is lost with the close. Null when
+    /// it has no address (a socket pair). Parsed at each call.
+    /// </summary>
+    internal EndPoint? RemoteEndPoint => (_remoteAddress.IsNamedUnix ? GetEndPoint(ofPeer: true) : null) ?? _remoteAddress.ToEndPoint();
 
-    /// <summary>This side's address. Asks the kernel at each call. Null after a close or when there is none.</summary>
-    internal IPEndPoint? GetLocalEndPoint()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return null;
-        }
-
-        SocketAddressBytes address = default;
-        SyscallResult result = SystemCalls.GetSockName(Fd, address.Buffer, out int length);
-        ReleaseReference();
-        return result.IsSuccess ? address.WithLength(length).ToEndPoint() : null;
-    }
+    /// <summary>This side's address. Asks the kernel at each call. Null after a close.</summary>
+    internal EndPoint? GetLocalEndPoint() => GetEndPoint(ofPeer: false);
 
     /// <summary>
     /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, whether or not anybody waits.
@@ -126,6 +118,20 @@ internal sealed class StreamSocket : Descriptor
     /// <inheritdoc cref="Descriptor.EndWait"/>
     internal PollResult EndWaitWritable() => EndWait(PollMode.Write);
 
+    /// <summary>See <see cref="PollDescriptor.SetDeadline"/>. Nothing happens after a close.</summary>
+    internal void SetReadDeadline(long deadline)
+    {
+        if (Lifetime.TryAddReference())
+        {
+            if (Poll is { } poll)
+            {
+                Group.SetDeadline(poll, PollMode.Read, deadline);
+            }
+
+            ReleaseReference();
+        }
+    }
+
     /// <inheritdoc cref="Descriptor.Wake"/>
     internal void WakeReader() => Wake(PollMode.Read);
 
@@ -140,6 +146,21 @@ internal sealed class StreamSocket : Descriptor
             SystemCalls.Shutdown(Fd, LibC.SHUT_WR);
             ReleaseReference();
         }
+    }
+
+    private EndPoint? GetEndPoint(bool ofPeer)
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return null;
+        }
+
+        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
+        SyscallResult result = ofPeer
+            ? SystemCalls.GetPeerName(Fd, address, out int length)
+            : SystemCalls.GetSockName(Fd, address, out length);
+        ReleaseReference();
+        return result.IsSuccess ? SocketAddresses.Parse(address[..Math.Min(length, address.Length)]) : null;
     }
 
     /// <summary>

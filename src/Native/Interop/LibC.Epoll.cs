@@ -16,6 +16,7 @@ internal static unsafe partial class LibC
     internal const uint EPOLLERR = 0x8;
     internal const uint EPOLLHUP = 0x10;
     internal const uint EPOLLRDHUP = 0x2000;
+    internal const uint EPOLLEXCLUSIVE = 1u << 28;
     internal const uint EPOLLET = 1u << 31;
 
     /// <summary>epoll_pwait2 goes by number: glibc has a wrapper since 2.35 only, the kernel has the call since 5.11.</summary>

@@ -35,6 +35,7 @@ internal static unsafe partial class LibC
     internal const int TCP_KEEPCNT = 6;
     internal const int TCP_DEFER_ACCEPT = 9;
     internal const int TCP_USER_TIMEOUT = 18;
+    internal const int TCP_FASTOPEN = 23;
 
     internal const int IPPROTO_IPV6 = 41;
     internal const int IPV6_V6ONLY = 26;

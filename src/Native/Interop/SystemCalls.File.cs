@@ -64,6 +64,20 @@ internal partial class SystemCalls
     protected internal virtual SyscallResult GetPipeSizeOnce(int fd) =>
         SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETPIPE_SZ, 0));
 
+    protected internal virtual SyscallResult DuplicateOnce(int fd) =>
+        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_DUPFD_CLOEXEC, 0));
+
+    protected internal virtual unsafe SyscallResult IdentifyOnce(string path, out FileIdentity identity)
+    {
+        statx status = default;
+        SyscallResult result = SyscallResult.FromReturnValue(
+            LibC.statx(LibC.AT_FDCWD, path, LibC.AT_SYMLINK_NOFOLLOW, LibC.STATX_TYPE | LibC.STATX_INO, &status));
+        identity = result.IsSuccess
+            ? new FileIdentity(status.stx_dev_major, status.stx_dev_minor, status.stx_ino, status.stx_mode & LibC.S_IFMT)
+            : default;
+        return result;
+    }
+
     protected internal virtual SyscallResult SetFdFlagsOnce(int fd, int flags) =>
         SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_SETFD, flags));
 

@@ -156,6 +156,29 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>Another number for the same open file (F_DUPFD_CLOEXEC).</summary>
+    internal SyscallResult Duplicate(int fd)
+    {
+        SyscallResult result;
+        while ((result = DuplicateOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which file a path names, without following a link at its end.</summary>
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult Identify(string path, out FileIdentity identity)
+    {
+        identity = default;
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = IdentifyOnce(path, out identity)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>Sets the flags of this descriptor alone (F_SETFD): <see cref="LibC.FD_CLOEXEC"/> is the only one.</summary>
     internal SyscallResult SetFdFlags(int fd, int flags)
     {

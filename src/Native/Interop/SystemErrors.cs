@@ -27,7 +27,10 @@ internal static class SystemErrors
     /// The number that <see cref="SocketException"/> takes is a <see cref="SocketError"/> on every platform, so errno has to be
     /// translated; one without a counterpart becomes <see cref="SocketError.SocketError"/> and keeps its text.
     /// </summary>
-    internal static SocketException ToSocketException(Errno errno) => new((int)ToSocketError(errno), Describe(errno));
+    /// <param name="errno">Why the call failed.</param>
+    /// <param name="operation">What failed and on what; null when the caller's caller knows.</param>
+    internal static SocketException ToSocketException(Errno errno, string? operation = null) =>
+        new((int)ToSocketError(errno), operation is null ? Describe(errno) : $"{operation}: {Describe(errno)}");
 
     internal static SocketError ToSocketError(Errno errno) => errno switch
     {

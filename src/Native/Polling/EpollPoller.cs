@@ -11,6 +11,9 @@ namespace KestrelNetpoll.Native.Polling;
 internal sealed class EpollPoller : Poller
 {
     private const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLET;
+
+    // A listening socket that several epoll instances watch. RDHUP cannot be combined with it; a listener has no peer.
+    private const uint SharedInterest = LibC.EPOLLIN | LibC.EPOLLET | LibC.EPOLLEXCLUSIVE;
     private const uint ReadableMask = LibC.EPOLLIN | LibC.EPOLLRDHUP | LibC.EPOLLHUP | LibC.EPOLLERR;
     private const uint HangupMask = LibC.EPOLLRDHUP | LibC.EPOLLHUP | LibC.EPOLLERR;
 
@@ -118,9 +121,10 @@ internal sealed class EpollPoller : Poller
         return events == LibC.EPOLLERR ? readiness | PollReadiness.ErrorOnly : readiness;
     }
 
-    protected override Errno Register(int fd, PollCookie cookie)
+    protected override Errno Register(int fd, PollCookie cookie, bool shared)
     {
-        SyscallResult result = _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_ADD, fd, Interest, cookie.Word);
+        uint interest = shared ? SharedInterest : Interest;
+        SyscallResult result = _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_ADD, fd, interest, cookie.Word);
         return result.IsError ? result.Errno : Errno.Success;
     }
 

@@ -49,13 +49,15 @@ internal abstract class Poller : IDisposable
     /// <summary>
     /// Takes a slot for the descriptor and registers it. <paramref name="slot"/> is set before the kernel knows of it, because the first
     /// event may be dispatched on another thread before this returns. On failure the slot is free again and the field null.
+    /// <paramref name="shared"/>: the open file is registered with several pollers, and an event need reach only one of them; for
+    /// readable files that nobody else hangs up on.
     /// </summary>
-    internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot)
+    internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot, bool shared = false)
     {
         ObjectDisposedException.ThrowIf(!TryEnter(), this);
         PollDescriptor descriptor = Table.Allocate(hangupWaiter);
         Volatile.Write(ref slot, descriptor);
-        Errno error = Register(fd, descriptor.Cookie);
+        Errno error = Register(fd, descriptor.Cookie, shared);
         bool tooLate = _ownerLeft;
         if (error == Errno.Success && !tooLate)
         {
@@ -122,7 +124,7 @@ internal abstract class Poller : IDisposable
     /// <summary>Closes the backend's own descriptors. Nobody uses the poller any more.</summary>
     protected abstract void DisposeBackend();
 
-    protected abstract Errno Register(int fd, PollCookie cookie);
+    protected abstract Errno Register(int fd, PollCookie cookie, bool shared);
 
     protected abstract void Unregister(int fd);
 

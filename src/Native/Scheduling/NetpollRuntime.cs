@@ -16,6 +16,7 @@ internal sealed class NetpollRuntime : IDisposable
 
     private readonly ThreadLocal<Worker?> _current = new();
     private readonly WorkerGroup[] _groups;
+    private int _nextGroup;
     private int _disposed;
 
     /// <exception cref="PlatformNotSupportedException">Not Linux, or neither x64 nor arm64.</exception>
@@ -25,18 +26,28 @@ internal sealed class NetpollRuntime : IDisposable
         options ??= new NetpollRuntimeOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.WorkerCount, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.EventBatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.GroupCount, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.GroupCount, options.WorkerCount);
         if (!OperatingSystem.IsLinux())
         {
             throw new PlatformNotSupportedException("The netpoll engine needs Linux: it is built on epoll.");
         }
 
         SystemCalls = systemCalls ?? SystemCalls.Instance;
-        var layout = EpollEventLayout.For(RuntimeInformation.ProcessArchitecture);
-        var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
-        _groups = [new WorkerGroup(0, options.WorkerCount, options.EventBatchSize, options.Name, poller, _current)];
-        foreach (WorkerGroup group in _groups)
+        _groups = new WorkerGroup[options.GroupCount];
+        int started = 0;
+        try
         {
-            group.Start();
+            for (; started < _groups.Length; started++)
+            {
+                _groups[started] = StartGroup(started, options);
+            }
+        }
+        catch
+        {
+            // A group that failed to start has seen to itself.
+            Stop(_groups.AsSpan(0, started));
+            throw;
         }
     }
 
@@ -50,8 +61,9 @@ internal sealed class NetpollRuntime : IDisposable
 
     internal int WorkerCount => _groups.Sum(static group => group.WorkerCount);
 
-    /// <summary>The group that the next descriptor goes to.</summary>
-    internal WorkerGroup NextGroup() => _groups[0];
+    /// <summary>The group that the next descriptor goes to: one after the other.</summary>
+    internal WorkerGroup NextGroup() =>
+        _groups.Length == 1 ? _groups[0] : _groups[(uint)Interlocked.Increment(ref _nextGroup) % (uint)_groups.Length];
 
     internal NetpollStatistics GetStatistics()
     {
@@ -75,15 +87,35 @@ internal sealed class NetpollRuntime : IDisposable
             return;
         }
 
-        foreach (WorkerGroup group in _groups)
+        Stop(_groups);
+    }
+
+    private static void Stop(ReadOnlySpan<WorkerGroup> groups)
+    {
+        foreach (WorkerGroup group in groups)
         {
             group.RequestStop();
         }
 
-        foreach (WorkerGroup group in _groups)
+        foreach (WorkerGroup group in groups)
         {
             group.WaitForWorkers(StopTimeout);
         }
+    }
+
+    private WorkerGroup StartGroup(int id, NetpollRuntimeOptions options)
+    {
+        int workers = options.WorkerCount / options.GroupCount;
+        if (id < options.WorkerCount % options.GroupCount)
+        {
+            workers++;
+        }
+
+        var layout = EpollEventLayout.For(RuntimeInformation.ProcessArchitecture);
+        var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
+        var group = new WorkerGroup(id, workers, options.EventBatchSize, options.Name, poller, _current);
+        group.Start();
+        return group;
     }
 
     // Not a Lazy: that would remember a failure, which may only have been that too many files were open for a moment.

@@ -75,6 +75,13 @@ internal sealed class BufferSegment : ReadOnlySequenceSegment<byte>
         End = 0;
     }
 
+    /// <summary>Empties the block, which stays, for another position of the stream.</summary>
+    public void Rewind(long position)
+    {
+        RunningIndex = position;
+        End = 0;
+    }
+
     /// <summary>Gives the memory back and unlinks the segment. Spans and sequences over it are invalid from now on.</summary>
     public void Return()
     {

@@ -30,6 +30,7 @@ internal sealed partial class NetpollConnection :
     private object? _itemsFeature;
     private object? _memoryPoolFeature;
     private object? _lifetimeFeature;
+    private object? _socketFeature;
     private object? _netpollFeature;
 
     // Set by Kestrel right after the accept.
@@ -109,7 +110,7 @@ internal sealed partial class NetpollConnection :
 
     private void InitializeFeatures()
     {
-        _idFeature = _transportFeature = _itemsFeature = _memoryPoolFeature = _lifetimeFeature = this;
+        _idFeature = _transportFeature = _itemsFeature = _memoryPoolFeature = _lifetimeFeature = _socketFeature = this;
         _netpollFeature = _context;
     }
 
@@ -190,6 +191,11 @@ internal sealed partial class NetpollConnection :
             return ref _lifetimeFeature;
         }
 
+        if (key == typeof(IConnectionSocketFeature))
+        {
+            return ref _socketFeature;
+        }
+
         if (key == typeof(INetpollTransportFeature))
         {
             return ref _netpollFeature;
@@ -236,6 +242,7 @@ internal sealed partial class NetpollConnection :
             (typeof(IConnectionItemsFeature), _itemsFeature),
             (typeof(IMemoryPoolFeature), _memoryPoolFeature),
             (typeof(IConnectionLifetimeFeature), _lifetimeFeature),
+            (typeof(IConnectionSocketFeature), _socketFeature),
             (typeof(INetpollTransportFeature), _netpollFeature),
             (typeof(IConnectionHeartbeatFeature), _heartbeatFeature),
             (typeof(IConnectionCompleteFeature), _completeFeature),

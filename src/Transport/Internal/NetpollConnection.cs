@@ -60,8 +60,9 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         _context = context;
         _socket = socket;
         MemoryPool = memoryPool;
-        _reader = new SocketPipeReader(socket, memoryPool, this, context.MaxReadBufferSize);
-        _writer = new SocketPipeWriter(socket, memoryPool, this, context.MaxWriteBufferSize, _reader);
+        _reader = new SocketPipeReader(
+            socket, memoryPool, this, context.MaxReadBufferSize, context.HoldsBlock, context.OnThreadPool);
+        _writer = new SocketPipeWriter(socket, memoryPool, this, context.MaxWriteBufferSize, _reader, context.OnThreadPool);
         Transport = new DuplexPipe(_reader, _writer);
         ConnectionClosed = _connectionClosedSource.Token;
         LocalEndPoint = localEndPoint;
@@ -156,7 +157,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
                 NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
             }
 
-            CloseWithFin(keepInput: _inputEndedCleanly);
+            CloseWithFin(keepInput: _inputEndedCleanly, mayLinger: true);
+            ReleaseExposedSocket();
         }
 
         FireConnectionClosed();
@@ -260,36 +262,53 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
 
             // Responses that are finished, and wait only for their turn's end.
             _writer.FlushDeferred();
-            CloseWithFin(keepInput);
+            CloseWithFin(keepInput, mayLinger: false);
         }
 
+        ReleaseExposedSocket();
         _writer.Abort(reason);
         FireConnectionClosed();
     }
 
     /// <summary>
     /// Closing with received bytes unread makes the kernel send RST, which can destroy a response that the peer has not
-    /// read yet. So the write side is shut down first, and what has arrived by now is thrown away, within bounds.
+    /// read yet. So the write side is shut down first, and what has arrived by now is thrown away, within bounds. If there was anything,
+    /// more is probably on its way, and a RST would answer that: after the last response the socket lingers until the peer has
+    /// finished, too.
     /// </summary>
-    private void CloseWithFin(bool keepInput)
+    private void CloseWithFin(bool keepInput, bool mayLinger)
     {
         _socket.ShutdownSend();
         if (!keepInput)
         {
-            Span<byte> scrap = stackalloc byte[DiscardBlockSize];
-            for (int discarded = 0; discarded < MaxDiscardedBytes;)
+            bool ended = DiscardInput(out bool discardedAny);
+            if (mayLinger && !ended && (discardedAny || _reader.HadUnreadInput) && _context.Lingering.TryAdd(_socket))
             {
-                SyscallResult received = _socket.Receive(scrap);
-                if (received.IsError || received.Value == 0)
-                {
-                    break;
-                }
-
-                discarded += received.Value;
+                return;
             }
         }
 
         _socket.Close();
+    }
+
+    // True: the peer has ended the connection.
+    private bool DiscardInput(out bool any)
+    {
+        any = false;
+        Span<byte> scrap = stackalloc byte[DiscardBlockSize];
+        for (int discarded = 0; discarded < MaxDiscardedBytes;)
+        {
+            SyscallResult received = _socket.Receive(scrap);
+            if (received.IsError || received.Value == 0)
+            {
+                return !received.WouldBlock;
+            }
+
+            any = true;
+            discarded += received.Value;
+        }
+
+        return false;
     }
 
     private void FireConnectionClosed()

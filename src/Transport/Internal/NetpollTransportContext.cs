@@ -37,9 +37,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
         MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0);
         MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0);
+        HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer;
+        OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool;
         FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError;
         Headroom = new DescriptorHeadroom(systemCalls, platform.DescriptorLimit);
-        Runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = options.WorkerCount }, systemCalls);
+        Runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = options.WorkerCount, GroupCount = options.WorkerGroupCount }, systemCalls);
 
         // The process's shared pool is nobody's to dispose of.
         _ownsPools = memoryPoolFactory is not null;
@@ -96,11 +98,19 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
 
     internal int MaxWriteBufferSize { get; }
 
+    /// <summary>May a connection that waits for data hold a block?</summary>
+    internal bool HoldsBlock { get; }
+
+    /// <summary>Does the application run on the thread pool?</summary>
+    internal bool OnThreadPool { get; }
+
     internal bool FinOnError { get; }
 
     internal CorrelationIdGenerator ConnectionIds { get; } = new();
 
     internal ConnectionTracker Connections { get; } = new();
+
+    internal LingeringSockets Lingering { get; } = new();
 
     internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
 

@@ -11,6 +11,12 @@ internal static partial class NetpollTransportLog
 {
     internal const string Category = "KestrelNetpoll.Transport";
 
+    [LoggerMessage(4, LogLevel.Debug, @"Connection id ""{ConnectionId}"" paused.", EventName = "ConnectionPause")]
+    internal static partial void ConnectionPause(ILogger logger, string connectionId);
+
+    [LoggerMessage(5, LogLevel.Debug, @"Connection id ""{ConnectionId}"" resumed.", EventName = "ConnectionResume")]
+    internal static partial void ConnectionResume(ILogger logger, string connectionId);
+
     [LoggerMessage(6, LogLevel.Debug, @"Connection id ""{ConnectionId}"" received FIN.", EventName = "ConnectionReadFin")]
     internal static partial void ConnectionReadFin(ILogger logger, string connectionId);
 

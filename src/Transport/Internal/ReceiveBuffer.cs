@@ -28,6 +28,10 @@ internal sealed class ReceiveBuffer
 
     private readonly MemoryPool<byte> _pool;
     private readonly int _blockSize;
+
+    // A connection that waits may hold a block, so that the next receive need not rent one.
+    private readonly bool _keepsBlock;
+    private BufferSegment? _kept;
     private SpareSegments _spares;
     private BufferSegment? _head;
     private BufferSegment? _tail;
@@ -38,14 +42,17 @@ internal sealed class ReceiveBuffer
     // How many blocks the next receive offers: doubled when one was filled to the brim, halved when less than half was used.
     private int _blocks = 1;
 
-    internal ReceiveBuffer(MemoryPool<byte> pool)
+    internal ReceiveBuffer(MemoryPool<byte> pool, bool keepsBlock = false)
     {
         _pool = pool;
+        _keepsBlock = keepsBlock;
         _blockSize = pool.MaxBufferSize > 0 ? Math.Min(pool.MaxBufferSize, PreferredBlockSize) : PreferredBlockSize;
     }
 
     /// <summary>May be read without the lock by the thread that called <see cref="AdvanceTo"/> last.</summary>
     internal bool HasUnexaminedBytes => Volatile.Read(ref _received) > Volatile.Read(ref _examined);
+
+    internal long UnexaminedBytes => _received - _examined;
 
     internal long UnconsumedBytes => _received - _consumed;
 
@@ -89,7 +96,7 @@ internal sealed class ReceiveBuffer
         while (_head is { } head && head.EndPosition <= consumedTo)
         {
             _head = head.NextSegment;
-            _spares.Return(head);
+            Return(head);
         }
 
         if (_head is null)
@@ -106,6 +113,12 @@ internal sealed class ReceiveBuffer
         {
             _head = head.NextSegment;
             _spares.Return(head);
+        }
+
+        if (_kept is { } kept)
+        {
+            _kept = null;
+            _spares.Return(kept);
         }
 
         _consumed = _received;
@@ -139,7 +152,7 @@ internal sealed class ReceiveBuffer
         else
         {
             filled = false;
-            _spares.Return(segment);
+            Return(segment);
         }
 
         return result;
@@ -221,8 +234,28 @@ internal sealed class ReceiveBuffer
         return memory.Length;
     }
 
+    private void Return(BufferSegment segment)
+    {
+        if (_keepsBlock && _kept is null)
+        {
+            segment.NextSegment = null;
+            _kept = segment;
+        }
+        else
+        {
+            _spares.Return(segment);
+        }
+    }
+
     private BufferSegment Rent(long position)
     {
+        if (_kept is { } kept)
+        {
+            _kept = null;
+            kept.Rewind(position);
+            return kept;
+        }
+
         BufferSegment segment = _spares.Take();
         segment.Rent(_pool, _blockSize, position);
         return segment;

@@ -26,8 +26,8 @@ internal sealed partial class SocketPipeReader
     /// <summary>Counts up whenever the application gives a result back. For the thread that reads.</summary>
     internal int Advances { get; private set; }
 
-    // How much more may be buffered.
-    private long Room => _maxBufferSize == 0 ? long.MaxValue : _maxBufferSize - _buffer.UnconsumedBytes;
+    // How much more may be buffered. What the application has looked at and left, it has asked for more of.
+    private long Room => _maxBufferSize == 0 ? long.MaxValue : _maxBufferSize - _buffer.UnexaminedBytes;
 
     // Under the lock. The upper part of the table at the top: what needs no system call.
     private Found Look()
@@ -127,6 +127,11 @@ internal sealed partial class SocketPipeReader
             bool hangup = _socket.HangupSeen;
             _drained = !filled && !hangup;
             notices.ReadAhead |= hangup;
+            if (!_paused && Room <= 0)
+            {
+                _paused = true;
+                notices.Paused = true;
+            }
         }
     }
 
@@ -178,6 +183,11 @@ internal sealed partial class SocketPipeReader
     {
         try
         {
+            if (notices.Paused)
+            {
+                NetpollTransportLog.ConnectionPause(_owner.Logger, _owner.ConnectionId);
+            }
+
             if (notices.InputEnded)
             {
                 _owner.OnInputEnded(notices.EndError);
@@ -200,7 +210,7 @@ internal sealed partial class SocketPipeReader
             // A read waits for it, whatever has gone wrong.
             if (notices.Resume)
             {
-                _socket.Group.Schedule(_turn);
+                _turn.Schedule();
             }
         }
     }
@@ -226,5 +236,5 @@ internal sealed partial class SocketPipeReader
     }
 
     // What must be done about what was found, once the lock has been released.
-    private record struct Notices(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume);
+    private record struct Notices(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume, bool Paused);
 }

@@ -11,11 +11,11 @@ internal sealed partial class SocketPipeReader
 
     private SocketPipeWriter? _writer;
 
-    // The worker that is inside the turn; 0: none. Written by turns only: each enters its own thread, and takes it out again unless
+    // The thread (a worker, unless the application runs on the thread pool) that is inside the turn; 0: none. Written by turns only: each enters its own thread, and takes it out again unless
     // the read's next turn has begun elsewhere in the meantime. So a thread that finds itself here is inside the turn.
     private int _turnThread;
 
-    /// <summary>Is the calling thread a worker in the middle of this reader's turn? Then the turn's end will flush what it left.</summary>
+    /// <summary>Is the calling thread in the middle of this reader's turn? Then the turn's end will flush what it left.</summary>
     internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
     /// <summary>To be called once, before the first read: whose deferred flush the turns end with.</summary>
@@ -51,7 +51,7 @@ internal sealed partial class SocketPipeReader
         _hiddenLooks = 0;
         if (_source.OnCompleted(continuation, state, token, flags))
         {
-            _socket.Group.Schedule(_turn);
+            _turn.Schedule();
         }
     }
 
@@ -200,9 +200,9 @@ internal sealed partial class SocketPipeReader
         return true;
     }
 
-    private sealed class ReadTurn(SocketPipeReader reader) : Turn
+    private sealed class ReadTurn(SocketPipeReader reader, bool onThreadPool) : ConnectionTurn(reader._socket.Group, onThreadPool)
     {
-        internal override void Run() => reader.RunTurn();
+        protected override void RunHere() => reader.RunTurn();
 
         internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);
     }

@@ -45,6 +45,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
     private readonly int _maxBufferSize;
+    private readonly bool _onThreadPool;
     private readonly ReadTurn _turn;
 
     // Guards every field below unless it says otherwise, and is held across receives, which do not wait. Taken before the locks of
@@ -65,6 +66,9 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
 
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
     private bool _drained;
+
+    // As much is buffered as is allowed, and the application has not looked at half of it: nothing is read ahead meanwhile.
+    private bool _paused;
     private bool _ended;
     private bool _completed;
     private bool _cancelRequested;
@@ -74,13 +78,26 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     private CancellationTokenRegistration _tokenRegistration;
     private TurnValueTaskSource<ReadResult> _source;
 
-    internal SocketPipeReader(StreamSocket socket, MemoryPool<byte> pool, ISocketPipeOwner owner, int maxReadBufferSize)
+    /// <param name="socket">The socket to receive from.</param>
+    /// <param name="pool">Where blocks come from.</param>
+    /// <param name="owner">Whom to tell about the end.</param>
+    /// <param name="maxReadBufferSize">How many bytes that the application has not seen may be buffered; 0: no limit.</param>
+    /// <param name="holdsBlock">Whether a connection that waits may hold a block.</param>
+    /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
+    internal SocketPipeReader(
+        StreamSocket socket,
+        MemoryPool<byte> pool,
+        ISocketPipeOwner owner,
+        int maxReadBufferSize,
+        bool holdsBlock = false,
+        bool onThreadPool = false)
     {
         _socket = socket;
         _owner = owner;
         _maxBufferSize = maxReadBufferSize;
-        _buffer = new ReceiveBuffer(pool);
-        _turn = new ReadTurn(this);
+        _onThreadPool = onThreadPool;
+        _buffer = new ReceiveBuffer(pool, holdsBlock);
+        _turn = new ReadTurn(this, onThreadPool);
     }
 
     private enum Wait : byte
@@ -106,22 +123,23 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             return ValueTask.FromCanceled<ReadResult>(cancellationToken);
         }
 
-        // The application goes on where the bytes are received, and it may block: that must be a worker, whoever asks.
-        bool onWorker = _socket.Group.IsWorkerThread;
+        // The application goes on where the bytes are received, and it may block: that must be a worker, whoever asks, unless the
+        // application is to run on the thread pool.
+        bool mayReceive = _onThreadPool || _socket.Group.IsWorkerThread;
         Found found;
         Notices notices = default;
         short version = 0;
         lock (_lock)
         {
             ThrowIfReadingIsNotAllowed();
-            found = LookOrWait(onWorker, ref notices);
+            found = LookOrWait(mayReceive, ref notices);
             if (found.IsNothing)
             {
                 // The turn may have been woken already, but needs the lock to go on.
                 _source.Reset();
                 version = _source.Version;
                 _awaited = true;
-                _hiddenLooks = onWorker ? 0 : MaxHiddenLooks;
+                _hiddenLooks = mayReceive ? 0 : MaxHiddenLooks;
                 _token = cancellationToken;
             }
         }
@@ -182,6 +200,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
+        bool resumed = false;
         lock (_lock)
         {
             if (_completed)
@@ -201,6 +220,17 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             {
                 _buffer.Clear();
             }
+
+            if (_paused && _buffer.UnexaminedBytes < Math.Max(_maxBufferSize / 2, 1))
+            {
+                _paused = false;
+                resumed = true;
+            }
+        }
+
+        if (resumed)
+        {
+            NetpollTransportLog.ConnectionResume(_owner.Logger, _owner.ConnectionId);
         }
     }
 
@@ -225,6 +255,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     }
 
     /// <summary>
+    /// Were there bytes that the application did not consume when it completed the reader? The peer has then probably more on its way.
+    /// </summary>
+    internal bool HadUnreadInput { get; private set; }
+
+    /// <summary>
     /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends when the socket is closed. That the peer
     /// ends the connection is noticed also afterwards.
     /// </summary>
@@ -234,6 +269,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         lock (_lock)
         {
             endIsNear = !_completed && _socket.HangupSeen;
+            HadUnreadInput |= _buffer.UnconsumedBytes > 0;
             _completed = true;
             _lease = Lease.None;
             _buffer.Clear();

@@ -24,7 +24,7 @@ internal sealed partial class SocketPipeWriter
         if (_source.OnCompleted(continuation, state, token, flags))
         {
             // Created by the flush that waited.
-            _socket.Group.Schedule(_flushTurn!);
+            _flushTurn!.Schedule();
         }
     }
 
@@ -127,7 +127,7 @@ internal sealed partial class SocketPipeWriter
     {
         if (signalled)
         {
-            _socket.Group.Schedule(_flushTurn!);
+            _flushTurn!.Schedule();
         }
     }
 

@@ -310,7 +310,7 @@ internal sealed partial class SocketPipeWriter
         if (effects.DrainScheduled)
         {
             // Before the application goes on in here, which may take long. This turn does not touch the sending any more.
-            _socket.Group.Schedule(_drainTurn!);
+            _drainTurn!.Schedule();
         }
 
         if (effects.FlushSignalled && inDrainTurn)

@@ -1,5 +1,4 @@
 using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
@@ -70,16 +69,16 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    private sealed class DrainTurn(SocketPipeWriter writer) : Turn
+    private sealed class DrainTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
     {
-        internal override void Run() => writer.RunDrainTurn();
+        protected override void RunHere() => writer.RunDrainTurn();
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }
 
-    private sealed class FlushTurn(SocketPipeWriter writer) : Turn
+    private sealed class FlushTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
     {
-        internal override void Run() => writer.RunFlushTurn();
+        protected override void RunHere() => writer.RunFlushTurn();
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }

@@ -38,6 +38,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
     private readonly SocketPipeReader _reader;
+    private readonly bool _onThreadPool;
     private readonly long _pauseThreshold;
     private readonly long _resumeThreshold;
 
@@ -66,10 +67,17 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     /// <param name="owner">Whom to tell about failures.</param>
     /// <param name="maxWriteBufferSize">How many flushed bytes may wait before a flush does; 0: no limit.</param>
     /// <param name="reader">The other half: its turns end with <see cref="FlushDeferred"/>.</param>
+    /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
     internal SocketPipeWriter(
-        StreamSocket socket, MemoryPool<byte> pool, ISocketPipeOwner owner, int maxWriteBufferSize, SocketPipeReader reader)
+        StreamSocket socket,
+        MemoryPool<byte> pool,
+        ISocketPipeOwner owner,
+        int maxWriteBufferSize,
+        SocketPipeReader reader,
+        bool onThreadPool = false)
     {
         _socket = socket;
+        _onThreadPool = onThreadPool;
         _owner = owner;
         _reader = reader;
         _pauseThreshold = maxWriteBufferSize == 0 ? long.MaxValue : maxWriteBufferSize;

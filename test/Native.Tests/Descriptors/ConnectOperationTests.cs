@@ -18,7 +18,7 @@ public sealed class ConnectOperationTests
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls))
         {
             ListenSocket listener = SocketPairs.Listen(runtime, ipv6 ? SocketPairs.AnyPortV6 : SocketPairs.AnyPortV4);
-            IPEndPoint endPoint = listener.LocalEndPoint;
+            EndPoint endPoint = listener.LocalEndPoint;
             await listener.CloseAsync();
 
             SocketException exception = await Assert.ThrowsAsync<SocketException>(

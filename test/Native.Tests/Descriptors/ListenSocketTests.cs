@@ -26,8 +26,9 @@ public sealed class ListenSocketTests : IDisposable
     public void Port_0_becomes_a_number()
     {
         ListenSocket listener = SocketPairs.Listen(_runtime);
-        Assert.NotEqual(0, listener.LocalEndPoint.Port);
-        Assert.Equal(IPAddress.Loopback, listener.LocalEndPoint.Address);
+        var endPoint = Assert.IsType<IPEndPoint>(listener.LocalEndPoint);
+        Assert.NotEqual(0, endPoint.Port);
+        Assert.Equal(IPAddress.Loopback, endPoint.Address);
         listener.Close();
     }
 
@@ -75,7 +76,7 @@ public sealed class ListenSocketTests : IDisposable
     public async Task The_port_can_be_listened_on_again_right_after_CloseAsync()
     {
         ListenSocket listener = SocketPairs.Listen(_runtime);
-        IPEndPoint endPoint = listener.LocalEndPoint;
+        EndPoint endPoint = listener.LocalEndPoint;
         for (int i = 0; i < 100; i++)
         {
             Task<PollResult> waiting = listener.WaitReadableAsync();
@@ -163,16 +164,16 @@ public sealed class ListenSocketTests : IDisposable
     public async Task IPv6Any_takes_IPv4_too_and_other_IPv6_addresses_do_not()
     {
         ListenSocket any = SocketPairs.Listen(_runtime, new IPEndPoint(IPAddress.IPv6Any, 0));
-        IPEndPoint overIPv4 = new(IPAddress.Loopback, any.LocalEndPoint.Port);
+        IPEndPoint overIPv4 = new(IPAddress.Loopback, ((IPEndPoint)any.LocalEndPoint).Port);
         StreamSocket client = await ConnectOperation.ConnectAsync(_runtime, overIPv4).InTime();
         StreamSocket server = await any.AcceptAsync();
-        Assert.True(server.RemoteEndPoint!.Address.IsIPv4MappedToIPv6);
+        Assert.True(((IPEndPoint)server.RemoteEndPoint!).Address.IsIPv4MappedToIPv6);
         client.Close();
         server.Close();
 
         ListenSocket v6 = SocketPairs.Listen(_runtime, SocketPairs.AnyPortV6);
         SocketException refused = await Assert.ThrowsAsync<SocketException>(() => ConnectOperation
-            .ConnectAsync(_runtime, new IPEndPoint(IPAddress.Loopback, v6.LocalEndPoint.Port)).InTime());
+            .ConnectAsync(_runtime, new IPEndPoint(IPAddress.Loopback, ((IPEndPoint)v6.LocalEndPoint).Port)).InTime());
         Assert.Equal(SocketError.ConnectionRefused, refused.SocketErrorCode);
         any.Close();
         v6.Close();

@@ -11,11 +11,11 @@ internal static class SocketPairs
     internal static readonly IPEndPoint AnyPortV4 = new(IPAddress.Loopback, 0);
     internal static readonly IPEndPoint AnyPortV6 = new(IPAddress.IPv6Loopback, 0);
 
-    internal static ListenSocket Listen(NetpollRuntime runtime, IPEndPoint? endPoint = null, int backlog = 512) =>
+    internal static ListenSocket Listen(NetpollRuntime runtime, EndPoint? endPoint = null, int backlog = 512) =>
         ListenSocket.Listen(runtime, endPoint ?? AnyPortV4, new ListenSocketOptions { Backlog = backlog });
 
     /// <summary>A TCP connection over loopback, both ends ours and started.</summary>
-    internal static async Task<(StreamSocket Client, StreamSocket Server)> ConnectAsync(NetpollRuntime runtime, IPEndPoint? endPoint = null)
+    internal static async Task<(StreamSocket Client, StreamSocket Server)> ConnectAsync(NetpollRuntime runtime, EndPoint? endPoint = null)
     {
         ListenSocket listener = Listen(runtime, endPoint);
         try

@@ -51,6 +51,14 @@ internal sealed class InterruptedSystemCalls : SystemCalls
 
     protected internal override SyscallResult SetFlagsOnce(int fd, int flags) => Next(flags);
 
+    protected internal override SyscallResult DuplicateOnce(int fd) => Next();
+
+    protected internal override SyscallResult IdentifyOnce(string path, out FileIdentity identity)
+    {
+        identity = default;
+        return Next();
+    }
+
     protected internal override SyscallResult SetFdFlagsOnce(int fd, int flags) => Next(flags);
 
     protected internal override SyscallResult TunSetIffOnce(int fd, string name, short flags, out string actualName)

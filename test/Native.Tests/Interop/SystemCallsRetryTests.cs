@@ -24,6 +24,8 @@ public sealed class SystemCallsRetryTests
         ["GetFlagsOnce"] = calls => calls.GetFlags(0),
         ["GetPipeSizeOnce"] = calls => calls.GetPipeSize(0),
         ["SetFlagsOnce"] = calls => calls.SetFlags(0, 0),
+        ["DuplicateOnce"] = calls => calls.Duplicate(0),
+        ["IdentifyOnce"] = calls => calls.Identify("x", out _),
         ["SetFdFlagsOnce"] = calls => calls.SetFdFlags(0, 0),
         ["TunSetIffOnce"] = calls => calls.TunSetIff(0, "", 0, out _),
         ["SocketOnce"] = calls => calls.Socket(0, 0, 0),
@@ -120,6 +122,7 @@ public sealed class SystemCallsRetryTests
 
         Assert.Equal(Errno.EINVAL, kernel.Open("/dev/null\0/x", LibC.O_RDONLY, 0).Errno);
         Assert.Equal(Errno.EINVAL, kernel.MkFifo("fifo\0", 0x180).Errno);
+        Assert.Equal(Errno.EINVAL, kernel.Identify("sock\0et", out _).Errno);
         Assert.Empty(kernel.Calls);
     }
 }

@@ -38,14 +38,16 @@ public class PlatformSupportTests
         { new IPEndPoint(IPAddress.Any, 80), true },
         { new IPEndPoint(IPAddress.IPv6Any, 80), true },
         { new IPEndPoint(IPAddress.IPv6Loopback, 80), true },
-        { new UnixDomainSocketEndPoint("/tmp/never-made"), false },
-        { new FileHandleEndPoint(3, FileHandleType.Auto), false },
+        { new UnixDomainSocketEndPoint("/tmp/never-made"), true },
+        { new UnixDomainSocketEndPoint("\0never-made"), true },
+        { new FileHandleEndPoint(3, FileHandleType.Auto), true },
+        { new NamedPipeEndPoint("pipe"), false },
         { new DnsEndPoint("localhost", 80), false },
     };
 
     [Theory]
     [MemberData(nameof(EndPoints))]
-    public void CanBind_is_true_for_IP_endpoints(EndPoint endPoint, bool expected)
+    public void CanBind_is_true_for_what_is_served(EndPoint endPoint, bool expected)
     {
         using var logs = new LogCollector();
         using var factory = CreateFactory(logs, new PlatformSupport(SystemCalls.Instance));
@@ -56,7 +58,7 @@ public class PlatformSupportTests
 
     [Theory]
     [MemberData(nameof(EndPoints))]
-    public void CanBind_is_false_where_the_transport_cannot_run_and_says_why_once(EndPoint endPoint, bool isIP)
+    public void CanBind_is_false_where_the_transport_cannot_run_and_says_why_once(EndPoint endPoint, bool isServed)
     {
         using var logs = new LogCollector();
         using var factory = CreateFactory(logs, new PlatformSupport(false, Architecture.X64, SystemCalls.Instance));
@@ -66,7 +68,7 @@ public class PlatformSupportTests
             Assert.False(factory.CanBind(endPoint));
         }
 
-        Assert.Equal(isIP ? [(LogLevel.Information, 102)] : [], logs.Entries.Select(entry => (entry.Level, entry.Id.Id)));
+        Assert.Equal(isServed ? [(LogLevel.Information, 102)] : [], logs.Entries.Select(entry => (entry.Level, entry.Id.Id)));
         Assert.Equal("it needs Linux.", factory.UnsupportedReason);
     }
 

@@ -98,25 +98,6 @@ public class UseNetpollTransportTests
     }
 
     [Fact]
-    public async Task An_endpoint_that_is_declined_is_served_by_Sockets()
-    {
-        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
-        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
-        {
-            setup.Kestrel = options => options.ListenUnixSocket(path);
-            setup.App = context => context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "other");
-        });
-
-        using RawClient overTcp = await server.ConnectAsync();
-        await overTcp.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        Assert.Equal("netpoll", (await overTcp.ReadResponseAsync()).Text);
-
-        using RawClient overUnix = await RawClient.ConnectAsync(new UnixDomainSocketEndPoint(path));
-        await overUnix.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        Assert.Equal("other", (await overUnix.ReadResponseAsync()).Text);
-    }
-
-    [Fact]
     public async Task The_pool_comes_from_the_service_provider()
     {
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll);

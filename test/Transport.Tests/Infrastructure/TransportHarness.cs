@@ -25,7 +25,7 @@ internal sealed class TransportHarness : IAsyncDisposable
 
     internal TrackingMemoryPoolFactory Pools { get; }
 
-    internal static async Task<TransportHarness> StartAsync(SystemCalls? systemCalls = null, NetpollTransportOptions? options = null, IPAddress? address = null)
+    internal static async Task<TransportHarness> StartAsync(SystemCalls? systemCalls = null, NetpollTransportOptions? options = null, EndPoint? endPoint = null)
     {
         systemCalls ??= SystemCalls.Instance;
         var logs = new LogCollector();
@@ -34,7 +34,7 @@ internal sealed class TransportHarness : IAsyncDisposable
             Options.Create(options ?? new NetpollTransportOptions { WorkerCount = 2 }), logs, pools, new PlatformSupport(systemCalls), systemCalls);
         try
         {
-            return new TransportHarness(factory, await factory.BindAsync(new IPEndPoint(address ?? IPAddress.Loopback, 0)), logs, pools);
+            return new TransportHarness(factory, await factory.BindAsync(endPoint ?? new IPEndPoint(IPAddress.Loopback, 0)), logs, pools);
         }
         catch
         {
@@ -43,8 +43,13 @@ internal sealed class TransportHarness : IAsyncDisposable
         }
     }
 
-    internal async Task<NetpollConnection> AcceptAsync() =>
-        Assert.IsType<NetpollConnection>(await Listener.AcceptAsync().InTime());
+    // An accept continues on a worker, which the tests are not to hold.
+    internal async Task<NetpollConnection> AcceptAsync()
+    {
+        NetpollConnection connection = Assert.IsType<NetpollConnection>(await Listener.AcceptAsync().InTime());
+        await Task.Yield();
+        return connection;
+    }
 
     internal Task<RawClient> ConnectClientAsync() => RawClient.ConnectAsync(Listener.EndPoint);
 

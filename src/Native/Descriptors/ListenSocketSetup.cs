@@ -1,0 +1,167 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Native.Descriptors;
+
+/// <summary>The system calls from nothing to a socket that listens. What fails says which call it was, and for which address.</summary>
+internal static class ListenSocketSetup
+{
+    /// <summary>A bound socket, not listening yet; <paramref name="file"/> is what binding to a path has made.</summary>
+    /// <exception cref="SocketException">The kernel refuses.</exception>
+    internal static int CreateBound(SystemCalls systemCalls, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
+    {
+        int domain = SocketAddresses.DomainOf(endPoint);
+        SyscallResult created = systemCalls.Socket(domain, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, 0);
+        ThrowOnError(created, "socket", endPoint);
+        int fd = created.Value;
+        file = null;
+        try
+        {
+            if (domain == LibC.AF_INET6)
+            {
+                bool dualMode = endPoint is IPEndPoint { Address: var address } && address.Equals(IPAddress.IPv6Any);
+                Set(systemCalls, fd, endPoint, LibC.IPPROTO_IPV6, LibC.IPV6_V6ONLY, dualMode ? 0 : 1, "IPV6_V6ONLY");
+            }
+
+            if (domain != LibC.AF_UNIX)
+            {
+                // A restart must not wait for the previous process's connections to leave TIME_WAIT.
+                Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_REUSEADDR, 1, "SO_REUSEADDR");
+                if (options.ReusePort)
+                {
+                    Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_REUSEPORT, 1, "SO_REUSEPORT");
+                }
+            }
+
+            SetInheritedOptions(systemCalls, fd, domain, endPoint, options);
+            Bind(systemCalls, fd, endPoint, options, out file);
+            return fd;
+        }
+        catch
+        {
+            file?.Remove();
+            systemCalls.Close(fd);
+            throw;
+        }
+    }
+
+    /// <summary>Another number for somebody's socket, which is made ready to be listened on.</summary>
+    internal static int Duplicate(SystemCalls systemCalls, int fd, ListenSocketOptions options)
+    {
+        string what = $"descriptor {fd}";
+        SyscallResult type = systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_TYPE, out int socketType);
+        ThrowOnError(type, "getsockopt(SO_TYPE)", what);
+        if (socketType != LibC.SOCK_STREAM)
+        {
+            throw SystemErrors.ToSocketException(Errno.ESOCKTNOSUPPORT, $"{what} is a socket, but not a stream socket");
+        }
+
+        ThrowOnError(systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_DOMAIN, out int domain), "getsockopt(SO_DOMAIN)", what);
+        SyscallResult duplicate = systemCalls.Duplicate(fd);
+        ThrowOnError(duplicate, "fcntl(F_DUPFD_CLOEXEC)", what);
+        try
+        {
+            SyscallResult flags = systemCalls.GetFlags(duplicate.Value);
+            ThrowOnError(flags, "fcntl(F_GETFL)", what);
+            if ((flags.Value & LibC.O_NONBLOCK) == 0)
+            {
+                // An accept that blocks would stop a worker.
+                ThrowOnError(systemCalls.SetFlags(duplicate.Value, flags.Value | LibC.O_NONBLOCK), "fcntl(F_SETFL)", what);
+            }
+
+            SetInheritedOptions(systemCalls, duplicate.Value, domain, what, options);
+            return duplicate.Value;
+        }
+        catch
+        {
+            systemCalls.Close(duplicate.Value);
+            throw;
+        }
+    }
+
+    /// <returns>The address it listens on.</returns>
+    internal static EndPoint Listen(SystemCalls systemCalls, int fd, int backlog)
+    {
+        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
+        ThrowOnError(systemCalls.GetSockName(fd, address, out int length), "getsockname", $"descriptor {fd}");
+        EndPoint endPoint = SocketAddresses.Parse(address[..Math.Min(length, address.Length)])
+            ?? throw SystemErrors.ToSocketException(Errno.EAFNOSUPPORT, $"descriptor {fd} is neither an IP nor a Unix socket");
+        ThrowOnError(systemCalls.Listen(fd, backlog), "listen", endPoint);
+        return endPoint;
+    }
+
+    private static void Bind(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
+    {
+        file = null;
+        byte[] address = SocketAddresses.ToBytes(endPoint);
+        string? path = UnixSocketFile.PathOf(endPoint);
+        SyscallResult bound = systemCalls.Bind(fd, address);
+        if (bound.Errno == Errno.EADDRINUSE && path is not null && options.ReplaceStaleUnixSocket
+            && UnixSocketFile.TryRemoveStale(path, endPoint, systemCalls))
+        {
+            bound = systemCalls.Bind(fd, address);
+        }
+
+        ThrowOnError(bound, "bind", endPoint);
+        if (path is null)
+        {
+            return;
+        }
+
+        file = UnixSocketFile.Remember(path, systemCalls);
+        if (options.UnixSocketMode is { } mode && !OperatingSystem.IsWindows())
+        {
+            // Nobody can connect before it listens, so there is no moment with other permissions.
+            File.SetUnixFileMode(path, mode);
+        }
+    }
+
+    private static void SetInheritedOptions(SystemCalls systemCalls, int fd, int domain, object endPoint, ListenSocketOptions options)
+    {
+        SetIfGiven(options.ReceiveBufferSize, LibC.SOL_SOCKET, LibC.SO_RCVBUF, "SO_RCVBUF");
+        SetIfGiven(options.SendBufferSize, LibC.SOL_SOCKET, LibC.SO_SNDBUF, "SO_SNDBUF");
+        if (domain == LibC.AF_UNIX)
+        {
+            return;
+        }
+
+        Set(systemCalls, fd, endPoint, LibC.IPPROTO_TCP, LibC.TCP_NODELAY, options.NoDelay ? 1 : 0, "TCP_NODELAY");
+        if ((options.KeepAliveIdleSeconds ?? options.KeepAliveIntervalSeconds ?? options.KeepAliveCount) is not null)
+        {
+            Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_KEEPALIVE, 1, "SO_KEEPALIVE");
+        }
+
+        SetIfGiven(options.KeepAliveIdleSeconds, LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE, "TCP_KEEPIDLE");
+        SetIfGiven(options.KeepAliveIntervalSeconds, LibC.IPPROTO_TCP, LibC.TCP_KEEPINTVL, "TCP_KEEPINTVL");
+        SetIfGiven(options.KeepAliveCount, LibC.IPPROTO_TCP, LibC.TCP_KEEPCNT, "TCP_KEEPCNT");
+        SetIfGiven(options.UserTimeoutMilliseconds, LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
+        SetIfGiven(options.DeferAcceptSeconds, LibC.IPPROTO_TCP, LibC.TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT");
+        SetIfGiven(options.FastOpenQueue, LibC.IPPROTO_TCP, LibC.TCP_FASTOPEN, "TCP_FASTOPEN");
+
+        void SetIfGiven(int? value, int level, int option, string name)
+        {
+            if (value is { } given)
+            {
+                Set(systemCalls, fd, endPoint, level, option, given, name);
+            }
+        }
+    }
+
+    private static void Set(SystemCalls systemCalls, int fd, object endPoint, int level, int option, int value, string name)
+    {
+        SyscallResult result = systemCalls.SetSockOpt(fd, level, option, value);
+        if (result.IsError)
+        {
+            throw SystemErrors.ToSocketException(result.Errno, $"setsockopt({name}, {value}) for {endPoint}");
+        }
+    }
+
+    private static void ThrowOnError(SyscallResult result, string operation, object endPoint)
+    {
+        if (result.IsError)
+        {
+            throw SystemErrors.ToSocketException(result.Errno, $"{operation} for {endPoint}");
+        }
+    }
+}

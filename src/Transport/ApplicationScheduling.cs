@@ -1,0 +1,17 @@
+namespace KestrelNetpoll.Transport;
+
+/// <summary>Where the application's code runs.</summary>
+public enum ApplicationScheduling
+{
+    /// <summary>
+    /// On the transport's workers, on the thread that has received the request, until the application awaits something that is not the
+    /// connection. The cheapest; a handler that blocks its thread holds a worker meanwhile.
+    /// </summary>
+    Workers,
+
+    /// <summary>
+    /// On the thread pool, as with Kestrel's Sockets transport: the workers only wait for readiness. Costs a hop for each request; for
+    /// applications whose handlers block for long.
+    /// </summary>
+    ThreadPool,
+}

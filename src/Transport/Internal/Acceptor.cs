@@ -1,0 +1,213 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>
+/// Accepts the connections of one listening descriptor, on the workers of its group, and hands them to the listener's queue. It is one
+/// turn, which at any time is in one place only; who schedules it depends on the place:
+/// <code>
+///   the turn has            and is scheduled by
+///   found no connection     the poller, when the descriptor becomes readable; the close
+///   found no room           the timer, after a pause that doubles (see AcceptBackoff)
+///   filled the queue        the queue, when Kestrel has taken enough
+///   had its share           itself, behind the others
+///   found the queue closed  nobody: it has ended
+/// </code>
+/// It always tries before it waits: the edge that announced a connection is spent when a turn stops early.
+/// </summary>
+internal sealed class Acceptor : IAsyncDisposable
+{
+    // A burst must not keep its worker from everything else.
+    private const int MaxAcceptsPerTurn = 64;
+
+    private readonly NetpollTransportContext _context;
+    private readonly ListenSocket _socket;
+    private readonly AcceptQueue _queue;
+    private readonly AcceptTurn _turn;
+    private readonly AcceptBackoff _backoff = new(TimeProvider.System);
+    private readonly Timer _timer;
+    private readonly bool _isWildcard;
+
+    // The turn is parked on the socket. Written by the turn, before it parks.
+    private bool _parked;
+
+    // 1 while the turn is left to the timer. Interlocked: the timer may be late and fire in the middle of something else.
+    private int _delayed;
+
+    internal Acceptor(NetpollTransportContext context, ListenSocket socket, AcceptQueue queue)
+    {
+        _context = context;
+        _socket = socket;
+        _queue = queue;
+        _turn = new AcceptTurn(this);
+        _isWildcard = socket.LocalEndPoint is IPEndPoint { Address: var address }
+            && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
+
+        // Fires once, in vain: the process's timer thread must be running before there is no descriptor left to start it with.
+        _timer = new Timer(static state => ((Acceptor)state!).EndDelay(), this, 0, Timeout.Infinite);
+    }
+
+    internal ListenSocket Socket => _socket;
+
+    /// <summary>Runs the turn. To be called once to begin with, and then by whoever has stopped it.</summary>
+    internal void Schedule() => _socket.Group.Schedule(_turn);
+
+    /// <summary>Once the queue is closed: a turn that was left to the timer never comes.</summary>
+    public ValueTask DisposeAsync() => _timer.DisposeAsync();
+
+    private void Run()
+    {
+        if (_parked)
+        {
+            // Why it woke up does not matter: ready, closed and spurious all show in the next try.
+            _parked = false;
+            _socket.EndWaitReadable();
+        }
+
+        try
+        {
+            AcceptUntilStopped();
+        }
+        catch (Exception e)
+        {
+            NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
+            Delay(e.GetType().Name);
+        }
+    }
+
+    private void AcceptUntilStopped()
+    {
+        for (int accepted = 0; accepted < MaxAcceptsPerTurn;)
+        {
+            if (_queue.IsClosed)
+            {
+                return;
+            }
+
+            if (!_context.Headroom.HasRoom(_context.Connections.Count))
+            {
+                Delay($"connections have taken all of the process's {_context.Headroom.Limit} descriptors but a reserve");
+                return;
+            }
+
+            Errno error = TryAccept(out NetpollConnection? connection, out Exception? failure);
+            switch (error)
+            {
+                case Errno.Success:
+                    accepted++;
+                    _backoff.OnSuccess();
+                    if (!_queue.Offer(connection!, this))
+                    {
+                        return;
+                    }
+
+                    break;
+
+                case Errno.EAGAIN:
+                    // Before it is parked, since it may be woken, and run, on another worker before the call returns.
+                    _parked = true;
+                    PollResult result = _socket.BeginWaitReadable(_turn);
+                    if (result == PollResult.Pending)
+                    {
+                        return;
+                    }
+
+                    _parked = false;
+                    if (result is not (PollResult.Ready or PollResult.Closing))
+                    {
+                        // Nothing that a listening socket should report; trying again at once might go on for ever.
+                        Delay(result.ToString());
+                        return;
+                    }
+
+                    break;
+
+                // Closed, and so is the queue, now or in a moment.
+                case Errno.EBADF when _socket.IsClosed:
+                    return;
+
+                // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever else: it may pass, and giving up would mean a dead endpoint.
+                default:
+                    Delay(failure?.Message ?? error.ToString());
+                    return;
+            }
+        }
+
+        Schedule();
+    }
+
+    // A failure is the exception behind an errno that no system call has returned.
+    private Errno TryAccept(out NetpollConnection? connection, out Exception? failure)
+    {
+        connection = null;
+        failure = null;
+        StreamSocket? socket = null;
+        try
+        {
+            SyscallResult result = _socket.Accept(_socket.Group, out socket);
+            if (socket is null)
+            {
+                return result.Errno;
+            }
+
+            _context.Headroom.OnAccepted(socket.Fd);
+
+            // A listener on one address has it in common with its connections; one on all addresses does not.
+            EndPoint? localEndPoint = _isWildcard ? socket.GetLocalEndPoint() : _socket.LocalEndPoint;
+            NetpollConnection accepted = _context.CreateConnection(socket, localEndPoint);
+            accepted.Start();
+            connection = accepted;
+            return Errno.Success;
+        }
+        catch (SocketException e)
+        {
+            // The kernel has no room for another watch. This connection is lost, the listener is not.
+            socket?.Close(reset: true);
+            NetpollTransportLog.ConnectionError(_context.Logger, connectionId: null, e);
+            failure = e;
+            return Errno.EIO;
+        }
+        catch (Exception e)
+        {
+            socket?.Close(reset: true);
+            NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
+            failure = e;
+            return Errno.EIO;
+        }
+    }
+
+    private void Delay(string reason)
+    {
+        TimeSpan delay = _backoff.OnFailure(out bool warn);
+        if (warn)
+        {
+            NetpollTransportLog.AcceptBackoff(_context.Logger, _socket.LocalEndPoint, delay.TotalMilliseconds, reason, _backoff.Failures);
+        }
+
+        Interlocked.Exchange(ref _delayed, 1);
+        _timer.Change(delay, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>A late timer may cut a later delay short; that costs one try.</summary>
+    private void EndDelay()
+    {
+        if (Interlocked.Exchange(ref _delayed, 0) != 0)
+        {
+            Schedule();
+        }
+    }
+
+    private sealed class AcceptTurn(Acceptor acceptor) : Turn
+    {
+        internal override void Run() => acceptor.Run();
+
+        // Only logging and the timer are outside of Run's own guard, so this is a bug; it must at least be seen.
+        internal override void OnUnhandledException(Exception exception) =>
+            NetpollTransportLog.UnexpectedAcceptException(acceptor._context.Logger, acceptor._socket.LocalEndPoint, exception);
+    }
+}

@@ -1,0 +1,84 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace KestrelNetpoll.Transport.Tests.Hosting;
+
+public sealed class CreateBoundListenSocketTests : IDisposable
+{
+    private readonly string _path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+    private readonly Socket _owner = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+    public CreateBoundListenSocketTests() => _owner.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+
+    public void Dispose() => _owner.Dispose();
+
+    [Theory]
+    [InlineData("IPv4")]
+    [InlineData("IPv6Any")]
+    [InlineData("Unix")]
+    [InlineData("handle")]
+    public async Task It_is_asked_once_for_each_endpoint_and_what_it_made_is_disposed_of(string kind)
+    {
+        EndPoint endPoint = kind switch
+        {
+            "IPv4" => new IPEndPoint(IPAddress.Loopback, 0),
+            "IPv6Any" => new IPEndPoint(IPAddress.IPv6Any, 0),
+            "Unix" => new UnixDomainSocketEndPoint(_path),
+            _ => new FileHandleEndPoint((ulong)_owner.Handle, FileHandleType.Auto),
+        };
+        List<(EndPoint EndPoint, Socket Socket)> made = [];
+        var options = new NetpollTransportOptions
+        {
+            WorkerCount = 2,
+            WorkerGroupCount = 2,
+            CreateBoundListenSocket = asked =>
+            {
+                Socket socket = NetpollTransportOptions.CreateDefaultBoundListenSocket(asked);
+                socket.SendBufferSize = 20_000;
+                made.Add((asked, socket));
+                return socket;
+            },
+        };
+        await using TransportHarness harness = await TransportHarness.StartAsync(options: options, endPoint: endPoint);
+        Assert.Same(endPoint, Assert.Single(made).EndPoint);
+        Assert.Equal(made[0].Socket.LocalEndPoint, harness.Listener.EndPoint);
+
+        EndPoint target = harness.Listener.EndPoint is IPEndPoint ip ? new IPEndPoint(IPAddress.Loopback, ip.Port) : harness.Listener.EndPoint;
+        using RawClient client = await RawClient.ConnectAsync(target);
+        await using NetpollConnection connection = await harness.AcceptAsync();
+        if (kind != "Unix")
+        {
+            // Linux does not hand it on there.
+            Assert.Equal(40_000, ((IConnectionSocketFeature)connection).Socket.SendBufferSize);
+        }
+
+        await harness.Listener.UnbindAsync().InTime();
+        Assert.True(made[0].Socket.SafeHandle.IsClosed);
+        Assert.False(File.Exists(_path));
+        Assert.NotNull(_owner.LocalEndPoint);
+    }
+
+    [Fact]
+    public async Task What_it_throws_comes_through_and_an_address_in_use_is_recognized()
+    {
+        var failing = new NetpollTransportOptions { CreateBoundListenSocket = static _ => throw new SocketException((int)SocketError.AddressAlreadyInUse) };
+        await Assert.ThrowsAsync<AddressInUseException>(() => TransportHarness.StartAsync(options: failing));
+
+        var other = new NetpollTransportOptions { CreateBoundListenSocket = static _ => throw new NotImplementedException("mine") };
+        Assert.Equal("mine", (await Assert.ThrowsAsync<NotImplementedException>(() => TransportHarness.StartAsync(options: other))).Message);
+    }
+
+    [Fact]
+    public async Task Null_is_refused_with_the_name_of_the_option()
+    {
+        var options = new NetpollTransportOptions { CreateBoundListenSocket = static _ => null! };
+
+        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => TransportHarness.StartAsync(options: options));
+
+        Assert.Contains("NetpollTransportOptions.CreateBoundListenSocket", e.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,125 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+
+namespace KestrelNetpoll.Transport.Tests.Hosting;
+
+/// <summary>Alone, since one of them sets environment variables of the process.</summary>
+[Collection(nameof(Alone))]
+public class FileHandleTests
+{
+    private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_handle_is_served_and_left_open(bool listensAlready)
+    {
+        using Socket owner = Bound();
+        if (listensAlready)
+        {
+            owner.Listen();
+        }
+
+        for (int i = 0; i < 2; i++)
+        {
+            await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+            {
+                setup.Kestrel = options => options.ListenHandle((ulong)owner.Handle);
+                setup.App = context => context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "other");
+            });
+            Assert.Contains(owner.LocalEndPoint, server.Factory!.EndPoints);
+            using RawClient client = await RawClient.ConnectAsync(owner.LocalEndPoint!);
+            await client.SendAsync(Request);
+            Assert.Equal("netpoll", (await client.ReadResponseAsync()).Text);
+        }
+
+        // It has not even stopped listening: the next owner takes over without a gap. Its Socket has to be told.
+        owner.Listen();
+        using RawClient waiting = await RawClient.ConnectAsync(owner.LocalEndPoint!);
+        using Socket accepted = await owner.AcceptAsync().InTime();
+        Assert.Equal(waiting.Socket.LocalEndPoint, accepted.RemoteEndPoint);
+    }
+
+    [Fact]
+    public async Task A_Unix_handle_is_served_too()
+    {
+        using var owner = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var endPoint = new UnixDomainSocketEndPoint($"\0netpoll-{Guid.NewGuid()}");
+        owner.Bind(endPoint);
+        await using TransportHarness harness = await TransportHarness.StartAsync(endPoint: new FileHandleEndPoint((ulong)owner.Handle, FileHandleType.Auto));
+
+        Assert.Equal(endPoint, harness.Listener.EndPoint);
+        using RawClient client = await harness.ConnectClientAsync();
+        await using NetpollConnection connection = await harness.AcceptAsync();
+    }
+
+    [Fact]
+    public async Task Sockets_that_a_service_manager_has_passed_are_kept_from_child_processes()
+    {
+        using Socket owner = Bound();
+        int fd = (int)owner.Handle;
+        Assert.True(SystemCalls.Instance.SetFdFlags(fd, 0).IsSuccess);
+        try
+        {
+            Environment.SetEnvironmentVariable("LISTEN_FDS", (fd - 3).ToString(CultureInfo.InvariantCulture));
+            Environment.SetEnvironmentVariable("LISTEN_PID", Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            await (await TransportHarness.StartAsync(endPoint: new FileHandleEndPoint((ulong)fd, FileHandleType.Auto))).DisposeAsync();
+            Assert.False(IsCloseOnExec(fd));
+
+            Environment.SetEnvironmentVariable("LISTEN_FDS", (fd - 2).ToString(CultureInfo.InvariantCulture));
+            await (await TransportHarness.StartAsync(endPoint: new FileHandleEndPoint((ulong)fd, FileHandleType.Auto))).DisposeAsync();
+            Assert.True(IsCloseOnExec(fd));
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("LISTEN_FDS", null);
+            Environment.SetEnvironmentVariable("LISTEN_PID", null);
+        }
+    }
+
+    [Theory]
+    [InlineData(ulong.MaxValue, "file handle 18446744073709551615")]
+    [InlineData(1_000_000UL, "descriptor 1000000")]
+    public async Task A_handle_that_is_none_is_named(ulong handle, string name)
+    {
+        SocketException e = await Assert.ThrowsAsync<SocketException>(
+            () => TransportHarness.StartAsync(endPoint: new FileHandleEndPoint(handle, FileHandleType.Auto)));
+
+        Assert.Contains(name, e.Message, StringComparison.Ordinal);
+        Assert.Contains("EBADF", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_and_a_datagram_socket_are_refused_and_left_open()
+    {
+        using FileStream file = File.OpenRead("/dev/null");
+        ulong fileHandle = (ulong)file.SafeFileHandle.DangerousGetHandle();
+        SocketException noSocket = await Assert.ThrowsAsync<SocketException>(
+            () => TransportHarness.StartAsync(endPoint: new FileHandleEndPoint(fileHandle, FileHandleType.Auto)));
+        Assert.Equal(SocketError.NotSocket, noSocket.SocketErrorCode);
+
+        using var datagrams = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        datagrams.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        SocketException noStream = await Assert.ThrowsAsync<SocketException>(
+            () => TransportHarness.StartAsync(endPoint: new FileHandleEndPoint((ulong)datagrams.Handle, FileHandleType.Auto)));
+        Assert.Contains("not a stream socket", noStream.Message, StringComparison.Ordinal);
+        Assert.NotNull(datagrams.LocalEndPoint);
+    }
+
+    private static Socket Bound()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return socket;
+    }
+
+    private static bool IsCloseOnExec(int fd) => File.ReadAllLines($"/proc/self/fdinfo/{fd}")
+        .Where(static line => line.StartsWith("flags:", StringComparison.Ordinal))
+        .Any(static line => (Convert.ToInt32(line["flags:".Length..].Trim(), 8) & LibC.O_CLOEXEC) != 0);
+}
