@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport;
 using KestrelNetpoll.Transport.Internal;
@@ -60,11 +61,17 @@ public static class NetpollWebHostBuilderExtensions
     private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
     {
         SystemCalls systemCalls = provider.GetService<SystemCalls>() ?? SystemCalls.Instance;
-        return new NetpollTransportFactory(
+        var factory = new NetpollTransportFactory(
             provider.GetRequiredService<IOptions<NetpollTransportOptions>>(),
             provider.GetRequiredService<ILoggerFactory>(),
             provider.GetService<IMemoryPoolFactory<byte>>(),
             provider.GetService<PlatformSupport>() ?? new PlatformSupport(systemCalls),
             systemCalls);
+        if (provider.GetService<IMeterFactory>() is { } meterFactory)
+        {
+            NetpollMetrics.Register(meterFactory, factory.GetStatistics);
+        }
+
+        return factory;
     }
 }

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -39,6 +41,11 @@ public class BindingTests
 
         Assert.Contains("address already in use", e.Message, StringComparison.Ordinal);
     }
+
+    /// <summary>With SO_REUSEADDR two sockets can be bound to one address, and the second listen fails.</summary>
+    [Fact]
+    public async Task An_address_in_use_that_only_listen_notices_is_one_all_the_same() =>
+        await Assert.ThrowsAsync<AddressInUseException>(() => TransportHarness.StartAsync(new ListenFails()));
 
     [Theory]
     [ClassData(typeof(BothTransports))]
@@ -105,5 +112,10 @@ public class BindingTests
         using RawClient client = await RawClient.ConnectAsync(new IPEndPoint(IPAddress.Parse("127.0.0.2"), server.EndPoint.Port));
         await client.SendAsync(Request);
         Assert.Equal($"127.0.0.2:{server.EndPoint.Port}", (await client.ReadResponseAsync()).Text);
+    }
+
+    private sealed class ListenFails : SystemCalls
+    {
+        protected internal override SyscallResult ListenOnce(int fd, int backlog) => SyscallResult.Failure(Errno.EADDRINUSE);
     }
 }
