@@ -138,6 +138,19 @@ internal sealed class StreamSocket : Descriptor
     /// <inheritdoc cref="Descriptor.Wake"/>
     internal void WakeWriter() => Wake(PollMode.Write);
 
+    /// <summary>Is anything that was sent still on its way? Not after a close.</summary>
+    internal bool HasUnsentBytes()
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return false;
+        }
+
+        SyscallResult result = SystemCalls.GetUnsent(Fd);
+        ReleaseReference();
+        return result.IsSuccess && result.Value > 0;
+    }
+
     /// <summary>Tells the peer that nothing more will be sent. Errors are ignored: the peer may be gone.</summary>
     internal void ShutdownSend()
     {

@@ -45,6 +45,9 @@ internal static unsafe partial class LibC
     internal const int MSG_NOSIGNAL = 0x4000;
     internal const int MSG_MORE = 0x8000;
 
+    /// <summary>ioctl: bytes that were sent and that the peer has not acknowledged, or, of a Unix socket, not read.</summary>
+    internal const uint SIOCOUTQ = 0x5411;
+
     internal const int SHUT_RD = 0;
     internal const int SHUT_WR = 1;
     internal const int SHUT_RDWR = 2;

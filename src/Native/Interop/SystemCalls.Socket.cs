@@ -85,6 +85,13 @@ internal partial class SystemCalls
         return SyscallResult.FromReturnValue(result);
     }
 
+    protected internal virtual unsafe SyscallResult GetUnsentOnce(int fd)
+    {
+        int unsent = 0;
+        SyscallResult result = SyscallResult.FromReturnValue(LibC.ioctl(fd, LibC.SIOCOUTQ, &unsent));
+        return result.IsSuccess ? SyscallResult.Success(unsent) : result;
+    }
+
     protected internal virtual SyscallResult ShutdownOnce(int fd, int how) =>
         SyscallResult.FromReturnValue(LibC.shutdown(fd, how));
 

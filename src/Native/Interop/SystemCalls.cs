@@ -273,6 +273,14 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>How many of the bytes sent are still on their way (SIOCOUTQ): a reset would destroy them.</summary>
+    internal SyscallResult GetUnsent(int fd)
+    {
+        SyscallResult result;
+        while ((result = GetUnsentOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
     internal SyscallResult Shutdown(int fd, int how)
     {
         SyscallResult result;

@@ -176,7 +176,10 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
 
             // The server closes when it hears of the end; the peer, which has only finished sending, waits for its responses.
             _writer.FlushDeferred();
-            NetpollTransportLog.ConnectionReadFin(Logger, ConnectionId);
+            if (!closedHere)
+            {
+                NetpollTransportLog.ConnectionReadFin(Logger, ConnectionId);
+            }
         }
         else if (!closedHere)
         {
@@ -273,16 +276,18 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// <summary>
     /// Closing with received bytes unread makes the kernel send RST, which can destroy a response that the peer has not
     /// read yet. So the write side is shut down first, and what has arrived by now is thrown away, within bounds. If there was anything,
-    /// more is probably on its way, and a RST would answer that: after the last response the socket lingers until the peer has
-    /// finished, too.
+    /// more is probably on its way, and a RST would answer that; if a part of the response is still under way, anything that comes could
+    /// destroy it. In both cases the socket lingers after the last response, until the peer has finished, too.
     /// </summary>
     private void CloseWithFin(bool keepInput, bool mayLinger)
     {
+        // Asked before the shutdown, whose FIN counts as unacknowledged, too.
+        bool unsent = mayLinger && !keepInput && _socket.HasUnsentBytes();
         _socket.ShutdownSend();
         if (!keepInput)
         {
             bool ended = DiscardInput(out bool discardedAny);
-            if (mayLinger && !ended && (discardedAny || _reader.HadUnreadInput) && _context.Lingering.TryAdd(_socket))
+            if (mayLinger && !ended && (unsent || discardedAny || _reader.HadUnreadInput) && _context.Lingering.TryAdd(_socket))
             {
                 return;
             }

@@ -18,6 +18,9 @@ internal sealed partial class SocketPipeReader
     // learns of the end, which makes it drop the connection. Not under the lock; the end of any turn may see to it.
     private volatile bool _readAheadDue;
 
+    // The application has begun to read.
+    private bool _readBegun;
+
     // Turns have had their time; an application that blocks them learns of the end all the same. Written by the timer.
     private volatile bool _noTimeForTurns;
     private Timer? _turnTimer;
@@ -39,6 +42,15 @@ internal sealed partial class SocketPipeReader
         {
             if (_wait != Wait.None)
             {
+                return;
+            }
+
+            if (!_completed && !_noTimeForTurns && (!_readBegun || _awaited))
+            {
+                // The turn is still to come: nothing has been read yet, or a read was answered before its awaiter was there. A peer that
+                // connects, sends its request and finishes must not be dropped before the application has seen the request.
+                _readAheadDue = true;
+                _turnTimer ??= StartTurnTimer();
                 return;
             }
 

@@ -132,6 +132,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         lock (_lock)
         {
             ThrowIfReadingIsNotAllowed();
+            _readBegun = true;
             found = LookOrWait(mayReceive, ref notices);
             if (found.IsNothing)
             {
@@ -167,6 +168,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         lock (_lock)
         {
             ThrowIfReadingIsNotAllowed();
+            _readBegun = true;
             found = Look();
             if (found.IsNothing)
             {
