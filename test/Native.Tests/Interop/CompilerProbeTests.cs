@@ -35,6 +35,7 @@ public sealed class CompilerProbeTests
         #include <time.h>
         #include <unistd.h>
         #include <linux/if_tun.h>
+        #include <linux/sockios.h>
         """;
 
     [Fact]

@@ -109,6 +109,8 @@ internal sealed class InterruptedSystemCalls : SystemCalls
         return Next();
     }
 
+    protected internal override SyscallResult GetUnsentOnce(int fd) => Next();
+
     protected internal override SyscallResult ShutdownOnce(int fd, int how) => Next();
 
     protected internal override SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags) => Next(flags);

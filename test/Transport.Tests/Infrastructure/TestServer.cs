@@ -20,6 +20,11 @@ internal sealed class TestServerSetup
 {
     internal RequestDelegate App { get; set; } = static context => context.Response.WriteAsync("Hello, World!");
 
+    internal Action<IServiceCollection>? Services { get; set; }
+
+    /// <summary>Middleware and endpoints in front of <see cref="App"/>.</summary>
+    internal Action<WebApplication>? Pipeline { get; set; }
+
     internal Action<KestrelServerOptions>? Kestrel { get; set; }
 
     internal Action<ListenOptions>? Endpoint { get; set; }
@@ -29,6 +34,9 @@ internal sealed class TestServerSetup
     internal int Port { get; set; }
 
     internal Action<NetpollTransportOptions>? Netpoll { get; set; }
+
+    /// <summary>What is logged, if not everything from Debug up.</summary>
+    internal Func<string, LogLevel, bool>? LogFilter { get; set; }
 
     internal SystemCalls? SystemCalls { get; set; }
 
@@ -103,6 +111,11 @@ internal sealed class TestServer : IAsyncDisposable
         var pools = new TrackingMemoryPoolFactory();
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Logging.SetMinimumLevel(LogLevel.Debug).AddProvider(logs);
+        if (setup.LogFilter is { } filter)
+        {
+            builder.Logging.AddFilter((category, level) => filter(category ?? "", level));
+        }
+
         builder.WebHost.UseKestrel(options =>
         {
             options.Listen(setup.Address, setup.Port, setup.Endpoint ?? (static _ => { }));
@@ -118,7 +131,10 @@ internal sealed class TestServer : IAsyncDisposable
         builder.Services.Replace(ServiceDescriptor.Singleton<IMemoryPoolFactory<byte>>(pools));
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = setup.ShutdownTimeout);
 
+        setup.Services?.Invoke(builder.Services);
+
         WebApplication app = builder.Build();
+        setup.Pipeline?.Invoke(app);
         app.Run(setup.App);
         return new TestServer(app, logs, pools);
 
