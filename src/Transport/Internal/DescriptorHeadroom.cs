@@ -21,6 +21,10 @@ internal sealed class DescriptorHeadroom
     private const string LimitName = "Max open files";
     private const int LargestReserve = 128;
 
+    // Where little is free, most of it is reserved: the application's first request alone loads a dozen assemblies, and what fails to load
+    // then the runtime does not try again.
+    private const int ShareOfConnections = 5;
+
     private readonly SystemCalls _systemCalls;
 
     // Did the connection accepted last get a number in the reserve? Listeners may overwrite each other's answer; what is lost
@@ -34,7 +38,7 @@ internal sealed class DescriptorHeadroom
         _systemCalls = systemCalls;
         Limit = limit;
         int free = Probe() is { } number ? Math.Max(0, limit - number) : 0;
-        FirstReserved = limit - Math.Min(free / 2, LargestReserve);
+        FirstReserved = limit - Math.Min(free - (free / ShareOfConnections), LargestReserve);
     }
 
     internal int Limit { get; }

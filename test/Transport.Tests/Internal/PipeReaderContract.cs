@@ -250,6 +250,8 @@ public sealed class PipeReaderReference : PipeReaderContract
 
     protected override void EndInput() => _pipe.Writer.Complete();
 
+    protected override void FailInput(Exception reason) => _pipe.Writer.Complete(reason);
+
     public override ValueTask DisposeAsync() => default;
 }
 
@@ -265,6 +267,8 @@ public sealed class SocketPipeReaderContract : PipeReaderContract
     protected override void Send(byte[] bytes) => _pipe.Send(bytes);
 
     protected override void EndInput() => _pipe.Peer.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+
+    protected override void FailInput(Exception reason) => _pipe.Abort(reason);
 
     public override ValueTask DisposeAsync() => _pipe.DisposeAsync();
 }

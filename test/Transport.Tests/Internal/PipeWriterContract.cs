@@ -234,6 +234,20 @@ public sealed class PipeWriterReference : PipeWriterContract
         return bytes;
     }
 
+    protected override bool AnythingToReceive
+    {
+        get
+        {
+            bool any = _pipe!.Reader.TryRead(out ReadResult result);
+            if (any)
+            {
+                _pipe.Reader.AdvanceTo(result.Buffer.Start);
+            }
+
+            return any;
+        }
+    }
+
     protected override void DisconnectPeer() => _pipe!.Reader.Complete();
 
     public override ValueTask DisposeAsync() => default;
@@ -249,6 +263,8 @@ public sealed class SocketPipeWriterContract : PipeWriterContract
     protected override void Create(int maxWriteBufferSize) => _pipe = new SocketPipe(maxWriteBufferSize: maxWriteBufferSize);
 
     protected override byte[] ReceiveExactly(int count) => _pipe!.ReceiveExactly(count);
+
+    protected override bool AnythingToReceive => _pipe!.Peer.Available != 0;
 
     protected override void DisconnectPeer() => _pipe!.Peer.Dispose();
 

@@ -11,12 +11,12 @@ namespace KestrelNetpoll.Transport.Tests.Listener;
 public class DescriptorHeadroomTests
 {
     [Theory]
-    [InlineData(220, 170, 195)]
-    [InlineData(220, 219, 220)]
+    [InlineData(220, 170, 180)]
+    [InlineData(220, 219, 219)]
     [InlineData(220, 220, 220)]
     [InlineData(1024, 170, 896)]
     [InlineData(int.MaxValue, 170, int.MaxValue - 128)]
-    public void Half_of_what_is_free_at_the_start_is_reserved_up_to_a_bound(int limit, int inUse, int firstReserved) =>
+    public void Most_of_what_is_free_at_the_start_is_reserved_up_to_a_bound(int limit, int inUse, int firstReserved) =>
         Assert.Equal(firstReserved, new DescriptorHeadroom(new CountingKernel { NextNumber = inUse }, limit).FirstReserved);
 
     [Fact]
@@ -27,10 +27,10 @@ public class DescriptorHeadroomTests
     {
         var kernel = new CountingKernel { NextNumber = 180 };
         var headroom = new DescriptorHeadroom(kernel, 220);
-        Assert.Equal(200, headroom.FirstReserved);
+        Assert.Equal(188, headroom.FirstReserved);
         Assert.Equal([180], kernel.Closed);
 
-        headroom.OnAccepted(199);
+        headroom.OnAccepted(187);
         Assert.True(headroom.HasRoom(100));
         Assert.Equal(1, kernel.Probes);
 
@@ -42,11 +42,11 @@ public class DescriptorHeadroomTests
         Assert.False(headroom.HasRoom(100));
         Assert.Equal(4, kernel.Probes);
 
-        kernel.NextNumber = 190;
+        kernel.NextNumber = 185;
         Assert.True(headroom.HasRoom(100));
         Assert.True(headroom.HasRoom(100));
         Assert.Equal(5, kernel.Probes);
-        Assert.Equal([180, 201, 201, 190], kernel.Closed);
+        Assert.Equal([180, 201, 201, 185], kernel.Closed);
     }
 
     [Theory]

@@ -16,7 +16,7 @@ public class H2LoadTests
     [Theory]
     [InlineData(TransportKind.Sockets, false, 5_000)]
     [InlineData(TransportKind.Sockets, true, 5_000)]
-    [InlineData(TransportKind.Netpoll, false, 60_000)]
+    [InlineData(TransportKind.Netpoll, false, 70_000)]
     [InlineData(TransportKind.Netpoll, true, 30_000)]
     public async Task Every_request_succeeds(TransportKind kind, bool tls, int requests)
     {

@@ -1,0 +1,45 @@
+using System.IO.Pipelines;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+
+namespace KestrelNetpoll.Transport.Tests.Internal;
+
+/// <summary>An input that ends with an error.</summary>
+public abstract partial class PipeReaderContract
+{
+    protected abstract void FailInput(Exception reason);
+
+    [Fact]
+    public async Task An_error_is_thrown_by_every_way_to_read_and_drops_what_is_unread()
+    {
+        var error = new InvalidDataException();
+        Send([1, 2, 3]);
+        ReadResult result = await ReadAsync();
+        Reader.AdvanceTo(result.Buffer.Start);
+        FailInput(error);
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Same(error, await Assert.ThrowsAsync<InvalidDataException>(ReadAsync));
+            Assert.Same(error, Assert.Throws<InvalidDataException>(() => Reader.TryRead(out _)));
+        }
+
+        Reader.Complete();
+        await Assert.ThrowsAsync<InvalidOperationException>(ReadAsync);
+    }
+
+    [Fact]
+    public async Task An_error_ends_the_read_that_waits()
+    {
+        var error = new InvalidDataException();
+        Task<ReadResult> read = Reader.ReadAsync().AsTask();
+        FailInput(error);
+        Assert.Same(error, await Assert.ThrowsAsync<InvalidDataException>(() => read.InTime()));
+    }
+
+    [Fact]
+    public async Task A_cancellation_does_not_hide_an_error()
+    {
+        FailInput(new InvalidDataException());
+        Reader.CancelPendingRead();
+        await Assert.ThrowsAsync<InvalidDataException>(ReadAsync);
+    }
+}
