@@ -27,7 +27,16 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
         string? mode = section[nameof(options.UnixSocketMode)];
         UnixFileMode? octal = IsNumber(mode) ? ParseMode(mode, section.Path) : null;
         IConfiguration values = octal is null ? section : Without(section, nameof(options.UnixSocketMode));
-        values.Bind(options, static binder => binder.ErrorOnUnknownConfiguration = true);
+        try
+        {
+            values.Bind(options, static binder => binder.ErrorOnUnknownConfiguration = true);
+        }
+        catch (InvalidOperationException e)
+        {
+            // About an unknown key the binder does not say where it is.
+            throw new InvalidOperationException($"The configuration section '{SectionName}' is not valid. {e.Message}", e);
+        }
+
         options.UnixSocketMode = octal ?? options.UnixSocketMode;
     }
 

@@ -79,6 +79,7 @@ public class ConfigurationTests
         InvalidOperationException e = Assert.Throws<InvalidOperationException>(() => Configure(new() { [key] = value }));
 
         Assert.Contains(named, e.Message, StringComparison.Ordinal);
+        Assert.Contains("Kestrel:Netpoll", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
