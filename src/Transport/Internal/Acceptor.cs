@@ -75,6 +75,8 @@ internal sealed class Acceptor : IAsyncDisposable
         }
         catch (Exception e)
         {
+            // Nothing throws once the turn is somewhere else, so it is here, and not parked.
+            _parked = false;
             NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
             Delay(e.GetType().Name);
         }
