@@ -72,8 +72,7 @@ internal sealed class UnixSocketFile
         systemCalls.Close(created.Value);
         if (connected.Errno == Errno.ECONNREFUSED && systemCalls.Identify(path, out FileIdentity now).IsSuccess && now == asked)
         {
-            File.Delete(path);
-            return true;
+            return TryDelete(path);
         }
 
         return false;
@@ -87,13 +86,20 @@ internal sealed class UnixSocketFile
             return;
         }
 
+        TryDelete(_path);
+    }
+
+    // False: the directory is not ours to change, for example.
+    private static bool TryDelete(string path)
+    {
         try
         {
-            File.Delete(_path);
+            File.Delete(path);
+            return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The directory has become read-only, for example.
+            return false;
         }
     }
 }

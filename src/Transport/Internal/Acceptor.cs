@@ -91,7 +91,7 @@ internal sealed class Acceptor : IAsyncDisposable
                 return;
             }
 
-            if (!_context.Headroom.HasRoom(_context.Connections.Count))
+            if (!_context.Headroom.HasRoom(_context.Connections.Count + _context.Lingering.Count))
             {
                 Delay($"connections have taken all of the process's {_context.Headroom.Limit} descriptors but a reserve");
                 return;

@@ -287,7 +287,12 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         if (!keepInput)
         {
             bool ended = DiscardInput(out bool discardedAny);
-            if (mayLinger && !ended && (unsent || discardedAny || _reader.HadUnreadInput) && _context.Lingering.TryAdd(_socket))
+            bool unread = discardedAny || _reader.HadUnreadInput;
+            if (mayLinger
+                && !ended
+                && (unread || unsent)
+                && _socket.Fd < _context.Headroom.FirstReserved
+                && _context.Lingering.TryAdd(_socket, unread))
             {
                 return;
             }
