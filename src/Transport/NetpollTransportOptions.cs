@@ -14,7 +14,10 @@ namespace KestrelNetpoll.Transport;
 public sealed class NetpollTransportOptions
 {
     internal const int MinWorkerCount = 1;
-    internal const int MaxWorkerCount = 1024;
+    internal const int HighestWorkerCount = 1024;
+    internal const int HighestMaxWorkerCount = 32767;
+    internal const int DefaultMaxWorkerCount = 10_000;
+    internal const int WorkersPerGroup = 8;
     internal const int MaxKeepAliveSeconds = 32767;
     internal const int MaxKeepAliveRetryCount = 127;
     internal const int MaxGroupCount = 64;
@@ -22,11 +25,29 @@ public sealed class NetpollTransportOptions
     internal const long DefaultMaxWriteBufferSize = 64 * 1024;
 
     /// <summary>
-    /// Gets or sets how many threads run the connections of this process: they wait for readiness, receive, run the
-    /// application's code and send.
+    /// Gets or sets how many threads run the connections of this process at the same time: they wait for readiness, receive, run the
+    /// application's code and send. A thread that the application blocks does not count: another takes its place, up to
+    /// <see cref="MaxWorkerCount"/> of them all together.
     /// </summary>
     /// <value>Threads, 1 to 1024. The default is <see cref="Environment.ProcessorCount"/>.</value>
-    public int WorkerCount { get; set; } = Math.Clamp(Environment.ProcessorCount, MinWorkerCount, MaxWorkerCount);
+    public int WorkerCount { get; set; } = Math.Clamp(Environment.ProcessorCount, MinWorkerCount, HighestWorkerCount);
+
+    /// <summary>
+    /// Gets or sets how many worker threads there may be, blocked ones and spares included. There are only as many as are needed: a spare that
+    /// has nothing to do for 10 seconds ends. When the limit is reached, requests wait until a blocked handler returns, and a warning says
+    /// so, at most every 10 seconds.
+    /// </summary>
+    /// <value>Threads, from <see cref="WorkerCount"/> to 32767. The default is 10,000.</value>
+    public int MaxWorkerCount { get; set; } = DefaultMaxWorkerCount;
+
+    /// <summary>
+    /// Gets or sets how many groups the workers are divided into. Each has a poller of its own and serves its own connections; a new connection
+    /// goes to the group that has the fewest. One poller does not scale to very many processors.
+    /// </summary>
+    /// <value>
+    /// Groups, 1 to 64, and at most <see cref="WorkerCount"/>. <see langword="null"/>, the default, means one for every 8 workers, and at least one.
+    /// </value>
+    public int? WorkerGroupCount { get; set; }
 
     /// <summary>
     /// Gets or sets how many established connections the kernel keeps for each endpoint until they are accepted.
@@ -145,8 +166,9 @@ public sealed class NetpollTransportOptions
     /// <value>The default is <see cref="CreateDefaultBoundListenSocket"/>, in whose place the transport makes its own system calls.</value>
     public Func<EndPoint, Socket> CreateBoundListenSocket { get; set; } = CreateDefaultBoundListenSocket;
 
-    // Until there are groups to choose from, for tests.
-    internal int WorkerGroupCount { get; set; } = 1;
+    /// <summary><see cref="WorkerGroupCount"/>, or its default.</summary>
+    internal int EffectiveWorkerGroupCount =>
+        WorkerGroupCount ?? Math.Clamp((WorkerCount + WorkersPerGroup - 1) / WorkersPerGroup, 1, MaxGroupCount);
 
     /// <summary>Makes a socket for an endpoint as the transport does with default options.</summary>
     /// <param name="endpoint">An IP, Unix domain or file handle endpoint.</param>

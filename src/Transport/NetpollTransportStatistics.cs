@@ -14,6 +14,11 @@ namespace KestrelNetpoll.Transport;
 /// <param name="Wakeups">Signals sent to wake a sleeping worker.</param>
 /// <param name="Turns">Continuations that the workers ran.</param>
 /// <param name="FailedTurns">Continuations that threw; each ended its connection.</param>
+/// <param name="StolenTurns">Continuations that an idle worker took over from a busy one.</param>
+/// <param name="HandOffs">How often a worker that the application blocked, or kept for long, was replaced by another.</param>
+/// <param name="Workers">Worker threads, blocked ones and spares included, now.</param>
+/// <param name="SpareWorkers">Worker threads that wait to replace a blocked one, now.</param>
+/// <param name="WorkerLimitReached">How often a blocked worker could not be replaced.</param>
 public readonly record struct NetpollTransportStatistics(
     long AcceptedConnections,
     int ActiveConnections,
@@ -24,4 +29,9 @@ public readonly record struct NetpollTransportStatistics(
     long StaleEvents,
     long Wakeups,
     long Turns,
-    long FailedTurns);
+    long FailedTurns,
+    long StolenTurns,
+    long HandOffs,
+    int Workers,
+    int SpareWorkers,
+    long WorkerLimitReached);

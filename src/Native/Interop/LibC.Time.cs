@@ -2,10 +2,16 @@ using System.Runtime.InteropServices;
 
 namespace KestrelNetpoll.Native.Interop;
 
-/// <summary>A span of time for epoll_pwait2: both fields are 64 bits wide wherever we run, as the kernel's own struct is.</summary>
+/// <summary>A span of time for the system calls: both fields are 64 bits wide wherever we run, as the kernel's own struct is.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct timespec
 {
     internal long tv_sec;
     internal long tv_nsec;
+
+    internal static timespec FromNanoseconds(long nanoseconds)
+    {
+        (long seconds, long rest) = Math.DivRem(nanoseconds, 1_000_000_000);
+        return new timespec { tv_sec = seconds, tv_nsec = rest };
+    }
 }

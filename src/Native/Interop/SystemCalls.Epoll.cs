@@ -4,8 +4,6 @@ namespace KestrelNetpoll.Native.Interop;
 
 internal partial class SystemCalls
 {
-    private const long NanosecondsPerSecond = 1_000_000_000;
-
     protected internal virtual SyscallResult EpollCreateOnce(int flags) =>
         SyscallResult.FromReturnValue(LibC.epoll_create1(flags));
 
@@ -30,11 +28,7 @@ internal partial class SystemCalls
         int epfd, EpollEventBuffer buffer, int maxEvents, long timeoutNanoseconds)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxEvents, buffer.Capacity);
-        timespec timeout = new()
-        {
-            tv_sec = timeoutNanoseconds / NanosecondsPerSecond,
-            tv_nsec = timeoutNanoseconds % NanosecondsPerSecond,
-        };
+        timespec timeout = timespec.FromNanoseconds(timeoutNanoseconds);
 
         // No timespec is no timeout. Without a signal mask the kernel does not look at the mask's size.
         nint count = LibC.syscall(

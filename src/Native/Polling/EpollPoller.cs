@@ -63,6 +63,9 @@ internal sealed class EpollPoller : Poller
 
     internal override string Name => "epoll";
 
+    // An epoll instance is itself a descriptor that is readable while it has events.
+    internal override bool HasEvents => _systemCalls.PollReadable(_epoll) is { IsSuccess: true, Value: > 0 };
+
     internal override PollEventBatch CreateBatch(int capacity) => new EpollBatch(capacity, _layout);
 
     internal override void Wait(PollEventBatch batch, long timeoutNanoseconds)

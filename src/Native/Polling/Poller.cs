@@ -111,6 +111,9 @@ internal abstract class Poller : IDisposable
 
     internal abstract PollEventBatch CreateBatch(int capacity);
 
+    /// <summary>Are there events that nobody has fetched? For whoever does not fetch events himself, until <see cref="Dispose"/>.</summary>
+    internal abstract bool HasEvents { get; }
+
     /// <summary>Waits for events: negative nanoseconds without limit, 0 not at all. May return early with none.</summary>
     internal abstract void Wait(PollEventBatch batch, long timeoutNanoseconds);
 

@@ -11,11 +11,13 @@ internal sealed class NetpollRuntime : IDisposable
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
 
     // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one
-    // dispatching thread is enough. It lives as long as the process.
+    // dispatching thread is enough, and nothing blocks it. It lives as long as the process.
     private static readonly SharedRuntime SharedInstance = new();
 
     private readonly ThreadLocal<Worker?> _current = new();
     private readonly WorkerGroup[] _groups;
+    private readonly WorkerLimit _limit;
+    private readonly SystemMonitor? _monitor;
     private int _nextGroup;
     private int _disposed;
 
@@ -28,12 +30,15 @@ internal sealed class NetpollRuntime : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.EventBatchSize, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.GroupCount, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.GroupCount, options.WorkerCount);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWorkerCount, options.WorkerCount);
         if (!OperatingSystem.IsLinux())
         {
             throw new PlatformNotSupportedException("The netpoll engine needs Linux: it is built on epoll.");
         }
 
         SystemCalls = systemCalls ?? SystemCalls.Instance;
+        _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached);
+        _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls) : null;
         _groups = new WorkerGroup[options.GroupCount];
         int started = 0;
         try
@@ -42,6 +47,9 @@ internal sealed class NetpollRuntime : IDisposable
             {
                 _groups[started] = StartGroup(started, options);
             }
+
+            _monitor?.Watch(_groups);
+            _monitor?.Start();
         }
         catch
         {
@@ -59,7 +67,7 @@ internal sealed class NetpollRuntime : IDisposable
 
     internal IReadOnlyList<WorkerGroup> Groups => _groups;
 
-    internal int WorkerCount => _groups.Sum(static group => group.WorkerCount);
+    internal int WorkerCount => _groups.Sum(static group => group.ProcessorCount);
 
     /// <summary>The group that the next descriptor goes to: one after the other.</summary>
     internal WorkerGroup NextGroup() =>
@@ -73,7 +81,7 @@ internal sealed class NetpollRuntime : IDisposable
             group.AddCountersTo(ref sum);
         }
 
-        return sum;
+        return sum with { WorkerLimitReached = _limit.Reached };
     }
 
     /// <summary>
@@ -90,16 +98,20 @@ internal sealed class NetpollRuntime : IDisposable
         Stop(_groups);
     }
 
-    private static void Stop(ReadOnlySpan<WorkerGroup> groups)
+    private void Stop(ReadOnlySpan<WorkerGroup> groups)
     {
+        // First: whoever has been taken off the spares has got its processor, or is back, by the time the groups stop.
+        _monitor?.Stop();
         foreach (WorkerGroup group in groups)
         {
             group.RequestStop();
         }
 
+        // One time limit for all of them.
+        long deadline = MonotonicClock.After(StopTimeout);
         foreach (WorkerGroup group in groups)
         {
-            group.WaitForWorkers(StopTimeout);
+            group.WaitForWorkers(deadline);
         }
     }
 
@@ -113,7 +125,8 @@ internal sealed class NetpollRuntime : IDisposable
 
         var layout = EpollEventLayout.For(RuntimeInformation.ProcessArchitecture);
         var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
-        var group = new WorkerGroup(id, workers, options.EventBatchSize, options.Name, poller, _current);
+        var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor);
+        var group = new WorkerGroup(id, setup, poller, SystemCalls, _current);
         group.Start();
         return group;
     }
@@ -136,7 +149,7 @@ internal sealed class NetpollRuntime : IDisposable
             {
                 if (_runtime is null)
                 {
-                    var created = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "netpoll files" });
+                    var created = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "netpoll files" });
                     Volatile.Write(ref _runtime, created);
                 }
 

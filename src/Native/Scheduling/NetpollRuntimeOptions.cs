@@ -3,10 +3,26 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>How a <see cref="NetpollRuntime"/> is built.</summary>
 internal sealed class NetpollRuntimeOptions
 {
-    /// <summary>Threads that run turns, of all groups together. Default: one per processor.</summary>
+    internal const int DefaultMaxWorkerCount = 10_000;
+
+    /// <summary>Threads that run turns and are not blocked, of all groups together. Default: one per processor.</summary>
     internal int WorkerCount { get; init; } = Environment.ProcessorCount;
 
-    /// <summary>Groups that the workers are divided into, each with a poller of its own; at most as many as workers.</summary>
+    /// <summary>All worker threads together, those that are blocked and the spares included. At least <see cref="WorkerCount"/>.</summary>
+    internal int MaxWorkerCount { get; init; } = DefaultMaxWorkerCount;
+
+    /// <summary>How long a spare worker waits for something to do before it ends.</summary>
+    internal TimeSpan SpareIdleTime { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Whether a blocked worker's place is handed on. False where no turn runs foreign code: then nothing blocks, and no monitor is needed.
+    /// </summary>
+    internal bool HandsOff { get; init; } = true;
+
+    /// <summary>Told, at most every 10 seconds and on the thread pool, that a blocked worker's place could not be handed on.</summary>
+    internal Action<WorkerLimitReached>? OnWorkerLimitReached { get; init; }
+
+    /// <summary>Groups that the processors are divided into, each with a poller of its own; at most as many as workers.</summary>
     internal int GroupCount { get; init; } = 1;
 
     /// <summary>

@@ -1,51 +1,76 @@
-using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Timers;
-
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// A dedicated thread that runs turns: those queued at its group, and those that the events it fetches release. It never
-/// dies of a turn.
+/// A thread that runs turns while it holds a <see cref="Processor"/>, and is a parked spare while it holds none: Go's M. It never dies of a
+/// turn. When a turn blocks, the monitor takes its processor away; the worker finds out when the turn has returned.
 /// </summary>
 internal sealed class Worker
 {
-    /// <summary><see cref="SleepsUntil"/> of a worker that is not asleep: later than any deadline, so that it covers none.</summary>
-    internal const long Awake = long.MaxValue;
-
-    // A queue that is never empty must not keep the poller from being looked at.
-    private const int QueuedTurnsBetweenPolls = 16;
-
     private readonly Thread _thread;
-    private readonly PollEventBatch _batch;
-    private readonly ReadyList _ready;
+    private readonly Parker _parker;
+    private readonly string _name;
     private ExecutionContext? _defaultContext;
 
-    // Written by this worker, read by those who arm deadlines. A sleep without end also reads as "covers none".
-    private long _sleepsUntil = Awake;
+    // What it holds. Written by who gives it, before the thread starts or while it is parked, then by the worker alone.
+    private Processor? _processor;
 
-    internal Worker(WorkerGroup group, string name, int batchSize)
+    // The turn whose worker has lost the processor that this one got: what it deferred is to be done. As _processor.
+    private Turn? _blocked;
+
+    // Written when the thread starts, read by the monitor once it has a processor.
+    private int _threadId;
+
+    // The state of the processor in which the turn runs that the worker is inside of; for the worker alone.
+    private long _turnState;
+
+    internal Worker(WorkerGroup group, string name, Processor? processor)
     {
         Group = group;
-        _batch = group.Poller.CreateBatch(batchSize);
-        _ready = new ReadyList(batchSize * 3);
+        _name = name;
+        _parker = new Parker(group.SystemCalls);
+        _processor = processor;
+        IsFresh = processor is null;
         _thread = new Thread(Loop) { IsBackground = true, Name = name };
     }
 
     internal WorkerGroup Group { get; }
 
-    internal WorkerCounters Counters { get; } = new();
+    /// <summary>For the pool: the worker was made to get a processor, and is not listed as a spare unless it is not needed after all.</summary>
+    internal bool IsFresh { get; set; }
 
-    internal long SleepsUntil
-    {
-        get => Volatile.Read(ref _sleepsUntil);
-        set => Volatile.Write(ref _sleepsUntil, value);
-    }
+    /// <summary>The kernel's id of the thread.</summary>
+    internal int ThreadId => Volatile.Read(ref _threadId);
+
+    /// <summary>Is the thread inside a wait that the runtime knows of: a sleep, a lock, an event, a task? Any thread.</summary>
+    internal bool IsInManagedWait => (_thread.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0;
+
+    /// <summary>For the worker itself, inside a turn: has the monitor left the processor to it?</summary>
+    internal bool HoldsProcessorOfTurn => _processor is { } processor && processor.State == _turnState;
+
+    internal bool HasProcessor => Volatile.Read(ref _processor) is not null;
 
     // UnsafeStart: the starter's execution context must not become the context of every app that runs here.
     internal void Start() => _thread.UnsafeStart();
 
     // A worker that was never started has left already.
-    internal bool Join(TimeSpan timeout) => (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(timeout);
+    internal bool Join(TimeSpan timeout) =>
+        (_thread.ThreadState & System.Threading.ThreadState.Unstarted) != 0 || _thread.Join(timeout);
+
+    /// <summary>Gives a parked worker a processor. By the one who took it off the spares.</summary>
+    /// <param name="processor">What it shall go on with.</param>
+    /// <param name="blocked">The turn in which its last holder is.</param>
+    internal void Give(Processor processor, Turn? blocked)
+    {
+        _blocked = blocked;
+        Volatile.Write(ref _processor, processor);
+        _parker.Unpark();
+    }
+
+    /// <summary>Makes a parked worker look around.</summary>
+    internal void Unpark() => _parker.Unpark();
+
+    /// <summary>For the worker itself. False: the time was up.</summary>
+    internal bool Park(long timeoutNanoseconds) => _parker.Park(timeoutNanoseconds);
 
     /// <summary>Runs a turn outside of a worker: once no worker is left, or where none may be needed.</summary>
     internal static void RunGuarded(Turn turn)
@@ -76,119 +101,111 @@ internal sealed class Worker
     private void Loop()
     {
         Group.OnWorkerStarted(this);
+        Volatile.Write(ref _threadId, Group.SystemCalls.GetThreadId().Value);
         _defaultContext = ExecutionContext.Capture();
         try
         {
-            int queuedTurns = 0;
-            while (!Group.Stopping)
+            do
             {
-                FireDeadlines();
-                if (queuedTurns < QueuedTurnsBetweenPolls && Group.TryTakeTurn(out Turn? turn))
+                if (_processor is { } processor)
                 {
-                    queuedTurns++;
-                    Group.PassOn();
-                    Run(turn!);
-                }
-                else
-                {
-                    PollAndRun(mayBlock: queuedTurns < QueuedTurnsBetweenPolls);
-                    queuedTurns = 0;
+                    RunProcessor(processor);
                 }
             }
+            while (Group.Pool.WaitForProcessor(this));
         }
         finally
         {
-            Group.OnWorkerStopped();
+            Group.OnWorkerStopped(this);
         }
     }
 
-    private void PollAndRun(bool mayBlock)
+    // Returns when the processor is lost, or given up because the group stops.
+    private void RunProcessor(Processor processor)
     {
-        if (!mayBlock)
+        if (_blocked is { } blocked)
         {
-            Poll(timeoutNanoseconds: 0);
-        }
-        else if (Group.TryBeginSleep(this, out long until))
-        {
-            Poll(until == DeadlineHeap.None ? -1 : Math.Max(0, until - MonotonicClock.Now));
-            Group.EndSleep(this);
-        }
-        else
-        {
-            return;
-        }
-
-        for (int i = 0; i < _batch.Count; i++)
-        {
-            if (!Group.Poller.Dispatch(in _batch[i], _ready))
+            _blocked = null;
+            if (!Run(processor, new DeferredWork(blocked)))
             {
-                Counters.StaleEvents++;
+                return;
             }
         }
 
-        RunReady();
-    }
-
-    private void Poll(long timeoutNanoseconds)
-    {
-        Group.Poller.Wait(_batch, timeoutNanoseconds);
-        Counters.Polls++;
-        Counters.Events += _batch.Count;
-    }
-
-    private void FireDeadlines()
-    {
-        if (Group.Poller.Deadlines.Earliest == DeadlineHeap.None)
+        while (!Group.Stopping)
         {
-            return;
+            Group.FireDeadlines(processor);
+            if (!Group.TryTakeTurn(processor, out Turn? turn))
+            {
+                Group.FindWork(processor);
+            }
+            else if (!Run(processor, turn!))
+            {
+                return;
+            }
         }
 
-        long now = MonotonicClock.Now;
-
-        // No more than a batch: what is left over is due, so that another worker is woken for it, or this one comes back at once.
-        while (_ready.Count < _batch.Capacity && Group.Poller.Deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
-        {
-            Counters.DeadlinesFired++;
-            _ready.Add(((PollDeadline)timer).Fire(sequence, now));
-        }
-
-        RunReady();
+        Group.GiveUp(processor);
+        _processor = null;
     }
 
-    private void RunReady()
+    // False: the processor is somebody else's now.
+    private bool Run(Processor processor, Turn turn)
     {
-        if (_ready.Count == 0)
-        {
-            return;
-        }
-
-        Group.PassOn();
-        for (int i = 0; i < _ready.Count; i++)
-        {
-            Run((Turn)_ready.Take(i));
-        }
-
-        _ready.Clear();
-    }
-
-    private void Run(Turn turn)
-    {
-        Counters.Turns++;
+        processor.Counters.Turns++;
+        long state = processor.BeginTurn(turn);
+        _turnState = state;
+        Group.Monitor?.OnTurnBegun();
         try
         {
             turn.Run();
         }
         catch (Exception exception)
         {
-            Counters.FailedTurns++;
+            Group.OnTurnFailed();
             Report(turn, exception);
         }
 
-        // Whatever the turn left behind on the thread must not reach the next connection's app.
+        Clean();
+        if (processor.TryEndTurn(state))
+        {
+            return true;
+        }
+
+        _processor = null;
+        return false;
+    }
+
+    // Whatever the turn left behind on the thread must not reach the next connection's app. The culture goes with the context.
+    private void Clean()
+    {
         ExecutionContext.Restore(_defaultContext!);
         if (SynchronizationContext.Current is not null)
         {
             SynchronizationContext.SetSynchronizationContext(null);
         }
+
+        if (!ReferenceEquals(_thread.Name, _name))
+        {
+            _thread.Name = _name;
+        }
+
+        if (_thread.Priority != ThreadPriority.Normal)
+        {
+            _thread.Priority = ThreadPriority.Normal;
+        }
+
+        if (!_thread.IsBackground)
+        {
+            _thread.IsBackground = true;
+        }
+    }
+
+    // What a blocked turn deferred, as a turn of its own: it may log, hence block, too.
+    private sealed class DeferredWork(Turn blocked) : Turn
+    {
+        internal override void Run() => blocked.DoDeferredWork();
+
+        internal override void OnUnhandledException(Exception exception) => blocked.OnUnhandledException(exception);
     }
 }

@@ -1,46 +1,52 @@
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// One poller, its deadline heap, and the workers that wait on it. Everything registered with the group is served by any of
-/// its workers. Thread-safe.
+/// One poller, its deadline heap, the processors that turns run on, and the workers that hold them. Everything registered with the
+/// group is served by any of its workers. Thread-safe.
 /// </summary>
 /// <remarks>
 /// How a sleeping worker learns of work that is not an event (the protocol is the same for turns and for deadlines):
 /// <code>
 ///  publisher                                   worker going to sleep
-///  1 put the turn into the queue               1 say until when it sleeps, count itself as a sleeper
+///  1 put the turn into a queue                 1 say until when it sleeps, count itself as a sleeper
 ///    (or move the heap's earliest deadline)
 ///  2 full fence                                2 full fence
 ///  3 a sleeper? signal the poller              3 work, or an earlier deadline? do not sleep after all
 /// </code>
 /// A signal wakes one worker. A worker that leaves its sleep to run turns passes the signal on when it leaves something
-/// behind: more turns, or a deadline that no remaining sleeper would wake up for.
+/// behind: more turns, or a deadline that no remaining sleeper would wake up for. Without a sleeper nobody is signalled: a worker looks
+/// before it sleeps, and if all of them are blocked in turns, the monitor sees to it.
 /// </remarks>
-internal sealed class WorkerGroup
+internal sealed partial class WorkerGroup
 {
-    private readonly RunQueue _queue = new();
-    private readonly Worker[] _workers;
+    private readonly GroupQueue _queue = new();
+    private readonly Processor[] _processors;
     private readonly ThreadLocal<Worker?> _current;
 
     // Workers between announcing their sleep and having ended it. Interlocked only: it carries the protocol's fence.
     private int _sleepers;
 
-    private int _running;
-    private volatile bool _stopping;
+    private long _failedTurns;
 
-    internal WorkerGroup(int id, int workerCount, int batchSize, string name, Poller poller, ThreadLocal<Worker?> current)
+    // Written by the monitor.
+    private long _handOffs;
+
+    internal WorkerGroup(int id, WorkerGroupSetup setup, Poller poller, SystemCalls systemCalls, ThreadLocal<Worker?> current)
     {
         Id = id;
         Poller = poller;
+        SystemCalls = systemCalls;
+        Monitor = setup.Monitor;
         _current = current;
-        _workers = new Worker[workerCount];
-        _running = workerCount;
-        for (int i = 0; i < workerCount; i++)
+        Limit = setup.Limit;
+        Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
+        _processors = new Processor[setup.ProcessorCount];
+        for (int i = 0; i < _processors.Length; i++)
         {
-            _workers[i] = new Worker(this, $"{name} worker {id}/{i}", batchSize);
+            _processors[i] = new Processor(i, poller.CreateBatch(setup.EventBatchSize));
         }
     }
 
@@ -48,12 +54,30 @@ internal sealed class WorkerGroup
 
     internal Poller Poller { get; }
 
-    internal int WorkerCount => _workers.Length;
+    internal SystemCalls SystemCalls { get; }
 
-    internal bool Stopping => _stopping;
+    /// <summary>Hands a blocked worker's processor on. Null: turns of this group never block.</summary>
+    internal SystemMonitor? Monitor { get; }
+
+    internal WorkerPool Pool { get; }
+
+    internal WorkerLimit Limit { get; }
+
+    internal IReadOnlyList<Processor> Processors => _processors;
+
+    internal int ProcessorCount => _processors.Length;
+
+    internal int Sleepers => Volatile.Read(ref _sleepers);
+
+    internal bool Stopping => Pool.Stopping;
 
     /// <summary>Is the calling thread one of this group's workers?</summary>
     internal bool IsWorkerThread => _current.Value?.Group == this;
+
+    /// <summary>
+    /// Is the calling thread inside a turn whose worker still has its processor, so that the monitor notices if the turn blocks?
+    /// </summary>
+    internal bool IsTurnWatched => Monitor is not null && _current.Value is { } worker && worker.Group == this && worker.HoldsProcessorOfTurn;
 
     /// <summary>Runs the turn once on a worker of this group, first in, first out. Any thread.</summary>
     internal void Schedule(Turn turn)
@@ -65,7 +89,7 @@ internal sealed class WorkerGroup
         {
             Poller.Wake();
         }
-        else if (Volatile.Read(ref _running) == 0)
+        else if (Pool.Running == 0)
         {
             // Nobody is left to run it; completions must be delivered all the same.
             DrainToThreadPool();
@@ -97,143 +121,119 @@ internal sealed class WorkerGroup
         }
     }
 
+    /// <exception cref="OutOfMemoryException">No thread to be had; those that have started leave.</exception>
     internal void Start()
     {
-        int started = 0;
+        // Counts as a worker, so that the last one that leaves is the last one also if they leave at once.
+        Pool.Enter();
         try
         {
-            foreach (Worker worker in _workers)
+            foreach (Processor processor in _processors)
             {
-                worker.Start();
-                started++;
+                processor.Holder = Pool.TryStart(processor, out Exception? refusal)
+                    ?? throw refusal ?? new InvalidOperationException("There may be fewer workers than turns that shall run at once.");
             }
         }
         catch
         {
-            // No thread to be had. Those that run leave, those that do not run have left; the last one closes the poller.
-            _stopping = true;
-            for (int i = started; i < _workers.Length; i++)
-            {
-                OnWorkerStopped();
-            }
-
+            RequestStop();
             throw;
+        }
+        finally
+        {
+            Leave(Pool.Leave());
         }
     }
 
     /// <summary>Tells the workers to leave after their current turn. Does not wait.</summary>
     internal void RequestStop()
     {
-        _stopping = true;
+        Pool.RequestStop();
         Poller.Wake();
     }
 
     /// <summary>Waits for the workers to leave. False: one of them is still inside a turn.</summary>
-    internal bool WaitForWorkers(TimeSpan timeout)
-    {
-        long deadline = MonotonicClock.After(timeout);
-        foreach (Worker worker in _workers)
-        {
-            long left = Math.Max(0, deadline - MonotonicClock.Now);
-            if (_current.Value != worker && !worker.Join(TimeSpan.FromMilliseconds(left / MonotonicClock.NanosecondsPerMillisecond)))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
+    internal bool WaitForWorkers(long deadline) => Pool.Join(_current.Value, deadline);
 
     internal void AddCountersTo(ref NetpollStatistics sum)
     {
-        foreach (Worker worker in _workers)
+        foreach (Processor processor in _processors)
         {
-            WorkerCounters counters = worker.Counters;
+            WorkerCounters counters = processor.Counters;
             sum = sum with
             {
                 Polls = sum.Polls + Volatile.Read(ref counters.Polls),
                 Events = sum.Events + Volatile.Read(ref counters.Events),
                 StaleEvents = sum.StaleEvents + Volatile.Read(ref counters.StaleEvents),
                 Turns = sum.Turns + Volatile.Read(ref counters.Turns),
-                FailedTurns = sum.FailedTurns + Volatile.Read(ref counters.FailedTurns),
+                StolenTurns = sum.StolenTurns + Volatile.Read(ref counters.StolenTurns),
                 DeadlinesFired = sum.DeadlinesFired + Volatile.Read(ref counters.DeadlinesFired),
             };
         }
 
         sum = sum with
         {
+            FailedTurns = sum.FailedTurns + Volatile.Read(ref _failedTurns),
+            HandOffs = sum.HandOffs + Volatile.Read(ref _handOffs),
             Wakeups = sum.Wakeups + Poller.Wakeups,
+            Workers = sum.Workers + Pool.Running,
+            SpareWorkers = sum.SpareWorkers + Pool.Spares,
             OpenDescriptors = sum.OpenDescriptors + Poller.Table.OpenCount,
         };
     }
 
-    // The rest is the workers' side.
-
-    internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
-
-    internal bool TryTakeTurn(out Turn? turn) => _queue.TryDequeue(out turn);
-
-    /// <summary>Announces a sleep. False: there is something to do, do not sleep.</summary>
-    internal bool TryBeginSleep(Worker worker, out long until)
+    /// <summary>
+    /// Takes a processor away from the worker that is inside a turn, and gives it to a spare. For the monitor.
+    /// </summary>
+    /// <param name="processor">The processor.</param>
+    /// <param name="state">The state in which the turn was found to be blocked.</param>
+    /// <returns>False: there is no worker to give it to. True also when the turn has ended meanwhile.</returns>
+    internal bool TryHandOff(Processor processor, long state)
     {
-        until = Poller.Deadlines.Earliest;
-        worker.SleepsUntil = until;
-        Interlocked.Increment(ref _sleepers);
-        if (_queue.IsEmpty && Poller.Deadlines.Earliest >= until && !_stopping)
+        if (Pool.TryTake(out Exception? refusal) is not { } spare)
         {
+            if (!Stopping)
+            {
+                Limit.OnReached(refusal);
+            }
+
+            return false;
+        }
+
+        // Read before the state is taken away, which shows that it belongs to it.
+        Turn? blocked = processor.Current;
+        if (!processor.TryEndTurn(state))
+        {
+            Pool.Return(spare);
             return true;
         }
 
-        EndSleep(worker);
-        return false;
+        Volatile.Write(ref _handOffs, _handOffs + 1);
+        processor.Holder = spare;
+        spare.Give(processor, blocked is { HasDeferredWork: true } ? blocked : null);
+        return true;
     }
 
-    internal void EndSleep(Worker worker)
-    {
-        worker.SleepsUntil = Worker.Awake;
-        Interlocked.Decrement(ref _sleepers);
-    }
+    internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
 
-    /// <summary>A worker that slept is about to run turns: somebody must look after what it leaves behind.</summary>
-    internal void PassOn()
-    {
-        if (Volatile.Read(ref _sleepers) != 0 && (!_queue.IsEmpty || !IsNextDeadlineCovered()))
-        {
-            Poller.Wake();
-        }
-    }
+    internal void OnWorkerStopped(Worker worker) => Leave(Pool.Remove(worker));
 
-    internal void OnWorkerStopped()
+    internal void OnTurnFailed() => Interlocked.Increment(ref _failedTurns);
+
+    private void Leave(bool last)
     {
-        if (Interlocked.Decrement(ref _running) == 0)
+        if (last)
         {
             DrainToThreadPool();
             Poller.Dispose();
             return;
         }
 
-        // One signal wakes one worker; hand it on until all have gone.
-        Poller.Wake();
-    }
-
-    // Is somebody asleep who wakes up in time for the earliest deadline?
-    private bool IsNextDeadlineCovered()
-    {
-        long earliest = Poller.Deadlines.Earliest;
-        if (earliest == DeadlineHeap.None)
+        if (Stopping)
         {
-            return true;
+            // One signal wakes one worker; hand it on until all have gone.
+            Poller.Wake();
         }
-
-        foreach (Worker worker in _workers)
-        {
-            if (worker.SleepsUntil <= earliest)
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     private void DrainToThreadPool()

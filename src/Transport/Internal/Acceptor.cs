@@ -151,7 +151,7 @@ internal sealed class Acceptor : IAsyncDisposable
         StreamSocket? socket = null;
         try
         {
-            SyscallResult result = _socket.Accept(_socket.Group, out socket);
+            SyscallResult result = _socket.Accept(_context.ChooseGroup(_socket.Group), out socket);
             if (socket is null)
             {
                 return result.Errno;

@@ -26,6 +26,8 @@ internal static class NetpollMetrics
         meter.CreateObservableCounter("netpoll.events", () => read().Events, "{event}", "Events fetched from the kernel.");
         meter.CreateObservableCounter("netpoll.turns", () => read().Turns, "{turn}", "Continuations run by the workers.");
         meter.CreateObservableCounter("netpoll.wakeups", () => read().Wakeups, "{wakeup}", "Times that a sleeping worker was woken for work that is no event.");
+        meter.CreateObservableCounter("netpoll.handoffs", () => read().HandOffs, "{handoff}", "Times that a worker the application blocked was replaced.");
+        meter.CreateObservableUpDownCounter("netpoll.workers", () => (long)read().Workers, "{thread}", "Worker threads, blocked ones and spares included.");
     }
 
     private static Measurement<long>[] Bytes(NetpollTransportStatistics statistics) =>

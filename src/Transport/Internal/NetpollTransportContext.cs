@@ -41,7 +41,16 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool;
         FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError;
         Headroom = new DescriptorHeadroom(systemCalls, platform.DescriptorLimit);
-        Runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = options.WorkerCount, GroupCount = options.WorkerGroupCount }, systemCalls);
+        Runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions
+            {
+                WorkerCount = options.WorkerCount,
+                MaxWorkerCount = options.MaxWorkerCount,
+                GroupCount = options.EffectiveWorkerGroupCount,
+                OnWorkerLimitReached = reached =>
+                    NetpollTransportLog.WorkerLimitReached(logger, reached.Workers, reached.Maximum, reached.Refusal),
+            },
+            systemCalls);
 
         // The process's shared pool is nobody's to dispose of.
         _ownsPools = memoryPoolFactory is not null;
@@ -84,7 +93,12 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
                 StaleEvents: engine.StaleEvents,
                 Wakeups: engine.Wakeups,
                 Turns: engine.Turns,
-                FailedTurns: engine.FailedTurns);
+                FailedTurns: engine.FailedTurns,
+                StolenTurns: engine.StolenTurns,
+                HandOffs: engine.HandOffs,
+                Workers: engine.Workers,
+                SpareWorkers: engine.SpareWorkers,
+                WorkerLimitReached: engine.WorkerLimitReached);
         }
     }
 
@@ -113,6 +127,32 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
     internal LingeringSockets Lingering { get; } = new();
 
     internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
+
+    /// <summary>
+    /// Where a new connection goes that a group has accepted: to the group with the fewest descriptors, and rather to the one that has it in
+    /// its hands than to another that is no better off.
+    /// </summary>
+    internal WorkerGroup ChooseGroup(WorkerGroup accepting)
+    {
+        if (Runtime.Groups.Count == 1)
+        {
+            return accepting;
+        }
+
+        WorkerGroup chosen = accepting;
+        int fewest = accepting.Poller.Table.OpenCount;
+        foreach (WorkerGroup group in Runtime.Groups)
+        {
+            int open = group.Poller.Table.OpenCount;
+            if (open < fewest)
+            {
+                chosen = group;
+                fewest = open;
+            }
+        }
+
+        return chosen;
+    }
 
     internal NetpollConnection CreateConnection(StreamSocket socket, EndPoint? localEndPoint)
     {

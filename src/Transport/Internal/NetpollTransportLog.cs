@@ -52,4 +52,7 @@ internal static partial class NetpollTransportLog
 
     [LoggerMessage(107, LogLevel.Warning, "{Connections} connection(s) were still open when the transport was disposed and did not end in time after having been aborted.", EventName = "ConnectionsLeftBehind")]
     internal static partial void ConnectionsLeftBehind(ILogger logger, int connections);
+
+    [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks cannot be replaced: there are {Workers} worker threads, and MaxWorkerCount is {Maximum}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
+    internal static partial void WorkerLimitReached(ILogger logger, int workers, int maximum, Exception? exception);
 }

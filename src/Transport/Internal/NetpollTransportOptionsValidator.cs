@@ -12,7 +12,8 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
     {
         List<string>? failures = null;
 
-        CheckRange(nameof(options.WorkerCount), options.WorkerCount, NetpollTransportOptions.MinWorkerCount, NetpollTransportOptions.MaxWorkerCount);
+        CheckRange(nameof(options.WorkerCount), options.WorkerCount, NetpollTransportOptions.MinWorkerCount, NetpollTransportOptions.HighestWorkerCount);
+        CheckRange(nameof(options.MaxWorkerCount), options.MaxWorkerCount, Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.HighestWorkerCount), NetpollTransportOptions.HighestMaxWorkerCount);
         CheckRange(nameof(options.WorkerGroupCount), options.WorkerGroupCount, 1, Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
         CheckAtLeastOne(nameof(options.Backlog), options.Backlog);
         CheckBufferSize(nameof(options.MaxReadBufferSize), options.MaxReadBufferSize);

@@ -10,9 +10,13 @@ internal sealed partial class SocketPipeReader
     // A connection that always has more bytes must let the other turns of its worker run from time to time.
     private const int MaxReceivesPerTurn = 32;
 
+    // The same for pipelined requests: each takes a read, and few of them a receive.
+    private const int MaxReadsPerTurn = 64;
+
     // There are bytes that no read has returned.
     private bool _hasReadAhead;
     private int _receivesInTurn;
+    private int _readsInTurn;
 
     /// <summary>
     /// Has the application given the last result back without having examined everything, so that it will go on with what is there?
@@ -22,9 +26,6 @@ internal sealed partial class SocketPipeReader
 
     /// <summary>All bytes received so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesReceived { get; private set; }
-
-    /// <summary>Counts up whenever the application gives a result back. For the thread that reads.</summary>
-    internal int Advances { get; private set; }
 
     // How much more may be buffered. What the application has looked at and left, it has asked for more of.
     private long Room => _maxBufferSize == 0 ? long.MaxValue : _maxBufferSize - _buffer.UnexaminedBytes;
@@ -67,6 +68,12 @@ internal sealed partial class SocketPipeReader
         // Bytes that were read ahead make the application begin something, like bytes just received.
         if (_hasReadAhead && !mayReceive)
         {
+            return WaitForTurn(ref notices);
+        }
+
+        if (IsTurnOfCurrentThread && ++_readsInTurn > MaxReadsPerTurn)
+        {
+            // Behind everything else that is queued by now.
             return WaitForTurn(ref notices);
         }
 

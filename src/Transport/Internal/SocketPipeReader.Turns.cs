@@ -173,6 +173,7 @@ internal sealed partial class SocketPipeReader
             _wait = Wait.None;
             _drained = false;
             _receivesInTurn = 0;
+            _readsInTurn = 0;
             try
             {
                 found = LookOrWait(mayReceive: true, ref notices);
@@ -202,6 +203,8 @@ internal sealed partial class SocketPipeReader
 
     private sealed class ReadTurn(SocketPipeReader reader, bool onThreadPool) : ConnectionTurn(reader._socket.Group, onThreadPool)
     {
+        protected override SocketPipeWriter? Writer => reader._writer;
+
         protected override void RunHere() => reader.RunTurn();
 
         internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);

@@ -217,7 +217,6 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
 
             _buffer.AdvanceTo(consumed, examined);
             _lease = Lease.None;
-            Advances++;
             if (_error is not null)
             {
                 _buffer.Clear();

@@ -1,26 +1,27 @@
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>Responses to pipelined requests leave together: a flush within a turn may be left to a later one, or to the turn's end.</summary>
+/// <summary>
+/// Responses to pipelined requests leave together: a flush within a turn may be left to a later one, or to the turn's end. If the turn blocks,
+/// or takes long, the worker that replaces its own sees to it (<see cref="Native.Scheduling.Turn.HasDeferredWork"/>).
+/// </summary>
 internal sealed partial class SocketPipeWriter
 {
     // More than this is not held back for a turn's end: the kernel could be transmitting it.
     private const int MaxDeferredBytes = 64 * 1024;
 
-    // An application that answers the next request takes microseconds.
-    private const int MaxDeferralMilliseconds = 10;
-
     // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and what others
     // deferred the ends of their turns will send.
     private volatile bool _deferred;
 
-    // When the oldest of the deferred bytes were flushed, on the clock of Environment.TickCount64: coarse, and nearly free.
-    private long _deferredSince;
-
-    // The value of SocketPipeReader.Advances for which nothing more is deferred.
-    private int _urgentAt = -1;
+    // Only if the application runs on the thread pool: 1 from the moment that the turn is scheduled until it runs. Interlocked.
+    private int _deferredFlushScheduled;
+    private DeferredFlushTurn? _deferredFlushTurn;
 
     // The worker inside one of this writer's turns; like its counterpart in the reader.
     private int _turnThread;
+
+    /// <summary>Has a flush been left to the end of the turn? Any thread; may be a moment old.</summary>
+    internal bool HasDeferred => _deferred;
 
     /// <summary>Sends what a flush within the turn that is ending has left for it. Cheap if there is nothing. Any thread.</summary>
     internal void FlushDeferred()
@@ -52,8 +53,12 @@ internal sealed partial class SocketPipeWriter
 
         if (!_deferred)
         {
-            _deferredSince = Environment.TickCount64;
             _deferred = true;
+            if (_onThreadPool && Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
+            {
+                // Nobody notices when a thread of the pool blocks. So a worker sends, as soon as one is free, and not the turn's end.
+                _socket.Group.Schedule(_deferredFlushTurn ??= new DeferredFlushTurn(this));
+            }
         }
 
         return true;
@@ -65,17 +70,5 @@ internal sealed partial class SocketPipeWriter
         && bytes < _pauseThreshold
         && (_reader.IsTurnOfCurrentThread || Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId)
         && _reader.HasUnparsedInput
-        && !IsUrgent();
-
-    // What was deferred has waited too long: the application blocks its turn, or computes. So it gets its flushes at once until it
-    // reads again.
-    private bool IsUrgent()
-    {
-        if (_deferred && Environment.TickCount64 - _deferredSince > MaxDeferralMilliseconds)
-        {
-            _urgentAt = _reader.Advances;
-        }
-
-        return _urgentAt == _reader.Advances;
-    }
+        && (_onThreadPool || _socket.Group.IsTurnWatched);
 }

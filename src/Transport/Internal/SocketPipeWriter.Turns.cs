@@ -1,8 +1,10 @@
 using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>The turns: one for the socket that has become writable, one for the flush that is over.</summary>
+/// <summary>The turns: one for the socket that has become writable, one for the flush that is over, and, if the
+/// application runs on the thread pool, one for what it has deferred there.</summary>
 internal sealed partial class SocketPipeWriter
 {
     private void RunDrainTurn()
@@ -71,6 +73,8 @@ internal sealed partial class SocketPipeWriter
 
     private sealed class DrainTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
     {
+        protected override SocketPipeWriter Writer => writer;
+
         protected override void RunHere() => writer.RunDrainTurn();
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
@@ -78,7 +82,22 @@ internal sealed partial class SocketPipeWriter
 
     private sealed class FlushTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
     {
+        protected override SocketPipeWriter Writer => writer;
+
         protected override void RunHere() => writer.RunFlushTurn();
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+
+    // On a worker, always: it does no more than send.
+    private sealed class DeferredFlushTurn(SocketPipeWriter writer) : Turn
+    {
+        internal override void Run()
+        {
+            // Before the flush: what is deferred from now on needs another turn.
+            Interlocked.Exchange(ref writer._deferredFlushScheduled, 0);
+            writer.FlushDeferred();
+        }
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }

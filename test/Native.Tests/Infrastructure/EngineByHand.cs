@@ -19,7 +19,7 @@ internal sealed class EngineByHand : IDisposable
     internal EngineByHand(int batchSize = 64)
     {
         Poller = new EpollPoller(Kernel, Heap, EpollEventLayout.Current);
-        Group = new WorkerGroup(0, workerCount: 1, batchSize, "by hand", Poller, _current);
+        Group = Groups.CreateByHand(1, batchSize, Poller, Kernel, _current);
         _batch = Poller.CreateBatch(batchSize);
     }
 
@@ -82,7 +82,8 @@ internal sealed class EngineByHand : IDisposable
 
     internal bool RunOneTurn()
     {
-        if (!Group.TryTakeTurn(out Turn? turn))
+        Group.Processors[0].GroupTurnsSincePoll = 0;
+        if (!Group.TryTakeTurn(Group.Processors[0], out Turn? turn))
         {
             return false;
         }

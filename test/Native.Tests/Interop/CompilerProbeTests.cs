@@ -19,14 +19,17 @@ public sealed class CompilerProbeTests
         #include <errno.h>
         #include <fcntl.h>
         #include <limits.h>
+        #include <linux/futex.h>
         #include <net/if.h>
         #include <netinet/in.h>
         #include <netinet/tcp.h>
+        #include <poll.h>
         #include <stddef.h>
         #include <stdio.h>
         #include <sys/epoll.h>
         #include <sys/eventfd.h>
         #include <sys/ioctl.h>
+        #include <sys/prctl.h>
         #include <sys/socket.h>
         #include <sys/stat.h>
         #include <sys/syscall.h>

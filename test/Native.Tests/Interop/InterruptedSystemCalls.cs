@@ -111,6 +111,16 @@ internal sealed class InterruptedSystemCalls : SystemCalls
 
     protected internal override SyscallResult GetUnsentOnce(int fd) => Next();
 
+    protected internal override SyscallResult GetThreadIdOnce() => Next();
+
+    protected internal override SyscallResult SetTimerSlackOnce(long nanoseconds) => Next();
+
+    protected internal override SyscallResult FutexWaitOnce(ref int word, int expected, long timeoutNanoseconds) => Next();
+
+    protected internal override SyscallResult FutexWakeOnce(ref int word) => Next();
+
+    protected internal override SyscallResult PollReadableOnce(int fd) => Next();
+
     protected internal override SyscallResult ShutdownOnce(int fd, int how) => Next();
 
     protected internal override SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags) => Next(flags);

@@ -8,6 +8,8 @@ public sealed class SystemCallsRetryTests
 {
     private static readonly EpollEventBuffer Events = new(1, EpollEventLayout.Current);
 
+    private static readonly int[] Word = [0];
+
     /// <summary>Calls that are made again, as often as signals come, until they give something else.</summary>
     private static readonly Dictionary<string, Func<SystemCalls, SyscallResult>> Retried = new()
     {
@@ -43,6 +45,10 @@ public sealed class SystemCallsRetryTests
         ["RecvOnce"] = calls => calls.Recv(0, [], 0),
         ["SendOnce"] = calls => calls.Send(0, [], 0),
         ["SendMsgOnce"] = calls => calls.SendMsg(0, [], 0),
+        ["GetThreadIdOnce"] = calls => calls.GetThreadId(),
+        ["SetTimerSlackOnce"] = calls => calls.SetTimerSlack(1),
+        ["FutexWakeOnce"] = calls => calls.FutexWake(ref Word[0]),
+        ["PollReadableOnce"] = calls => calls.PollReadable(0),
     };
 
     /// <summary>Calls that a signal ends, and what the caller is told instead of EINTR.</summary>
@@ -50,6 +56,7 @@ public sealed class SystemCallsRetryTests
     {
         ["EpollWaitOnce"] = (calls => calls.EpollWait(0, Events, 1, -1), Errno.Success),
         ["EpollPwait2Once"] = (calls => calls.EpollPwait2(0, Events, 1, -1), Errno.Success),
+        ["FutexWaitOnce"] = (calls => calls.FutexWait(ref Word[0], 0, -1), Errno.Success),
         ["CloseOnce"] = (calls => calls.Close(0), Errno.Success),
         ["ConnectOnce"] = (calls => calls.Connect(0, []), Errno.EINPROGRESS),
     };

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
@@ -18,13 +17,11 @@ public sealed class WorkerGroupProtocolTests : IDisposable
     private readonly ThreadLocal<Worker?> _current = new();
     private readonly EpollPoller _poller;
     private readonly WorkerGroup _group;
-    private readonly Worker[] _workers;
 
     public WorkerGroupProtocolTests()
     {
         _poller = new EpollPoller(_kernel, _heap, EpollEventLayout.Current);
-        _group = new WorkerGroup(0, workerCount: 3, batchSize: 1, "by hand", _poller, _current);
-        _workers = Workers(_group);
+        _group = Groups.CreateByHand(processors: 3, batchSize: 1, _poller, _kernel, _current);
     }
 
     public void Dispose()
@@ -53,26 +50,26 @@ public sealed class WorkerGroupProtocolTests : IDisposable
     public void A_worker_does_not_fall_asleep_over_a_turn()
     {
         _group.Schedule(new CallbackTurn());
-        Assert.False(_group.TryBeginSleep(_workers[0], out _));
+        Assert.False(_group.TryBeginSleep(_group.Processors[0], out _));
 
         // It does not count as a sleeper, either.
         _group.Schedule(new CallbackTurn());
         Assert.Equal(0, _kernel.EventFdWrites);
-        Assert.Equal(Worker.Awake, _workers[0].SleepsUntil);
+        Assert.Equal(Processor.Awake, _group.Processors[0].SleepsUntil);
     }
 
     [Fact]
     public void A_worker_does_not_fall_asleep_when_it_should_leave()
     {
         _group.RequestStop();
-        Assert.False(_group.TryBeginSleep(_workers[0], out _));
+        Assert.False(_group.TryBeginSleep(_group.Processors[0], out _));
     }
 
     [Fact]
     public void A_worker_that_has_ended_its_sleep_needs_no_signal()
     {
         Sleep(0);
-        _group.EndSleep(_workers[0]);
+        _group.EndSleep(_group.Processors[0]);
         _group.Schedule(new CallbackTurn());
         Assert.Equal(0, _kernel.EventFdWrites);
     }
@@ -122,22 +119,22 @@ public sealed class WorkerGroupProtocolTests : IDisposable
         TakeSignal();
         Sleep(1);
         SetDeadline(Descriptor(), 1000);
-        _group.PassOn();
+        _group.PassOn(_group.Processors[2]);
         Assert.Equal(1, _kernel.EventFdWrites);
     }
 
     [Fact]
     public void Passing_on_signals_for_turns_that_are_left()
     {
-        _group.PassOn();
+        _group.PassOn(_group.Processors[2]);
         Sleep(0);
-        _group.PassOn();
+        _group.PassOn(_group.Processors[2]);
         Assert.Equal(0, _kernel.EventFdWrites);
 
         // What a publisher signalled was taken in by a worker that now runs something else.
         _group.Schedule(new CallbackTurn());
         TakeSignal();
-        _group.PassOn();
+        _group.PassOn(_group.Processors[2]);
         Assert.Equal(2, _kernel.EventFdWrites);
     }
 
@@ -148,12 +145,12 @@ public sealed class WorkerGroupProtocolTests : IDisposable
         SetDeadline(Descriptor(), 1000);
         TakeSignal();
         Sleep(0);
-        _group.PassOn();
+        _group.PassOn(_group.Processors[2]);
         Assert.Equal(1, _kernel.EventFdWrites);
 
         // The worker that covers it is woken by an event, and the other one sleeps without a limit.
-        _group.EndSleep(_workers[0]);
-        _group.PassOn();
+        _group.EndSleep(_group.Processors[0]);
+        _group.PassOn(_group.Processors[2]);
         Assert.Equal(2, _kernel.EventFdWrites);
     }
 
@@ -162,7 +159,7 @@ public sealed class WorkerGroupProtocolTests : IDisposable
     {
         SetDeadline(Descriptor(), 1000);
         _group.Schedule(new CallbackTurn());
-        _group.PassOn();
+        _group.PassOn(_group.Processors[2]);
         Assert.Equal(0, _kernel.EventFdWrites);
     }
 
@@ -175,17 +172,14 @@ public sealed class WorkerGroupProtocolTests : IDisposable
         Sleep(0);
         SetDeadline(descriptor, PollDeadline.Expired);
         Assert.Equal(1, _kernel.EventFdWrites);
-        Assert.True(_group.TryTakeTurn(out Turn? turn));
+        Assert.True(_group.TryTakeTurn(_group.Processors[0], out Turn? turn));
         Assert.Same(waiter, turn);
     }
 
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_workers")]
-    private static extern ref Worker[] Workers(WorkerGroup group);
-
     private long Sleep(int worker)
     {
-        Assert.True(_group.TryBeginSleep(_workers[worker], out long until));
-        Assert.Equal(until, _workers[worker].SleepsUntil);
+        Assert.True(_group.TryBeginSleep(_group.Processors[worker], out long until));
+        Assert.Equal(until, _group.Processors[worker].SleepsUntil);
         return until;
     }
 

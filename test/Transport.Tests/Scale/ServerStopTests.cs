@@ -44,7 +44,7 @@ public class ServerStopTests
             List<RawClient> hung = await ConnectAsync(server, all, 2 * Hung);
             await RequestAsync(hung[..Hung], "/deaf", app);
             await RequestAsync(hung[Hung..], "/blocking", app);
-            Assert.True(ProcessState.ThreadsNamed(WorkerName) == 16, "This test looks for threads of another name.");
+            Assert.True(ProcessState.ThreadsNamed(WorkerName) >= 16, "This test looks for threads of another name.");
 
             Task stopping = server.StopAsync();
             foreach (RawClient client in idle)

@@ -1,0 +1,38 @@
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>What the monitor can find out about a thread that is inside a turn. Tests replace it.</summary>
+internal class BlockedTurnProbe(SystemCalls systemCalls)
+{
+    // "PID (COMM) S ...": the name has at most 15 characters.
+    private const int StatPrefixLength = 64;
+
+    /// <summary>Is it inside a wait that the runtime knows of? Costs next to nothing.</summary>
+    internal virtual bool IsInManagedWait(Worker worker) => worker.IsInManagedWait;
+
+    /// <summary>
+    /// Does the kernel say that it sleeps (S, D)? Costs three system calls and, for a moment, a descriptor: without one the answer is no, and
+    /// a turn in the kernel is treated like one that computes.
+    /// </summary>
+    internal virtual bool IsInKernelWait(Worker worker)
+    {
+        SyscallResult opened = systemCalls.Open($"/proc/self/task/{worker.ThreadId}/stat", LibC.O_RDONLY, 0);
+        if (opened.IsError)
+        {
+            return false;
+        }
+
+        Span<byte> stat = stackalloc byte[StatPrefixLength];
+        SyscallResult read = systemCalls.Read(opened.Value, stat);
+        systemCalls.Close(opened.Value);
+        return read.IsSuccess && IsSleeping(stat[..read.Value]);
+    }
+
+    /// <summary>The state is the letter behind the name, which is in brackets and may contain any character.</summary>
+    internal static bool IsSleeping(ReadOnlySpan<byte> stat)
+    {
+        int name = stat.LastIndexOf((byte)')');
+        return name >= 0 && name + 2 < stat.Length && stat[name + 2] is (byte)'S' or (byte)'D';
+    }
+}

@@ -1,0 +1,90 @@
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>How long the monitor pauses between two looks, and whether it may be woken before.</summary>
+/// <remarks>
+/// <code>
+///   pace     pauses                                                   woken by
+///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
+///            suspicion, then twice as long each time, up to 500 µs
+///   Slow     twice as long each time, up to 10 ms: in every group     a group's last sleeper that wakes up
+///            a worker sleeps, so that new work is taken at once
+///   Dozing   without an end: no turn has run for 100 ms               any turn that begins
+/// </code>
+/// The monitor moves to Slow and Dozing, with a full fence, and then makes sure that nothing has happened meanwhile; whoever finds it
+/// there, after something has happened, moves it back to Fast and wakes it. One of the two sees the other.
+/// </remarks>
+internal sealed class MonitorPace
+{
+    /// <summary>Nanoseconds, as all pauses: for when it was told to hurry.</summary>
+    internal const long Hurried = 100_000;
+
+    private const int Fast = 0;
+    private const int Slow = 1;
+    private const int Dozing = 2;
+
+    private const long Shortest = 20_000;
+    private const long Confirming = 50_000;
+    private const long LongestFast = 500_000;
+    private const long Longest = 10 * MonotonicClock.NanosecondsPerMillisecond;
+    private const int LooksAfterHandOff = 50;
+    private const int IdleLooksBeforeDozing = 10;
+
+    // Interlocked: see above. The rest is the monitor's own.
+    private int _pace;
+    private long _pause = Shortest;
+    private int _shortPauses;
+    private int _idleLooks;
+
+    internal bool IsSlow => Volatile.Read(ref _pace) == Slow;
+
+    internal bool IsDozing => Volatile.Read(ref _pace) == Dozing;
+
+    /// <summary>Any thread. True: the caller, and nobody else, has ended the slow pace, and has to wake the monitor.</summary>
+    internal bool TryHurry()
+    {
+        int pace = Volatile.Read(ref _pace);
+        return pace != Fast && Interlocked.CompareExchange(ref _pace, Fast, pace) == pace;
+    }
+
+    /// <summary>For the monitor, once it was told to hurry.</summary>
+    internal void OnHurried()
+    {
+        _pause = Hurried;
+        _idleLooks = 0;
+    }
+
+    /// <summary>For the monitor: how long to pause after a look; negative: until it is woken.</summary>
+    internal long Next(MonitorFindings findings)
+    {
+        _idleLooks = findings.TurnRuns ? 0 : _idleLooks + 1;
+        if (findings.HandedOff)
+        {
+            _pause = Shortest;
+            _shortPauses = LooksAfterHandOff;
+            return _pause;
+        }
+
+        if (findings.Suspicion)
+        {
+            return _shortPauses > 0 ? Shortest : Confirming;
+        }
+
+        if (_shortPauses > 0)
+        {
+            _shortPauses--;
+            return Shortest;
+        }
+
+        _pause = Math.Min(_pause * 2, findings.EveryGroupHasSleeper ? Longest : LongestFast);
+        if (_pause <= LongestFast)
+        {
+            return _pause;
+        }
+
+        bool doze = _pause == Longest && _idleLooks >= IdleLooksBeforeDozing;
+        Interlocked.Exchange(ref _pace, doze ? Dozing : Slow);
+        return doze ? -1 : _pause;
+    }
+}

@@ -1,0 +1,227 @@
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>
+/// The workers' side: where the holder of a processor finds its next turn. In this order: its own queue; the group's; the poller, without
+/// waiting, if there is something to steal; the other processors' queues; and then it waits for events, until the next deadline. Every 61st
+/// turn the group's queue comes first, and after 16 turns from there the poller is looked at, so that none of them starves the others.
+/// </summary>
+internal sealed partial class WorkerGroup
+{
+    private const uint TurnsBetweenGroupLooks = 61;
+    private const int GroupTurnsBetweenPolls = 16;
+
+    internal bool TryTakeTurn(Processor processor, out Turn? turn)
+    {
+        if (++processor.Tick % TurnsBetweenGroupLooks == 0 && _queue.TryDequeue(out turn))
+        {
+            PassOn(processor);
+            return true;
+        }
+
+        if (processor.Queue.TryPop(out turn))
+        {
+            return true;
+        }
+
+        if (processor.GroupTurnsSincePoll < GroupTurnsBetweenPolls && _queue.TryDequeue(out turn))
+        {
+            processor.GroupTurnsSincePoll++;
+            PassOn(processor);
+            return true;
+        }
+
+        turn = null;
+        return false;
+    }
+
+    /// <summary>Fills the queue of a processor that has found nothing, or sleeps until there may be something.</summary>
+    internal void FindWork(Processor processor)
+    {
+        if (processor.GroupTurnsSincePoll >= GroupTurnsBetweenPolls)
+        {
+            Poll(processor);
+        }
+        else if (FindVictim(processor) is not null)
+        {
+            // Fresh events first: whoever is stolen from would have run its own soon.
+            Poll(processor);
+            if (processor.Queue.IsEmpty)
+            {
+                Steal(processor);
+            }
+        }
+        else if (TryBeginSleep(processor, out long until))
+        {
+            processor.Forget();
+            Fetch(processor, until == DeadlineHeap.None ? -1 : Math.Max(0, until - MonotonicClock.Now));
+            EndSleep(processor);
+            Dispatch(processor);
+        }
+    }
+
+    /// <summary>Queues what is due, no more than a batch: the rest is still due, so that somebody is woken for it, or comes back at once.</summary>
+    internal void FireDeadlines(Processor processor)
+    {
+        DeadlineHeap deadlines = Poller.Deadlines;
+        if (deadlines.Earliest == DeadlineHeap.None)
+        {
+            return;
+        }
+
+        long now = MonotonicClock.Now;
+        ReadyList ready = processor.Ready;
+        while (ready.Count < processor.Batch.Capacity && deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
+        {
+            processor.Counters.DeadlinesFired++;
+            ready.Add(((PollDeadline)timer).Fire(sequence, now));
+        }
+
+        QueueReady(processor);
+    }
+
+    /// <summary>Announces a sleep. False: there is something to do, do not sleep.</summary>
+    internal bool TryBeginSleep(Processor processor, out long until)
+    {
+        until = Poller.Deadlines.Earliest;
+        processor.SleepsUntil = until;
+        Interlocked.Increment(ref _sleepers);
+        if (_queue.IsEmpty && Poller.Deadlines.Earliest >= until && !Stopping && FindVictim(processor) is null)
+        {
+            return true;
+        }
+
+        EndSleep(processor);
+        return false;
+    }
+
+    internal void EndSleep(Processor processor)
+    {
+        processor.SleepsUntil = Processor.Awake;
+        if (Interlocked.Decrement(ref _sleepers) == 0)
+        {
+            Monitor?.OnNobodyAsleep();
+        }
+    }
+
+    /// <summary>A worker is about to run a turn: somebody must look after what it leaves behind.</summary>
+    internal void PassOn(Processor processor)
+    {
+        // The publisher's fence of what is in the processor's own queue. What it finds there it was signalled for, or has just put there.
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _sleepers) != 0 && (!_queue.IsEmpty || processor.Queue.Count > 1 || !IsNextDeadlineCovered()))
+        {
+            Poller.Wake();
+        }
+    }
+
+    /// <summary>The group stops: what the processor has not run is left to the others, or to the last worker that leaves.</summary>
+    internal void GiveUp(Processor processor)
+    {
+        while (processor.Queue.TryPop(out Turn? turn))
+        {
+            _queue.Enqueue(turn);
+        }
+
+        processor.Forget();
+    }
+
+    /// <summary>For the monitor: is there a turn that nobody runs, as far as one can see without asking the kernel?</summary>
+    internal bool IsWorkWaiting(Processor processor) =>
+        !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.Deadlines.Earliest <= MonotonicClock.Now;
+
+    // A full queue's turns go to the group: the oldest half of it would be fairer, but it takes 256 events in one batch to get here.
+    private void QueueReady(Processor processor)
+    {
+        ReadyList ready = processor.Ready;
+        if (ready.Count == 0)
+        {
+            return;
+        }
+
+        for (int i = 0; i < ready.Count; i++)
+        {
+            var turn = (Turn)ready.Take(i);
+            if (!processor.Queue.TryPush(turn))
+            {
+                _queue.Enqueue(turn);
+            }
+        }
+
+        ready.Clear();
+        PassOn(processor);
+    }
+
+    private void Poll(Processor processor)
+    {
+        Fetch(processor, timeoutNanoseconds: 0);
+        Dispatch(processor);
+    }
+
+    private void Fetch(Processor processor, long timeoutNanoseconds)
+    {
+        processor.GroupTurnsSincePoll = 0;
+        Poller.Wait(processor.Batch, timeoutNanoseconds);
+        processor.Counters.Polls++;
+        processor.Counters.Events += processor.Batch.Count;
+    }
+
+    private void Dispatch(Processor processor)
+    {
+        for (int i = 0; i < processor.Batch.Count; i++)
+        {
+            if (!Poller.Dispatch(in processor.Batch[i], processor.Ready))
+            {
+                processor.Counters.StaleEvents++;
+            }
+        }
+
+        QueueReady(processor);
+    }
+
+    private void Steal(Processor thief)
+    {
+        if (FindVictim(thief) is { } victim)
+        {
+            thief.Counters.StolenTurns += victim.Queue.StealInto(thief.Queue);
+            PassOn(thief);
+        }
+    }
+
+    // Everybody begins with its neighbour, so that thieves spread.
+    private Processor? FindVictim(Processor thief)
+    {
+        for (int i = 1; i < _processors.Length; i++)
+        {
+            Processor other = _processors[(thief.Id + i) % _processors.Length];
+            if (!other.Queue.IsEmpty)
+            {
+                return other;
+            }
+        }
+
+        return null;
+    }
+
+    // Is somebody asleep who wakes up in time for the earliest deadline?
+    private bool IsNextDeadlineCovered()
+    {
+        long earliest = Poller.Deadlines.Earliest;
+        if (earliest == DeadlineHeap.None)
+        {
+            return true;
+        }
+
+        foreach (Processor processor in _processors)
+        {
+            if (processor.SleepsUntil <= earliest)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

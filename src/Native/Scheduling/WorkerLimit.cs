@@ -1,0 +1,64 @@
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>
+/// How many worker threads a runtime may have, those that are blocked and the spares included. Reaching the limit delays work and fails
+/// none; whoever cares is told once per interval. Thread-safe.
+/// </summary>
+internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onReached)
+{
+    private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(10);
+
+    private int _count;
+    private long _reached;
+    private long _nextReport;
+
+    internal int Maximum { get; } = maximum;
+
+    internal int Count => Volatile.Read(ref _count);
+
+    /// <summary>How often a worker was wanted and not to be had.</summary>
+    internal long Reached => Volatile.Read(ref _reached);
+
+    internal bool TryAdd()
+    {
+        int count = Volatile.Read(ref _count);
+        while (count < Maximum)
+        {
+            int seen = Interlocked.CompareExchange(ref _count, count + 1, count);
+            if (seen == count)
+            {
+                return true;
+            }
+
+            count = seen;
+        }
+
+        return false;
+    }
+
+    internal void Remove() => Interlocked.Decrement(ref _count);
+
+    /// <summary>A worker was wanted, and there is none: the limit is reached, or the system gives no thread.</summary>
+    internal void OnReached(Exception? refusal)
+    {
+        Interlocked.Increment(ref _reached);
+        long now = MonotonicClock.Now;
+        long next = Volatile.Read(ref _nextReport);
+        if (onReached is not null
+            && now >= next
+            && Interlocked.CompareExchange(ref _nextReport, MonotonicClock.After(ReportInterval), next) == next)
+        {
+            // Foreign code: not on the thread that hands blocked workers' places on.
+            var report = new WorkerLimitReached(Count, Maximum, refusal);
+            ThreadPool.UnsafeQueueUserWorkItem(_ => onReached(report), null);
+        }
+    }
+}
+
+/// <summary>A blocked worker's place could not be given to another one.</summary>
+/// <param name="Workers">Worker threads now.</param>
+/// <param name="Maximum">The most there may be.</param>
+/// <param name="Refusal">Why the system gave no thread; null if the limit is the reason.</param>
+internal sealed record WorkerLimitReached(int Workers, int Maximum, Exception? Refusal);

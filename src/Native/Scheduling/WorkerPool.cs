@@ -1,0 +1,213 @@
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>
+/// The worker threads of a group: as many as there are processors, as many more as are blocked, and the spares that wait, parked, to take
+/// the next blocked worker's place. A spare that nobody needs for a while ends. Thread-safe.
+/// </summary>
+internal sealed class WorkerPool
+{
+    private readonly WorkerGroup _group;
+    private readonly string _name;
+    private readonly WorkerLimit _limit;
+    private readonly long _spareIdleNanoseconds;
+
+    // Guards _workers, _spares, _started and the writing of _stopping.
+    private readonly Lock _lock = new();
+    private readonly List<Worker> _workers = [];
+
+    // The one that parked last is taken first, so that the others become idle for long enough to end.
+    private readonly List<Worker> _spares = [];
+    private int _started;
+    private volatile bool _stopping;
+
+    // Threads that have not left. Interlocked: whoever finds 0 runs what is queued, and so does the last one that leaves.
+    private int _running;
+
+    internal WorkerPool(WorkerGroup group, string name, WorkerLimit limit, TimeSpan spareIdleTime)
+    {
+        _group = group;
+        _name = name;
+        _limit = limit;
+        _spareIdleNanoseconds = (long)spareIdleTime.TotalMilliseconds * MonotonicClock.NanosecondsPerMillisecond;
+    }
+
+    internal bool Stopping => _stopping;
+
+    /// <summary>Threads, whatever they do.</summary>
+    internal int Running => Volatile.Read(ref _running);
+
+    internal int Spares
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _spares.Count;
+            }
+        }
+    }
+
+    /// <summary>Starts a worker, with a processor or to be given one. Null: the limit is reached, no thread is to be had, or it is over.</summary>
+    internal Worker? TryStart(Processor? processor, out Exception? refusal)
+    {
+        refusal = null;
+        if (!_limit.TryAdd())
+        {
+            return null;
+        }
+
+        Worker worker;
+        lock (_lock)
+        {
+            if (_stopping)
+            {
+                _limit.Remove();
+                return null;
+            }
+
+            worker = new Worker(_group, $"{_name} worker {_group.Id}/{_started++}", processor);
+            _workers.Add(worker);
+            Interlocked.Increment(ref _running);
+        }
+
+        try
+        {
+            worker.Start();
+            return worker;
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            refusal = e;
+            _group.OnWorkerStopped(worker);
+            return null;
+        }
+    }
+
+    /// <summary>Takes a spare, or starts one. The caller must <see cref="Worker.Give"/> it a processor or <see cref="Return"/> it.</summary>
+    internal Worker? TryTake(out Exception? refusal)
+    {
+        refusal = null;
+        lock (_lock)
+        {
+            if (_spares.Count != 0)
+            {
+                Worker spare = _spares[^1];
+                _spares.RemoveAt(_spares.Count - 1);
+                return spare;
+            }
+        }
+
+        return TryStart(processor: null, out refusal);
+    }
+
+    /// <summary>A worker that was taken is not needed after all.</summary>
+    internal void Return(Worker worker)
+    {
+        lock (_lock)
+        {
+            _spares.Add(worker);
+        }
+
+        // For the case that the stop has come meanwhile; otherwise it parks again.
+        worker.Unpark();
+    }
+
+    /// <summary>For a worker that holds no processor: parks until it gets one. False: it has to end.</summary>
+    internal bool WaitForProcessor(Worker worker)
+    {
+        lock (_lock)
+        {
+            if (!worker.IsFresh && !_stopping)
+            {
+                _spares.Add(worker);
+            }
+
+            worker.IsFresh = false;
+        }
+
+        long timeout = _spareIdleNanoseconds;
+        while (true)
+        {
+            if (worker.HasProcessor)
+            {
+                return true;
+            }
+
+            if (_stopping)
+            {
+                return false;
+            }
+
+            if (!worker.Park(timeout))
+            {
+                lock (_lock)
+                {
+                    if (_spares.Remove(worker))
+                    {
+                        return false;
+                    }
+                }
+
+                // Somebody has taken it and is about to give it something.
+                timeout = -1;
+            }
+        }
+    }
+
+    /// <summary>No worker starts any more, and the spares leave.</summary>
+    internal void RequestStop()
+    {
+        Worker[] spares;
+        lock (_lock)
+        {
+            _stopping = true;
+            spares = [.. _spares];
+        }
+
+        foreach (Worker spare in spares)
+        {
+            spare.Unpark();
+        }
+    }
+
+    /// <summary>Waits for the threads to leave. False: one of them is still inside a turn.</summary>
+    internal bool Join(Worker? self, long deadline)
+    {
+        Worker[] workers;
+        lock (_lock)
+        {
+            workers = [.. _workers];
+        }
+
+        foreach (Worker worker in workers)
+        {
+            long left = Math.Max(0, deadline - MonotonicClock.Now);
+            if (worker != self && !worker.Join(TimeSpan.FromMilliseconds(left / MonotonicClock.NanosecondsPerMillisecond)))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>A thread leaves. True: it was the last one.</summary>
+    internal bool Remove(Worker worker)
+    {
+        lock (_lock)
+        {
+            _workers.Remove(worker);
+        }
+
+        _limit.Remove();
+        return Leave();
+    }
+
+    /// <summary>Counts as a thread that has not left, without being one.</summary>
+    internal void Enter() => Interlocked.Increment(ref _running);
+
+    /// <summary>The opposite of <see cref="Enter"/>. True: it was the last one.</summary>
+    internal bool Leave() => Interlocked.Decrement(ref _running) == 0;
+}
