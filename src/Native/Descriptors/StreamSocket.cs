@@ -161,6 +161,21 @@ internal sealed class StreamSocket : Descriptor
         }
     }
 
+    /// <summary>
+    /// Makes calls return that somebody is inside of, in the kernel, and tells the peer the end that they hold up. For a holder of a
+    /// reference, also after the close.
+    /// </summary>
+    internal void Disconnect(bool reset)
+    {
+        // Connecting to no address at all is how TCP sends a RST without a close; a Unix socket has no such thing.
+        Span<byte> nowhere = stackalloc byte[sizeof(ulong) * 2];
+        nowhere.Clear();
+        if (!reset || SystemCalls.Connect(Fd, nowhere).IsError)
+        {
+            SystemCalls.Shutdown(Fd, LibC.SHUT_RDWR);
+        }
+    }
+
     private EndPoint? GetEndPoint(bool ofPeer)
     {
         if (!Lifetime.TryAddReference())

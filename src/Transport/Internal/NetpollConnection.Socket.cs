@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections.Features;
 
 namespace KestrelNetpoll.Transport.Internal;
@@ -8,10 +9,22 @@ namespace KestrelNetpoll.Transport.Internal;
 /// the descriptor, and the runtime's own poller does not know of it unless somebody begins asynchronous I/O on it, which would race with
 /// the connection's.
 /// </summary>
+/// <remarks>
+/// A call on the Socket may be under way when the connection ends, and the number must not be given back under it. The Socket's handle
+/// counts its users: once it has been disposed of, it is closed when the last of them has left, and <see cref="SafeHandle.IsClosed"/> says
+/// so; nobody enters after that. It has to be the handle that is disposed of, since <see cref="Socket.Dispose()"/> holds its thread until
+/// they have left, which may be never. A duplicate of the descriptor, owned by the Socket, would need no waiting, but it
+/// would cost a descriptor for each, which nobody counts where they are scarce; put off the end that the peer sees until it is closed; and
+/// let a Socket.Close(0) by the application turn the connection's FIN into a RST.
+/// </remarks>
 internal sealed partial class NetpollConnection : IConnectionSocketFeature
 {
     // In _exposedSocket: the connection has been closed, it is too late.
     private static readonly object TooLate = new();
+
+    // How often somebody who is inside a call on the Socket when the connection ends is asked to leave.
+    private static readonly TimeSpan MinReleasePause = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan MaxReleasePause = TimeSpan.FromSeconds(1);
 
     // Null, the Socket, or TooLate; Interlocked. While it is the Socket, a reference keeps the descriptor from being closed, so that the
     // Socket never reaches a stranger that got the number next.
@@ -46,19 +59,35 @@ internal sealed partial class NetpollConnection : IConnectionSocketFeature
         return exposed as Socket ?? throw new ObjectDisposedException(nameof(Socket), "The connection has been closed.");
     }
 
-    /// <summary>After the close. Elsewhere, because disposing of a socket that is in use waits for its users.</summary>
-    private void ReleaseExposedSocket()
+    /// <summary>After the close. Elsewhere, because disposing of the handle ends I/O that somebody has begun on the Socket.</summary>
+    private void ReleaseExposedSocket(bool reset)
     {
         if (Interlocked.Exchange(ref _exposedSocket, TooLate) is Socket socket)
         {
             ThreadPool.UnsafeQueueUserWorkItem(
-                static state =>
-                {
-                    state.Socket.Dispose();
-                    state.Connection._socket.ReleaseReference();
-                },
-                (Socket: socket, Connection: this),
+                static state => _ = state.Connection.ReleaseExposedSocketAsync(state.Socket, state.Reset),
+                (Connection: this, Socket: socket, Reset: reset),
                 preferLocal: false);
         }
+    }
+
+    private async Task ReleaseExposedSocketAsync(Socket socket, bool reset)
+    {
+        SafeSocketHandle handle = socket.SafeHandle;
+        handle.Dispose();
+        for (TimeSpan pause = MinReleasePause; !handle.IsClosed; pause = pause < MaxReleasePause ? pause * 2 : MaxReleasePause)
+        {
+            // While it lingers, the peer still has its time.
+            if (_socket.IsClosed)
+            {
+                _socket.Disconnect(reset);
+            }
+
+            await Task.Delay(pause).ConfigureAwait(false);
+        }
+
+        // Marks the Socket itself; its handle is closed, so there is nobody to wait for.
+        socket.Dispose();
+        _socket.ReleaseReference();
     }
 }

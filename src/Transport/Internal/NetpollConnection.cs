@@ -158,7 +158,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             }
 
             CloseWithFin(keepInput: _inputEndedCleanly, mayLinger: true);
-            ReleaseExposedSocket();
+            ReleaseExposedSocket(reset: false);
         }
 
         FireConnectionClosed();
@@ -268,7 +268,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             CloseWithFin(keepInput, mayLinger: false);
         }
 
-        ReleaseExposedSocket();
+        ReleaseExposedSocket(reset);
         _writer.Abort(reason);
         FireConnectionClosed();
     }

@@ -97,6 +97,84 @@ public class SocketFeatureTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_call_that_is_still_going_on_returns_and_the_peer_learns_of_the_end(bool abort)
+    {
+        var kernel = new CountingSystemCalls();
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel);
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        Socket socket = SocketOf(connection);
+        using var inside = new ManualResetEventSlim();
+        Task polling = Task.Factory.StartNew(
+            () =>
+            {
+                inside.Set();
+                try
+                {
+                    // The client says nothing and does not leave: without the connection's doing this would last for ever.
+                    socket.Poll(Timeout.InfiniteTimeSpan, SelectMode.SelectRead);
+                }
+                catch (ObjectDisposedException)
+                {
+                    // It came too late.
+                }
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+        inside.Wait();
+        await Task.Delay(50);
+
+        if (abort)
+        {
+            connection.Abort(new ConnectionAbortedException());
+        }
+
+        await connection.DisposeAsync().InTime();
+
+        Assert.Equal(abort ? PeerEnd.Reset : PeerEnd.Fin, (await client.ReadToEndAsync()).End);
+        await polling.InTime();
+        await Patience.UntilAsync(() => kernel.Closed == 1, "the descriptor is closed");
+        client.Dispose();
+    }
+
+    [Fact]
+    public async Task The_number_is_kept_as_long_as_somebody_uses_it_and_no_thread_waits_for_that()
+    {
+        var kernel = new CountingSystemCalls();
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel);
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        SafeSocketHandle handle = SocketOf(connection).SafeHandle;
+        bool entered = false;
+        handle.DangerousAddRef(ref entered);
+
+        await connection.DisposeAsync().InTime();
+
+        // It has looked more than once, so none of its looks holds a thread until the user has left.
+        await Patience.UntilAsync(() => kernel.Disconnected >= 3, "the user has been asked to leave");
+        Assert.Equal(0, kernel.Closed);
+        Assert.False(handle.IsClosed);
+
+        handle.DangerousRelease();
+        await Patience.UntilAsync(() => kernel.Closed == 1, "the descriptor is closed");
+        client.Dispose();
+    }
+
+    [Fact]
+    public async Task A_receive_that_somebody_has_begun_ends_with_the_connection()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync();
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        Task<int> receiving = SocketOf(connection).ReceiveAsync(new byte[1]);
+
+        await connection.DisposeAsync().InTime();
+
+        await Assert.ThrowsAsync<SocketException>(() => receiving.InTime());
+        client.Dispose();
+    }
+
     private static Socket SocketOf(NetpollConnection connection) =>
         connection.Features.Get<IConnectionSocketFeature>()!.Socket;
 
@@ -105,10 +183,23 @@ public class SocketFeatureTests
         private readonly HashSet<int> _open = [];
         private int _accepted;
         private int _closed;
+        private int _disconnected;
 
         internal int Accepted => Volatile.Read(ref _accepted);
 
         internal int Closed => Volatile.Read(ref _closed);
+
+        internal int Disconnected => Volatile.Read(ref _disconnected);
+
+        protected internal override SyscallResult ShutdownOnce(int fd, int how)
+        {
+            if (how == LibC.SHUT_RDWR)
+            {
+                Interlocked.Increment(ref _disconnected);
+            }
+
+            return base.ShutdownOnce(fd, how);
+        }
 
         protected internal override SyscallResult Accept4Once(int fd, Span<byte> address, out int addressLength, int flags)
         {
