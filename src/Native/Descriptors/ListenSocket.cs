@@ -45,10 +45,16 @@ internal sealed class ListenSocket : Descriptor
     /// Listens on a socket that somebody else has bound, and perhaps listens on already. It stays theirs: this works on a duplicate of the
     /// number, so that closing it leaves theirs open. It becomes non-blocking for them, too, and takes on the options given.
     /// </summary>
-    /// <exception cref="SocketException">It is not a stream socket, or the kernel refuses.</exception>
-    internal static ListenSocket Borrow(NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group = null)
+    /// <param name="runtime">Serves it.</param>
+    /// <param name="fd">Their number.</param>
+    /// <param name="options">How to listen.</param>
+    /// <param name="group">The group to register with; null means the next one.</param>
+    /// <param name="what">Whose it is, for the messages of exceptions; null means its number.</param>
+    /// <exception cref="SocketException">It is not a bound stream socket, or the kernel refuses.</exception>
+    internal static ListenSocket Borrow(
+        NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group = null, string? what = null)
     {
-        int duplicate = ListenSocketSetup.Duplicate(runtime.SystemCalls, fd, options);
+        int duplicate = ListenSocketSetup.Duplicate(runtime.SystemCalls, fd, what ?? $"descriptor {fd}", options);
         return Start(runtime, duplicate, options, group, file: null);
     }
 

@@ -47,9 +47,13 @@ internal static class ListenSocketSetup
     }
 
     /// <summary>Another number for somebody's socket, which is made ready to be listened on.</summary>
-    internal static int Duplicate(SystemCalls systemCalls, int fd, ListenSocketOptions options)
+    /// <param name="systemCalls">The kernel.</param>
+    /// <param name="fd">Theirs.</param>
+    /// <param name="what">Whose it is, for the messages of exceptions.</param>
+    /// <param name="options">What to set on it.</param>
+    /// <exception cref="SocketException">It is not a bound stream socket, or the kernel refuses.</exception>
+    internal static int Duplicate(SystemCalls systemCalls, int fd, string what, ListenSocketOptions options)
     {
-        string what = $"descriptor {fd}";
         SyscallResult type = systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_TYPE, out int socketType);
         ThrowOnError(type, "getsockopt(SO_TYPE)", what);
         if (socketType != LibC.SOCK_STREAM)
@@ -58,6 +62,13 @@ internal static class ListenSocketSetup
         }
 
         ThrowOnError(systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_DOMAIN, out int domain), "getsockopt(SO_DOMAIN)", what);
+
+        // Listening would bind it, to a port of the kernel's choice.
+        if (!IsBound(GetLocalEndPoint(systemCalls, fd, what)))
+        {
+            throw SystemErrors.ToSocketException(Errno.EINVAL, $"{what} is not bound to an address");
+        }
+
         SyscallResult duplicate = systemCalls.Duplicate(fd);
         ThrowOnError(duplicate, "fcntl(F_DUPFD_CLOEXEC)", what);
         try
@@ -83,13 +94,22 @@ internal static class ListenSocketSetup
     /// <returns>The address it listens on.</returns>
     internal static EndPoint Listen(SystemCalls systemCalls, int fd, int backlog)
     {
-        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
-        ThrowOnError(systemCalls.GetSockName(fd, address, out int length), "getsockname", $"descriptor {fd}");
-        EndPoint endPoint = SocketAddresses.Parse(address[..Math.Min(length, address.Length)])
-            ?? throw SystemErrors.ToSocketException(Errno.EAFNOSUPPORT, $"descriptor {fd} is neither an IP nor a Unix socket");
+        EndPoint endPoint = GetLocalEndPoint(systemCalls, fd, $"descriptor {fd}");
         ThrowOnError(systemCalls.Listen(fd, backlog), "listen", endPoint);
         return endPoint;
     }
+
+    private static EndPoint GetLocalEndPoint(SystemCalls systemCalls, int fd, string what)
+    {
+        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
+        ThrowOnError(systemCalls.GetSockName(fd, address, out int length), "getsockname", what);
+        return SocketAddresses.Parse(address[..Math.Min(length, address.Length)])
+            ?? throw SystemErrors.ToSocketException(Errno.EAFNOSUPPORT, $"{what} is neither an IP nor a Unix socket");
+    }
+
+    private static bool IsBound(EndPoint localEndPoint) => localEndPoint is IPEndPoint { Port: var port }
+        ? port != 0
+        : !localEndPoint.Equals(SocketAddresses.UnnamedUnix);
 
     private static void Bind(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
     {
@@ -110,10 +130,16 @@ internal static class ListenSocketSetup
         }
 
         file = UnixSocketFile.Remember(path, systemCalls);
-        if (options.UnixSocketMode is { } mode && !OperatingSystem.IsWindows())
+        if (options.UnixSocketMode is { } mode)
         {
             // Nobody can connect before it listens, so there is no moment with other permissions.
-            File.SetUnixFileMode(path, mode);
+            SyscallResult changed = systemCalls.Chmod(path, (uint)mode);
+            if (changed.IsError)
+            {
+                string octal = Convert.ToString((int)mode, toBase: 8);
+                throw SystemErrors.ToSocketException(
+                    changed.Errno, $"chmod({octal}) for {endPoint} ({nameof(options.UnixSocketMode)})");
+            }
         }
     }
 

@@ -55,6 +55,9 @@ internal partial class SystemCalls
     protected internal virtual SyscallResult MkFifoOnce(string path, uint mode) =>
         SyscallResult.FromReturnValue(LibC.mkfifo(path, mode));
 
+    protected internal virtual SyscallResult ChmodOnce(string path, uint mode) =>
+        SyscallResult.FromReturnValue(LibC.chmod(path, mode));
+
     protected internal virtual SyscallResult GetFlagsOnce(int fd) =>
         SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETFL, 0));
 

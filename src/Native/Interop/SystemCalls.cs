@@ -132,6 +132,19 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult Chmod(string path, uint mode)
+    {
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = ChmodOnce(path, mode)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>The open file's status flags and access mode (F_GETFL).</summary>
     internal SyscallResult GetFlags(int fd)
     {

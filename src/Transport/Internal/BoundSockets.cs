@@ -41,13 +41,13 @@ internal sealed class BoundSockets
             (_, group, settings) => ListenSocket.Borrow(runtime, fd, settings, group));
 
     /// <summary>Listens on a socket that the application has made and gives away, also if this throws.</summary>
-    /// <exception cref="SocketException">It cannot be listened on.</exception>
-    internal static BoundSockets TakeOver(NetpollRuntime runtime, Socket socket, ListenSocketOptions options) =>
+    /// <exception cref="SocketException">It cannot be listened on; <paramref name="what"/> says in the message whose it is.</exception>
+    internal static BoundSockets TakeOver(NetpollRuntime runtime, Socket socket, string what, ListenSocketOptions options) =>
         Open(
             runtime,
             options with { ReusePort = false },
             created: socket,
-            (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group));
+            (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group, what));
 
     /// <summary>Completes when the address is free. May be called again.</summary>
     internal Task CloseAsync()

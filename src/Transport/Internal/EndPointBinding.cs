@@ -28,10 +28,10 @@ internal static class EndPointBinding
         // Compared with the method itself: a function that only calls it may do more.
         if (options.CreateBoundListenSocket != NetpollTransportOptions.CreateDefaultBoundListenSocket)
         {
+            const string Option = $"{nameof(NetpollTransportOptions)}.{nameof(options.CreateBoundListenSocket)}";
             Socket socket = options.CreateBoundListenSocket(endPoint)
-                ?? throw new InvalidOperationException(
-                    $"{nameof(NetpollTransportOptions)}.{nameof(options.CreateBoundListenSocket)} returned null for {endPoint}.");
-            return BoundSockets.TakeOver(runtime, socket, settings);
+                ?? throw new InvalidOperationException($"{Option} returned null for {endPoint}.");
+            return BoundSockets.TakeOver(runtime, socket, $"the socket that {Option} made for {endPoint}", settings);
         }
 
         return endPoint is FileHandleEndPoint given

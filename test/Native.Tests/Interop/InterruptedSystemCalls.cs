@@ -45,6 +45,8 @@ internal sealed class InterruptedSystemCalls : SystemCalls
 
     protected internal override SyscallResult MkFifoOnce(string path, uint mode) => Next();
 
+    protected internal override SyscallResult ChmodOnce(string path, uint mode) => Next();
+
     protected internal override SyscallResult GetFlagsOnce(int fd) => Next();
 
     protected internal override SyscallResult GetPipeSizeOnce(int fd) => Next();

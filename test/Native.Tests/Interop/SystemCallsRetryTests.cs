@@ -23,6 +23,7 @@ public sealed class SystemCallsRetryTests
         ["Pipe2Once"] = calls => calls.Pipe2(out _, out _, 0),
         ["OpenOnce"] = calls => calls.Open("x", 0, 0),
         ["MkFifoOnce"] = calls => calls.MkFifo("x", 0),
+        ["ChmodOnce"] = calls => calls.Chmod("x", 0),
         ["GetFlagsOnce"] = calls => calls.GetFlags(0),
         ["GetPipeSizeOnce"] = calls => calls.GetPipeSize(0),
         ["SetFlagsOnce"] = calls => calls.SetFlags(0, 0),
@@ -130,6 +131,7 @@ public sealed class SystemCallsRetryTests
 
         Assert.Equal(Errno.EINVAL, kernel.Open("/dev/null\0/x", LibC.O_RDONLY, 0).Errno);
         Assert.Equal(Errno.EINVAL, kernel.MkFifo("fifo\0", 0x180).Errno);
+        Assert.Equal(Errno.EINVAL, kernel.Chmod("fifo\0", 0x180).Errno);
         Assert.Equal(Errno.EINVAL, kernel.Identify("sock\0et", out _).Errno);
         Assert.Empty(kernel.Calls);
     }

@@ -72,6 +72,29 @@ public sealed class CreateBoundListenSocketTests : IDisposable
         Assert.Equal("mine", (await Assert.ThrowsAsync<NotImplementedException>(() => TransportHarness.StartAsync(options: other))).Message);
     }
 
+    /// <summary>Listening on it would choose a port by itself.</summary>
+    [Theory]
+    [InlineData(AddressFamily.InterNetwork)]
+    [InlineData(AddressFamily.InterNetworkV6)]
+    [InlineData(AddressFamily.Unix)]
+    public async Task A_socket_that_is_not_bound_is_refused_and_disposed_of(AddressFamily family)
+    {
+        Socket? made = null;
+        var options = new NetpollTransportOptions
+        {
+            CreateBoundListenSocket = _ => made = new Socket(family, SocketType.Stream, ProtocolType.Unspecified),
+        };
+
+        SocketException e = await Assert.ThrowsAsync<SocketException>(
+            () => TransportHarness.StartAsync(options: options, endPoint: new IPEndPoint(IPAddress.Loopback, 4321)));
+
+        Assert.StartsWith(
+            "the socket that NetpollTransportOptions.CreateBoundListenSocket made for 127.0.0.1:4321 is not bound to an address",
+            e.Message,
+            StringComparison.Ordinal);
+        Assert.True(made!.SafeHandle.IsClosed);
+    }
+
     [Fact]
     public async Task Null_is_refused_with_the_name_of_the_option()
     {

@@ -60,6 +60,17 @@ public class FileHandleTests
     }
 
     [Fact]
+    public async Task A_handle_that_is_not_bound_is_refused()
+    {
+        using var owner = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+        SocketException e = await Assert.ThrowsAsync<SocketException>(
+            () => TransportHarness.StartAsync(endPoint: new FileHandleEndPoint((ulong)owner.Handle, FileHandleType.Auto)));
+
+        Assert.StartsWith($"descriptor {owner.Handle} is not bound to an address", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Sockets_that_a_service_manager_has_passed_are_kept_from_child_processes()
     {
         using Socket owner = Bound();

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
@@ -86,6 +87,21 @@ public sealed class UnixSocketTests : IDisposable
         Assert.Equal(Mode, File.GetUnixFileMode(SocketPath));
     }
 
+    /// <summary>Kestrel treats an <see cref="IOException"/> in its own way, so it must be none.</summary>
+    [Fact]
+    public async Task A_mode_that_cannot_be_set_is_named_and_nothing_is_left_behind()
+    {
+        var kernel = new NoChmod();
+        var options = new NetpollTransportOptions { UnixSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+
+        SocketException e = await Assert.ThrowsAsync<SocketException>(() => TransportHarness.StartAsync(kernel, options, EndPoint));
+
+        Assert.Equal(SocketError.AccessDenied, e.SocketErrorCode);
+        Assert.StartsWith($"chmod(600) for {EndPoint} (UnixSocketMode): ", e.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(SocketPath));
+        Assert.Equal([], kernel.OpenSockets);
+    }
+
     /// <summary>Linux hands these on for TCP only.</summary>
     [Fact]
     public async Task The_buffer_sizes_are_those_asked_for()
@@ -166,6 +182,34 @@ public sealed class UnixSocketTests : IDisposable
 
         Assert.Contains($"bind for {endPoint}", e.Message, StringComparison.Ordinal);
         Assert.Contains("ENOENT", e.Message, StringComparison.Ordinal);
+    }
+
+    private sealed class NoChmod : SystemCalls
+    {
+        internal HashSet<int> OpenSockets { get; } = [];
+
+        protected internal override SyscallResult ChmodOnce(string path, uint mode) => SyscallResult.Failure(Errno.EPERM);
+
+        protected internal override SyscallResult SocketOnce(int domain, int type, int protocol)
+        {
+            SyscallResult result = base.SocketOnce(domain, type, protocol);
+            lock (OpenSockets)
+            {
+                Assert.True(OpenSockets.Add(result.Value));
+            }
+
+            return result;
+        }
+
+        protected internal override SyscallResult CloseOnce(int fd)
+        {
+            lock (OpenSockets)
+            {
+                OpenSockets.Remove(fd);
+            }
+
+            return base.CloseOnce(fd);
+        }
     }
 
     // What is left of a process that was killed. Disposing of a Socket would remove the file.
