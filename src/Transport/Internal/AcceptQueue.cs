@@ -171,6 +171,12 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
 
     ConnectionContext? IValueTaskSource<ConnectionContext?>.GetResult(short token)
     {
+        // Another accept's token throws here. Whoever asks at the wrong time or for the wrong accept must not end the one outstanding.
+        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        {
+            throw new InvalidOperationException("The accept has not been completed yet.");
+        }
+
         try
         {
             return _source.GetResult(token);

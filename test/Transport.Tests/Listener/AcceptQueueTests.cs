@@ -96,6 +96,27 @@ public class AcceptQueueTests
         }
     }
 
+    [Fact]
+    public async Task A_result_that_is_asked_for_too_early_leaves_the_accept_outstanding()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync();
+        ValueTask<ConnectionContext?> accepting = harness.Listener.AcceptAsync();
+
+        // What a value task does that is not there yet and is asked all the same.
+        Assert.Throws<InvalidOperationException>(() => accepting.GetAwaiter().GetResult());
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => harness.Listener.AcceptAsync().AsTask());
+        using RawClient client = await harness.ConnectClientAsync();
+        await using var connection = Assert.IsType<NetpollConnection>(await accepting.InTime());
+
+        // Nor does one that was taken already.
+        ValueTask<ConnectionContext?> next = harness.Listener.AcceptAsync();
+        Assert.ThrowsAny<Exception>(() => accepting.GetAwaiter().GetResult());
+        await Assert.ThrowsAsync<InvalidOperationException>(() => harness.Listener.AcceptAsync().AsTask());
+        await harness.Listener.UnbindAsync().InTime();
+        Assert.Null(await next.InTime());
+    }
+
     [Theory]
     [InlineData(1, AcceptStrategy.Shared)]
     [InlineData(2, AcceptStrategy.Shared)]
