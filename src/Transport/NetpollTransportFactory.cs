@@ -61,7 +61,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
 
-        _options = options.Value;
+        // A copy: everybody can get at the original and change it.
+        _options = options.Value.Copy();
         ValidateOptionsResult validation = new NetpollTransportOptionsValidator().Validate(Options.DefaultName, _options);
         if (validation.Failed)
         {
@@ -103,6 +104,10 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     /// <summary>Gets the transport's counters as they are now; all zero before the first endpoint is bound.</summary>
     /// <returns>A snapshot.</returns>
     public NetpollTransportStatistics GetStatistics() => Volatile.Read(ref _context)?.Statistics ?? default;
+
+    internal NetpollTransportStatistics GetCounters() => Volatile.Read(ref _context)?.Counters ?? default;
+
+    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
 
     /// <summary>
     /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Kestrel offers the others to

@@ -6,8 +6,9 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
-/// Options of the netpoll transport. They are read once, when Kestrel binds its first endpoint; later changes have no effect.
-/// They can be set in code and in the configuration section <c>Kestrel:Netpoll</c>; code wins. A value out of its range, or a key in that
+/// Options of the netpoll transport. They are read once, when the <see cref="NetpollTransportFactory"/> is made, before Kestrel binds its
+/// first endpoint; later changes have no effect. They can be set in code and in the configuration section <c>Kestrel:Netpoll</c>; code
+/// wins, whichever comes first. A value out of its range, or a key in that
 /// section that is no option, stops the host at start, with a message that names it.
 /// </summary>
 /// <remarks>Not thread-safe: configure it where the host is built.</remarks>
@@ -169,6 +170,9 @@ public sealed class NetpollTransportOptions
     /// <summary><see cref="WorkerGroupCount"/>, or its default.</summary>
     internal int EffectiveWorkerGroupCount =>
         WorkerGroupCount ?? Math.Clamp((WorkerCount + WorkersPerGroup - 1) / WorkersPerGroup, 1, MaxGroupCount);
+
+    /// <summary>The values as they are now. What they refer to cannot be changed, so no more than that has to be copied.</summary>
+    internal NetpollTransportOptions Copy() => (NetpollTransportOptions)MemberwiseClone();
 
     /// <summary>Makes a socket for an endpoint as the transport does with default options.</summary>
     /// <param name="endpoint">An IP, Unix domain or file handle endpoint.</param>

@@ -39,8 +39,7 @@ public static class NetpollWebHostBuilderExtensions
 
         return hostBuilder.ConfigureServices(services =>
         {
-            // First of all, so that code comes after the configuration.
-            services.TryAddEnumerable(ServiceDescriptor.Singleton<IConfigureOptions<NetpollTransportOptions>, NetpollTransportOptionsSetup>());
+            ConfigureFromConfigurationFirst(services);
             OptionsBuilder<NetpollTransportOptions> options = services.AddOptions<NetpollTransportOptions>();
             if (configure is not null)
             {
@@ -57,6 +56,16 @@ public static class NetpollWebHostBuilderExtensions
         });
     }
 
+    // Options are configured in the order of registration, and code, which may have been registered already, is to come after the
+    // configuration: hence the very first place.
+    private static void ConfigureFromConfigurationFirst(IServiceCollection services)
+    {
+        if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(NetpollTransportOptionsSetup)))
+        {
+            services.Insert(0, ServiceDescriptor.Singleton<IConfigureOptions<NetpollTransportOptions>, NetpollTransportOptionsSetup>());
+        }
+    }
+
     // The kernel and the platform check are not registered outside tests, which put their own in.
     private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
     {
@@ -69,7 +78,7 @@ public static class NetpollWebHostBuilderExtensions
             systemCalls);
         if (provider.GetService<IMeterFactory>() is { } meterFactory)
         {
-            NetpollMetrics.Register(meterFactory, factory.GetStatistics);
+            NetpollMetrics.Register(meterFactory, factory.GetCounters, factory.GetBytes);
         }
 
         return factory;

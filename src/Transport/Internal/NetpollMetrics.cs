@@ -14,25 +14,35 @@ internal static class NetpollMetrics
     private const string DirectionTag = "network.io.direction";
 
     /// <summary>The meter belongs to its factory, which the service provider disposes of.</summary>
-    internal static void Register(IMeterFactory meterFactory, Func<NetpollTransportStatistics> read)
+    /// <param name="meterFactory">Makes the meter.</param>
+    /// <param name="readCounters">The counters, in which the bytes may be missing; called once for each instrument that is observed.</param>
+    /// <param name="readBytes">The bytes, which take a walk over all connections, and so have a call of their own.</param>
+    internal static void Register(
+        IMeterFactory meterFactory, Func<NetpollTransportStatistics> readCounters, Func<(long Received, long Sent)> readBytes)
     {
         Meter meter = meterFactory.Create(MeterName);
         meter.CreateObservableCounter(
-            "netpoll.accepted_connections", () => read().AcceptedConnections, "{connection}", "Connections accepted.");
+            "netpoll.accepted_connections", () => readCounters().AcceptedConnections, "{connection}", "Connections accepted.");
         meter.CreateObservableUpDownCounter(
-            "netpoll.active_connections", () => (long)read().ActiveConnections, "{connection}", "Connections accepted and not yet disposed.");
-        meter.CreateObservableCounter("netpoll.io", () => Bytes(read()), "By", "Bytes received and sent.");
-        meter.CreateObservableCounter("netpoll.polls", () => read().Polls, "{poll}", "Waits for events that have returned.");
-        meter.CreateObservableCounter("netpoll.events", () => read().Events, "{event}", "Events fetched from the kernel.");
-        meter.CreateObservableCounter("netpoll.turns", () => read().Turns, "{turn}", "Continuations run by the workers.");
-        meter.CreateObservableCounter("netpoll.wakeups", () => read().Wakeups, "{wakeup}", "Times that a sleeping worker was woken for work that is no event.");
-        meter.CreateObservableCounter("netpoll.handoffs", () => read().HandOffs, "{handoff}", "Times that a worker the application blocked was replaced.");
-        meter.CreateObservableUpDownCounter("netpoll.workers", () => (long)read().Workers, "{thread}", "Worker threads, blocked ones and spares included.");
+            "netpoll.active_connections",
+            () => (long)readCounters().ActiveConnections,
+            "{connection}",
+            "Connections accepted and not yet disposed.");
+        meter.CreateObservableCounter("netpoll.io", () => ToMeasurements(readBytes()), "By", "Bytes received and sent.");
+        meter.CreateObservableCounter("netpoll.polls", () => readCounters().Polls, "{poll}", "Waits for events that have returned.");
+        meter.CreateObservableCounter("netpoll.events", () => readCounters().Events, "{event}", "Events fetched from the kernel.");
+        meter.CreateObservableCounter("netpoll.turns", () => readCounters().Turns, "{turn}", "Continuations run by the workers.");
+        meter.CreateObservableCounter(
+            "netpoll.wakeups", () => readCounters().Wakeups, "{wakeup}", "Times that a sleeping worker was woken for work that is no event.");
+        meter.CreateObservableCounter(
+            "netpoll.handoffs", () => readCounters().HandOffs, "{handoff}", "Times that a worker the application blocked was replaced.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.workers", () => (long)readCounters().Workers, "{thread}", "Worker threads, blocked ones and spares included.");
     }
 
-    private static Measurement<long>[] Bytes(NetpollTransportStatistics statistics) =>
+    private static Measurement<long>[] ToMeasurements((long Received, long Sent) bytes) =>
     [
-        new(statistics.BytesReceived, new KeyValuePair<string, object?>(DirectionTag, "receive")),
-        new(statistics.BytesSent, new KeyValuePair<string, object?>(DirectionTag, "transmit")),
+        new(bytes.Received, new KeyValuePair<string, object?>(DirectionTag, "receive")),
+        new(bytes.Sent, new KeyValuePair<string, object?>(DirectionTag, "transmit")),
     ];
 }

@@ -76,18 +76,29 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
 
     public int WorkerCount => Runtime.WorkerCount;
 
-    // Each number is read when it is its turn: nothing stops the workers for the sake of a consistent picture.
     public NetpollTransportStatistics Statistics
     {
         get
         {
-            NetpollStatistics engine = Runtime.GetStatistics();
             (long received, long sent) = Connections.GetBytes();
+            return Counters with { BytesReceived = received, BytesSent = sent };
+        }
+    }
+
+    /// <summary>
+    /// The statistics without the bytes, which are zero: costs the same, however many connections there are. Each number is read when it is
+    /// its turn: nothing stops the workers for the sake of a consistent picture.
+    /// </summary>
+    internal NetpollTransportStatistics Counters
+    {
+        get
+        {
+            NetpollStatistics engine = Runtime.GetStatistics();
             return new NetpollTransportStatistics(
                 AcceptedConnections: Volatile.Read(ref _acceptedConnections),
                 ActiveConnections: Connections.Count,
-                BytesReceived: received,
-                BytesSent: sent,
+                BytesReceived: 0,
+                BytesSent: 0,
                 Polls: engine.Polls,
                 Events: engine.Events,
                 StaleEvents: engine.StaleEvents,

@@ -1,3 +1,4 @@
+using KestrelNetpoll.Transport.Internal;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
@@ -60,6 +61,28 @@ public class ConfigurationTests
             new() { ["WorkerCount"] = "3", ["Backlog"] = "17" }, static options => options.WorkerCount = 5);
 
         Assert.Equal((5, 17), (options.WorkerCount, options.Backlog));
+    }
+
+    [Fact]
+    public void Code_wins_also_if_it_was_registered_before_the_transport()
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.Configure<NetpollTransportOptions>(static options => (options.WorkerCount, options.Backlog) = (5, 6));
+        builder.WebHost.UseKestrel()
+            .UseNetpollTransport(static options => options.Backlog = 7)
+            .UseNetpollTransport(static options => options.NoDelay = false);
+        builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["Kestrel:Netpoll:WorkerCount"] = "3",
+            ["Kestrel:Netpoll:Backlog"] = "4",
+            ["Kestrel:Netpoll:NoDelay"] = "true",
+            ["Kestrel:Netpoll:FastOpen"] = "8",
+        });
+        using ServiceProvider services = builder.Services.BuildServiceProvider();
+
+        Assert.Single(services.GetServices<IConfigureOptions<NetpollTransportOptions>>().OfType<NetpollTransportOptionsSetup>());
+        NetpollTransportOptions options = services.GetRequiredService<IOptions<NetpollTransportOptions>>().Value;
+        Assert.Equal((5, 7, false, 8), (options.WorkerCount, options.Backlog, options.NoDelay, options.FastOpen));
     }
 
     [Theory]

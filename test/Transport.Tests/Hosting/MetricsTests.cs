@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -38,5 +39,52 @@ public class MetricsTests
         Assert.InRange(seen["netpoll.io.transmit"], 100, 1000);
         Assert.InRange(seen["netpoll.turns"], 1, long.MaxValue);
         Assert.InRange(seen["netpoll.events"], 1, long.MaxValue);
+    }
+
+    [Fact]
+    public void Only_the_bytes_are_worth_a_walk_over_the_connections()
+    {
+        using ServiceProvider services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        IMeterFactory meters = services.GetRequiredService<IMeterFactory>();
+        (int counters, int bytes) = (0, 0);
+        NetpollMetrics.Register(
+            meters,
+            () => default(NetpollTransportStatistics) with { Polls = ++counters },
+            () => (++bytes, 7));
+        List<string> seen = [];
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter.Scope == meters)
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, _, _, _) => seen.Add(instrument.Name));
+        listener.Start();
+
+        listener.RecordObservableInstruments();
+
+        Assert.Equal(1, bytes);
+        Assert.Equal(6, counters);
+        Assert.Equal(8, seen.Count);
+    }
+
+    [Fact]
+    public async Task The_counters_are_the_statistics_without_the_bytes()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync();
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        await client.SendAsync("12345");
+        await connection.Transport.Input.ReadAsync().InTime();
+
+        Assert.Equal((5, 0), harness.Factory.GetBytes());
+        NetpollTransportStatistics counters = harness.Factory.GetCounters();
+        Assert.Equal((1, 1, 0), (counters.AcceptedConnections, counters.ActiveConnections, counters.BytesReceived));
+        Assert.Equal(5, harness.Factory.GetStatistics().BytesReceived);
+        await connection.DisposeAsync().InTime();
+        client.Dispose();
     }
 }

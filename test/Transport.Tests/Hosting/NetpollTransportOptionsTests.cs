@@ -1,3 +1,4 @@
+using System.Net;
 using System.Globalization;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -74,6 +75,19 @@ public class NetpollTransportOptionsTests
 
         Assert.Throws<OptionsValidationException>(() =>
             new NetpollTransportFactory(Options.Create(new NetpollTransportOptions { Backlog = 0 }), logs));
+    }
+
+    [Fact]
+    public async Task Changes_after_the_factory_was_made_have_no_effect()
+    {
+        var options = new NetpollTransportOptions { WorkerCount = 2 };
+        await using TransportHarness harness = await TransportHarness.StartAsync(options: options);
+
+        options.WorkerCount = 9;
+        options.CreateBoundListenSocket = static _ => throw new NotImplementedException();
+
+        await harness.Factory.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
+        Assert.Equal(2, harness.Factory.WorkerCount);
     }
 
     private static ValidateOptionsResult Validate(NetpollTransportOptions options) =>
