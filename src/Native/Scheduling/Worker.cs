@@ -35,7 +35,9 @@ internal sealed class Worker
 
     internal WorkerGroup Group { get; }
 
-    /// <summary>For the pool: the worker was made to get a processor, and is not listed as a spare unless it is not needed after all.</summary>
+    /// <summary>
+    /// The worker was made to get a processor, and must not list itself as a spare. Written by the worker itself, once it runs.
+    /// </summary>
     internal bool IsFresh { get; set; }
 
     /// <summary>The kernel's id of the thread.</summary>
@@ -107,8 +109,10 @@ internal sealed class Worker
         {
             do
             {
-                if (_processor is { } processor)
+                if (Volatile.Read(ref _processor) is { } processor)
                 {
+                    // It may have been given one before it got here; from now on it is a worker like any other.
+                    IsFresh = false;
                     RunProcessor(processor);
                 }
             }
