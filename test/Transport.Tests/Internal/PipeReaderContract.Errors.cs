@@ -42,4 +42,37 @@ public abstract partial class PipeReaderContract
         Reader.CancelPendingRead();
         await Assert.ThrowsAsync<InvalidDataException>(ReadAsync);
     }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_callback_for_the_end_may_be_asked_for_and_disturbs_nothing(bool fail)
+    {
+        int called = 0;
+#pragma warning disable CS0618 // Obsolete; some still ask for it.
+        Reader.OnWriterCompleted((_, _) => Interlocked.Increment(ref called), state: null);
+#pragma warning restore CS0618
+        Send([1, 2]);
+        ReadResult result = await ReadAsync();
+        AssertBytes([1, 2], result);
+        Reader.AdvanceTo(result.Buffer.End);
+        if (fail)
+        {
+            FailInput(new InvalidDataException());
+            await Assert.ThrowsAsync<InvalidDataException>(ReadAsync);
+        }
+        else
+        {
+            EndInput();
+            Assert.True((await ReadAsync()).IsCompleted);
+        }
+
+        Reader.Complete();
+        if (CallsBack)
+        {
+            await Patience.UntilAsync(() => Volatile.Read(ref called) != 0, "it has called back");
+        }
+
+        Assert.Equal(CallsBack ? 1 : 0, Volatile.Read(ref called));
+    }
 }

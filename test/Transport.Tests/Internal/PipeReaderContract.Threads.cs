@@ -101,6 +101,65 @@ public abstract partial class PipeReaderContract
         Assert.Equal("sender", local.Value);
     }
 
+    /// <summary>HTTP/2 completes its reader while others may still be in a read.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_completion_by_another_thread_while_a_read_waits_runs_nothing_and_lets_no_byte_through(bool cancel)
+    {
+        Task<ReadResult> read = Reader.ReadAsync().AsTask();
+
+        await Task.Run(() =>
+        {
+            Reader.Complete();
+            if (cancel)
+            {
+                Reader.CancelPendingRead();
+            }
+
+            // Whoever completes it may hold a lock that the reader's continuation takes.
+            Assert.False(read.IsCompleted);
+        }).InTime();
+        Send([1, 2, 3]);
+        EndInput();
+
+        ReadResult result = await read.InTime();
+        Assert.True(result.IsCompleted);
+        Assert.True(result.Buffer.IsEmpty);
+        Assert.Throws<InvalidOperationException>(() => Reader.TryRead(out _));
+        Reader.Complete();
+    }
+
+    [Fact]
+    public async Task Completions_that_come_at_any_moment_of_a_read_let_it_end()
+    {
+        Task<ReadResult> reading;
+        using (var together = new Barrier(2))
+        {
+            reading = Task.Run(async () =>
+            {
+                together.SignalAndWait();
+                return await Reader.ReadAsync();
+            });
+            together.SignalAndWait();
+            Reader.Complete();
+        }
+
+        EndInput();
+        try
+        {
+            ReadResult result = await reading.InTime();
+            Assert.True(result.IsCompleted);
+            Assert.True(result.Buffer.IsEmpty);
+        }
+        catch (InvalidOperationException)
+        {
+            // The completion came before it.
+        }
+
+        Assert.Throws<InvalidOperationException>(() => Reader.TryRead(out _));
+    }
+
     [Fact]
     public async Task A_token_ends_the_read_of_a_stream_which_is_then_disposed_of()
     {

@@ -19,6 +19,9 @@ public abstract partial class PipeReaderContract : IAsyncLifetime
 
     protected abstract void EndInput();
 
+    /// <summary>Does it call back? Obsolete, and Kestrel does not ask for it: ours does not.</summary>
+    protected virtual bool CallsBack => true;
+
     public virtual ValueTask InitializeAsync() => default;
 
     public abstract ValueTask DisposeAsync();
@@ -263,6 +266,8 @@ public sealed class SocketPipeReaderContract : PipeReaderContract
     protected override PipeReader Reader => _pipe.Reader;
 
     protected override bool RefusesASecondRead => true;
+
+    protected override bool CallsBack => false;
 
     protected override void Send(byte[] bytes) => _pipe.Send(bytes);
 

@@ -108,4 +108,28 @@ public abstract partial class PipeWriterContract
 
         Assert.Equal(0, Writer.UnflushedBytes);
     }
+
+    [Fact]
+    public async Task A_callback_for_the_peers_end_may_be_asked_for_and_disturbs_nothing()
+    {
+        int called = 0;
+#pragma warning disable CS0618 // Obsolete; some still ask for it.
+        Writer.OnReaderCompleted((_, _) => Interlocked.Increment(ref called), state: null);
+#pragma warning restore CS0618
+        Write(2, value: 7);
+        Assert.False((await FlushAsync()).IsCompleted);
+        Assert.Equal([7, 7], ReceiveExactly(2));
+        DisconnectPeer();
+        Write(1, value: 8);
+        await FlushAsync();
+        Write(1, value: 8);
+        Assert.True((await FlushAsync()).IsCompleted);
+        Writer.Complete();
+        if (CallsBack)
+        {
+            await Patience.UntilAsync(() => Volatile.Read(ref called) != 0, "it has called back");
+        }
+
+        Assert.Equal(CallsBack ? 1 : 0, Volatile.Read(ref called));
+    }
 }

@@ -19,6 +19,9 @@ public abstract partial class PipeWriterContract : IAsyncLifetime
 
     protected abstract void DisconnectPeer();
 
+    /// <summary>Does it call back? Obsolete, and Kestrel does not ask for it: ours does not.</summary>
+    protected virtual bool CallsBack => true;
+
     protected abstract void Create(int maxWriteBufferSize);
 
     public ValueTask InitializeAsync()
@@ -257,6 +260,8 @@ public sealed class PipeWriterReference : PipeWriterContract
 public sealed class SocketPipeWriterContract : PipeWriterContract
 {
     private SocketPipe? _pipe;
+
+    protected override bool CallsBack => false;
 
     protected override PipeWriter Writer => _pipe!.Writer;
 
