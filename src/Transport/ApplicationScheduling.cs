@@ -10,8 +10,9 @@ public enum ApplicationScheduling
     Workers,
 
     /// <summary>
-    /// On the thread pool, as with Kestrel's Sockets transport: the workers only wait for readiness. Costs a hop for each request; for
-    /// applications whose handlers block for long.
+    /// On the thread pool, as with Kestrel's Sockets transport, and with it the receiving before and the sending after. The workers wait for
+    /// readiness, accept connections, and attend to peers that hang up. Costs a hop for each request; for applications whose handlers block
+    /// for long.
     /// </summary>
     ThreadPool,
 }

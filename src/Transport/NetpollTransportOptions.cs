@@ -67,9 +67,10 @@ public sealed class NetpollTransportOptions
     public bool NoDelay { get; set; } = true;
 
     /// <summary>
-    /// Gets or sets how much received data a connection holds for the application: what it has not consumed yet. Receiving is done
-    /// when the application reads, so this bounds what one read offers, and what is read ahead when the peer ends the connection.
-    /// An application that examines everything and consumes nothing gets more all the same.
+    /// Gets or sets how much received data that the application has not examined a connection holds. Receiving is done when the application
+    /// reads, so this bounds what one read receives, and what is read ahead when the peer ends the connection; everything else waits in the
+    /// kernel. What was examined and not consumed does not count: an application that examines everything has asked for more. Memory is
+    /// taken in the pool's blocks (4 KiB), and the bound may be exceeded by less than one.
     /// </summary>
     /// <value>Bytes, up to 2,147,483,647; <see langword="null"/> or 0 means no limit. The default is 1 MiB.</value>
     public long? MaxReadBufferSize { get; set; } = DefaultMaxReadBufferSize;
@@ -133,14 +134,16 @@ public sealed class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets the size of the kernel's receive buffer of each connection (<c>SO_RCVBUF</c>). Setting it turns the kernel's own tuning
-    /// off; the kernel doubles it, and caps it at <c>net.core.rmem_max</c>.
+    /// off. The kernel lowers it to <c>net.core.rmem_max</c>, raises it if it is very small, and reserves twice as much, for its own needs;
+    /// that doubled size is what reading the option shows. The window that a TCP peer is offered follows from it.
     /// </summary>
     /// <value>Bytes, 1 or more; <see langword="null"/>, the default, leaves it to the kernel.</value>
     public int? ReceiveBufferSize { get; set; }
 
     /// <summary>
-    /// Gets or sets the size of the kernel's send buffer of each connection (<c>SO_SNDBUF</c>). Setting it turns the kernel's own tuning off;
-    /// the kernel doubles it, and caps it at <c>net.core.wmem_max</c>.
+    /// Gets or sets the size of the kernel's send buffer of each connection (<c>SO_SNDBUF</c>). Setting it turns the kernel's own tuning
+    /// off. The kernel lowers it to <c>net.core.wmem_max</c>, raises it if it is very small, and reserves twice as much, for its own needs;
+    /// that doubled size is what reading the option shows.
     /// </summary>
     /// <value>Bytes, 1 or more; <see langword="null"/>, the default, leaves it to the kernel.</value>
     public int? SendBufferSize { get; set; }
@@ -154,16 +157,25 @@ public sealed class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets whether a Unix socket's file that is in the way is replaced if nobody listens there: what a process leaves behind that
-    /// was killed. A socket that is in use, and any file that is not a socket, is never touched.
+    /// was killed. A socket that somebody listens on, and any file that is not a socket, is never touched. One that is bound and does not listen
+    /// yet cannot be told from a stale one, and is replaced: two processes that start with the same path at once may each think to have it.
     /// </summary>
     /// <value>The default is <see langword="false"/>: the address is in use.</value>
     public bool ReplaceStaleUnixSocket { get; set; }
 
     /// <summary>
     /// Gets or sets what makes the socket for an endpoint: bound, not listening. The transport listens on it and disposes of it when the
-    /// endpoint is unbound. For socket options that have none here; such a function usually calls
-    /// <see cref="CreateDefaultBoundListenSocket"/> and sets the option. Called once for each endpoint, handles included.
+    /// endpoint is unbound, or when that fails. For socket options that have none here; such a function usually calls
+    /// <see cref="CreateDefaultBoundListenSocket"/> and sets the option. Called once for each endpoint, handles included. A socket that is not
+    /// bound, and null, are refused.
     /// </summary>
+    /// <remarks>
+    /// Every option here that is set on a listening socket is set on this one as well, afterwards, and wins: <see cref="NoDelay"/> always, and
+    /// those that are not null of the keep-alive options, <see cref="UserTimeout"/>, <see cref="DeferAccept"/>, <see cref="FastOpen"/>,
+    /// <see cref="ReceiveBufferSize"/> and <see cref="SendBufferSize"/>. It is listened on with <see cref="Backlog"/>, and becomes
+    /// non-blocking. What belongs to binding is up to the function: <see cref="UnixSocketMode"/> and <see cref="ReplaceStaleUnixSocket"/> have
+    /// no effect, and <see cref="AcceptStrategy.ReusePort"/> neither: all worker groups share the socket.
+    /// </remarks>
     /// <value>The default is <see cref="CreateDefaultBoundListenSocket"/>, in whose place the transport makes its own system calls.</value>
     public Func<EndPoint, Socket> CreateBoundListenSocket { get; set; } = CreateDefaultBoundListenSocket;
 

@@ -22,9 +22,11 @@ public class FailingPoolTests
 
         using RawClient first = await RawClient.ConnectAsync(listener.EndPoint);
         await using ConnectionContext failing = (await listener.AcceptAsync().InTime())!;
-        Task reading = failing.Transport.Input.ReadAsync().AsTask();
-        pools.Failing = true;
         await first.SendAsync("x");
+        pools.Failing = true;
+
+        // From elsewhere than a worker, so that it is a turn that receives.
+        Task reading = Task.Run(() => failing.Transport.Input.ReadAsync().AsTask());
         await Assert.ThrowsAnyAsync<Exception>(() => reading.InTime());
         Assert.Equal(PeerEnd.Reset, (await first.ReadToEndAsync()).End);
         LogEntry error = Assert.Single(logs.Above(LogLevel.Information));
