@@ -1,0 +1,83 @@
+using System.Globalization;
+using KestrelNetpoll.Transport;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace KestrelNetpoll.Perf.Server;
+
+/// <summary>The command line, checked: a mistyped option would measure something else than its reader believes.</summary>
+internal sealed class ServerArguments
+{
+    private const string Netpoll = "netpoll";
+    private const string NetpollSection = "Kestrel:Netpoll:";
+
+    private static readonly string[] Names =
+        ["transport", "scheduling", "workers", "groups", "port", "protocols", "http1-port", "echo-port"];
+
+    internal bool IsNetpoll { get; private init; }
+
+    internal ApplicationScheduling Scheduling { get; private init; }
+
+    internal HttpProtocols Protocols { get; private init; }
+
+    /// <summary>Gets the port that speaks <see cref="Protocols"/>; 0 lets the system choose, here and below.</summary>
+    internal int Port { get; private init; }
+
+    /// <summary>Gets the port that speaks HTTP/1.1 whatever the first one speaks; null: none.</summary>
+    internal int? Http1Port { get; private init; }
+
+    /// <summary>Gets the port of the raw echo; null: none.</summary>
+    internal int? EchoPort { get; private init; }
+
+    /// <summary>Gets the transport's own settings, as they would stand in a configuration file; only those that were given.</summary>
+    internal IReadOnlyDictionary<string, string?> NetpollSettings { get; private init; } = new Dictionary<string, string?>();
+
+    /// <exception cref="FormatException">An option is unknown or has no valid value; the message is for the user.</exception>
+    internal static ServerArguments Parse(IEnumerable<string> args, IConfiguration configuration)
+    {
+        foreach (string argument in args.Where(static argument => argument.StartsWith("--", StringComparison.Ordinal)))
+        {
+            string name = argument[2..].Split('=')[0];
+            if (!Names.Contains(name) && !name.StartsWith(NetpollSection, StringComparison.OrdinalIgnoreCase))
+            {
+                throw new FormatException($"{argument} is not an option; there are --{string.Join(", --", Names)} and --{NetpollSection}Name.");
+            }
+        }
+
+        var settings = new Dictionary<string, string?>();
+        AddCount(settings, "WorkerCount", configuration["workers"]);
+        AddCount(settings, "WorkerGroupCount", configuration["groups"]);
+        return new ServerArguments
+        {
+            IsNetpoll = Choose("transport", configuration["transport"] ?? Netpoll, [Netpoll, "sockets"]) == Netpoll,
+            Scheduling = Enum.Parse<ApplicationScheduling>(Choose(
+                "scheduling",
+                configuration["scheduling"] ?? nameof(ApplicationScheduling.Workers),
+                Enum.GetNames<ApplicationScheduling>())),
+            Protocols = Choose("protocols", configuration["protocols"] ?? "http1", ["http1", "http2"]) == "http2"
+                ? HttpProtocols.Http2
+                : HttpProtocols.Http1,
+            Port = ParsePort(configuration["port"]) ?? 0,
+            Http1Port = ParsePort(configuration["http1-port"]),
+            EchoPort = ParsePort(configuration["echo-port"]),
+            NetpollSettings = settings,
+        };
+    }
+
+    private static string Choose(string option, string value, string[] choices) => choices.Contains(value)
+        ? value
+        : throw new FormatException($"--{option} is '{value}'; it must be one of: {string.Join(", ", choices)}.");
+
+    private static void AddCount(Dictionary<string, string?> settings, string key, string? value)
+    {
+        if (value is not null)
+        {
+            settings.Add(NetpollSection + key, value);
+        }
+    }
+
+    private static int? ParsePort(string? value) => value is null
+        ? null
+        : ushort.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ushort port)
+            ? port
+            : throw new FormatException($"'{value}' is not a port.");
+}
