@@ -31,7 +31,7 @@ internal sealed class MonitorPace
     private const int LooksAfterHandOff = 50;
     private const int IdleLooksBeforeDozing = 10;
 
-    // Interlocked: see above. The rest is the monitor's own.
+    // Interlocked: see above. The rest is the monitor's own. Idle looks count from the longest pause on.
     private int _pace;
     private long _pause = Shortest;
     private int _shortPauses;
@@ -58,7 +58,7 @@ internal sealed class MonitorPace
     /// <summary>For the monitor: how long to pause after a look; negative: until it is woken.</summary>
     internal long Next(MonitorFindings findings)
     {
-        _idleLooks = findings.TurnRuns ? 0 : _idleLooks + 1;
+        _idleLooks = findings.TurnRuns || _pause < Longest ? 0 : _idleLooks + 1;
         if (findings.HandedOff)
         {
             _pause = Shortest;

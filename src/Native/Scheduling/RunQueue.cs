@@ -117,19 +117,18 @@ internal sealed class RunQueue
         }
     }
 
-    /// <summary>Owner only: lets go of the turns that were taken.</summary>
+    /// <summary>Owner only: lets go of the turns that were taken, but not of those that have come into their slots since.</summary>
     internal void ForgetTaken()
     {
         uint head = Volatile.Read(ref _head);
-        if (head - _cleared > Capacity)
+        uint free = Capacity - (_tail - head);
+        uint taken = Math.Min(head - _cleared, free);
+        for (uint i = 1; i <= taken; i++)
         {
-            _cleared = head - Capacity;
+            Slot(head - i) = null;
         }
 
-        for (; _cleared != head; _cleared++)
-        {
-            Slot(_cleared) = null;
-        }
+        _cleared = head;
     }
 
     private ref Turn? Slot(uint index) => ref _slots[index % Capacity];

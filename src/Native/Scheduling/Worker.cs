@@ -29,16 +29,13 @@ internal sealed class Worker
         _name = name;
         _parker = new Parker(group.SystemCalls);
         _processor = processor;
-        IsFresh = processor is null;
         _thread = new Thread(Loop) { IsBackground = true, Name = name };
     }
 
     internal WorkerGroup Group { get; }
 
-    /// <summary>
-    /// The worker was made to get a processor, and must not list itself as a spare. Written by the worker itself, once it runs.
-    /// </summary>
-    internal bool IsFresh { get; set; }
+    /// <summary>For the pool: until the thread first asks it for a processor. One that has just been made is nobody's spare.</summary>
+    internal bool IsFresh { get; set; } = true;
 
     /// <summary>The kernel's id of the thread.</summary>
     internal int ThreadId => Volatile.Read(ref _threadId);
@@ -107,16 +104,10 @@ internal sealed class Worker
         _defaultContext = ExecutionContext.Capture();
         try
         {
-            do
+            while (Group.Pool.WaitForProcessor(this))
             {
-                if (Volatile.Read(ref _processor) is { } processor)
-                {
-                    // It may have been given one before it got here; from now on it is a worker like any other.
-                    IsFresh = false;
-                    RunProcessor(processor);
-                }
+                RunProcessor(_processor!);
             }
-            while (Group.Pool.WaitForProcessor(this));
         }
         finally
         {

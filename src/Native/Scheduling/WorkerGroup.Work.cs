@@ -17,7 +17,7 @@ internal sealed partial class WorkerGroup
     {
         if (++processor.Tick % TurnsBetweenGroupLooks == 0 && _queue.TryDequeue(out turn))
         {
-            PassOn(processor);
+            PassOn(processor, nextFromOwnQueue: false);
             return true;
         }
 
@@ -107,11 +107,13 @@ internal sealed partial class WorkerGroup
     }
 
     /// <summary>A worker is about to run a turn: somebody must look after what it leaves behind.</summary>
-    internal void PassOn(Processor processor)
+    /// <param name="processor">What the worker holds.</param>
+    /// <param name="nextFromOwnQueue">The turn is still in the processor's queue, if there is one: one there is not left behind.</param>
+    internal void PassOn(Processor processor, bool nextFromOwnQueue = true)
     {
         // The publisher's fence of what is in the processor's own queue. What it finds there it was signalled for, or has just put there.
         Interlocked.MemoryBarrier();
-        if (Volatile.Read(ref _sleepers) != 0 && (!_queue.IsEmpty || processor.Queue.Count > 1 || !IsNextDeadlineCovered()))
+        if (Volatile.Read(ref _sleepers) != 0 && (!_queue.IsEmpty || processor.Queue.Count > (nextFromOwnQueue ? 1 : 0) || !IsNextDeadlineCovered()))
         {
             Poller.Wake();
         }

@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
@@ -194,7 +195,7 @@ internal sealed partial class WorkerGroup
         {
             if (!Stopping)
             {
-                Limit.OnReached(refusal);
+                Limit.OnReached(refusal, MonotonicClock.Now);
             }
 
             return false;

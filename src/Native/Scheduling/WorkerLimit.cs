@@ -8,7 +8,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onReached)
 {
-    private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(10);
+    internal const long ReportIntervalNanoseconds = 10_000 * MonotonicClock.NanosecondsPerMillisecond;
 
     private int _count;
     private long _reached;
@@ -41,18 +41,32 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     internal void Remove() => Interlocked.Decrement(ref _count);
 
     /// <summary>A worker was wanted, and there is none: the limit is reached, or the system gives no thread.</summary>
-    internal void OnReached(Exception? refusal)
+    /// <param name="refusal">Why the system gives none; null if the limit is the reason.</param>
+    /// <param name="now">On the monotonic clock.</param>
+    internal void OnReached(Exception? refusal, long now)
     {
         Interlocked.Increment(ref _reached);
-        long now = MonotonicClock.Now;
         long next = Volatile.Read(ref _nextReport);
         if (onReached is not null
             && now >= next
-            && Interlocked.CompareExchange(ref _nextReport, MonotonicClock.After(ReportInterval), next) == next)
+            && Interlocked.CompareExchange(ref _nextReport, now + ReportIntervalNanoseconds, next) == next)
         {
             // Foreign code: not on the thread that hands blocked workers' places on.
             var report = new WorkerLimitReached(Count, Maximum, refusal);
-            ThreadPool.UnsafeQueueUserWorkItem(_ => onReached(report), null);
+            ThreadPool.UnsafeQueueUserWorkItem(_ => Report(onReached, report), null);
+        }
+    }
+
+    // A logger may throw. On a thread of the pool that would be the end of the process.
+    private static void Report(Action<WorkerLimitReached> onReached, WorkerLimitReached report)
+    {
+        try
+        {
+            onReached(report);
+        }
+        catch (Exception)
+        {
+            // Nobody is left to tell; the count remains.
         }
     }
 }

@@ -130,17 +130,24 @@ internal sealed class WorkerPool
         long timeout = _spareIdleNanoseconds;
         while (true)
         {
+            // In this order: a processor that was given before the stop must not be left behind with what is in its queue.
+            bool stopping = _stopping;
             if (worker.HasProcessor)
             {
                 return true;
             }
 
-            if (_stopping)
+            if (stopping)
             {
                 return false;
             }
 
-            if (!worker.Park(timeout))
+            if (worker.Park(timeout))
+            {
+                // If it was only returned, it is a spare like any other.
+                timeout = _spareIdleNanoseconds;
+            }
+            else
             {
                 lock (_lock)
                 {

@@ -54,10 +54,18 @@ internal sealed partial class SocketPipeWriter
         if (!_deferred)
         {
             _deferred = true;
-            if (_onThreadPool && Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
+            if (_onThreadPool)
             {
                 // Nobody notices when a thread of the pool blocks. So a worker sends, as soon as one is free, and not the turn's end.
-                _socket.Group.Schedule(_deferredFlushTurn ??= new DeferredFlushTurn(this));
+                if (Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
+                {
+                    _socket.Group.Schedule(_deferredFlushTurn ??= new DeferredFlushTurn(this));
+                }
+            }
+            else if (!IsStillWatched())
+            {
+                _deferred = false;
+                return false;
             }
         }
 
@@ -71,4 +79,12 @@ internal sealed partial class SocketPipeWriter
         && (_reader.IsTurnOfCurrentThread || Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId)
         && _reader.HasUnparsedInput
         && (_onThreadPool || _socket.Group.IsTurnWatched);
+
+    // The monitor takes the processor away, and then looks whether anything was deferred; this is the other way round. One of them sees
+    // the other.
+    private bool IsStillWatched()
+    {
+        Interlocked.MemoryBarrier();
+        return _socket.Group.IsTurnWatched;
+    }
 }
