@@ -13,7 +13,7 @@ namespace KestrelNetpoll.Transport;
 /// <param name="StaleEvents">Events dropped because their descriptor had been closed in the meantime.</param>
 /// <param name="Wakeups">Signals sent to wake a sleeping worker.</param>
 /// <param name="Turns">Continuations that the workers ran.</param>
-/// <param name="FailedTurns">Continuations that threw; each ended its connection.</param>
+/// <param name="FailedTurns">Continuations that threw; each ended its connection, unless it was none of a connection.</param>
 /// <param name="StolenTurns">Continuations that an idle worker took over from a busy one.</param>
 /// <param name="HandOffs">How often a worker that the application blocked, or kept for long, was replaced by another.</param>
 /// <param name="Workers">Worker threads, blocked ones and spares included, now.</param>

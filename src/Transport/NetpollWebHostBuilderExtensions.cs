@@ -49,6 +49,12 @@ public static class NetpollWebHostBuilderExtensions
             options.ValidateOnStart();
             services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
 
+            // Ahead of everything: the first filter is the outermost, whenever it was added.
+            if (!services.Any(static service => service.ImplementationType == typeof(WorkersOnlyFilter)))
+            {
+                services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, WorkersOnlyFilter>());
+            }
+
             // Registered under its own type too, so that an application can ask it for its endpoints and counters.
             services.TryAddSingleton(CreateFactory);
             services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, NetpollTransportFactory>(

@@ -17,7 +17,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///  Completed   (misuse)                       → Awaited; true: the owner schedules Deliver
 /// </code>
 /// One awaiter, one completion per <see cref="Reset"/>. Contexts and schedulers captured by the awaiter are honoured by the
-/// framework's core, which this wraps. Mutable struct: a field, never copied.
+/// framework's core, which this wraps; all but one: the context of the group in whose turns the owner delivers. Posting to it would be a
+/// hop to where the delivery is already, so the continuation runs under it at once. Mutable struct: a field, never copied.
 /// </remarks>
 /// <typeparam name="T">The type of the result.</typeparam>
 internal struct TurnValueTaskSource<T>
@@ -32,6 +33,10 @@ internal struct TurnValueTaskSource<T>
 
     // Interlocked only: it publishes _result and _error, and decides which side delivers.
     private int _state;
+
+    // The context that the awaiter captured, if it is the owner's group's; and whether what awaits is a relay.
+    private GroupContext? _context;
+    private bool _relay;
 
     internal readonly short Version => _core.Version;
 
@@ -62,14 +67,49 @@ internal struct TurnValueTaskSource<T>
     /// The source's OnCompleted. True: the operation was complete already, and the owner must see to it that
     /// <see cref="Deliver"/> is called where continuations run; not from here.
     /// </summary>
-    internal bool OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    /// <param name="continuation">As given to the source.</param>
+    /// <param name="state">As given to the source.</param>
+    /// <param name="token">As given to the source.</param>
+    /// <param name="flags">As given to the source.</param>
+    /// <param name="context">
+    /// The context of the group in whose turns, and only there, with nothing else on the stack, the owner completes and delivers. Null: it has none.
+    /// </param>
+    internal bool OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags, GroupContext? context = null)
     {
+        if (context is not null)
+        {
+            flags = TakeContext(context, state, flags);
+        }
+
         _core.OnCompleted(continuation, state, token, flags);
         return Interlocked.Exchange(ref _state, Awaited) == Completed;
     }
 
     /// <summary>Hands the stored outcome to the awaiter, inline.</summary>
     internal void Deliver()
+    {
+        // The continuation may begin the next operation: nothing of this one may be looked at afterwards.
+        GroupContext? context = _context;
+        if (context is null)
+        {
+            DeliverToCore();
+            return;
+        }
+
+        bool relay = _relay;
+        SynchronizationContext? previous = context.Enter(relay);
+        try
+        {
+            DeliverToCore();
+        }
+        finally
+        {
+            context.Leave(previous, relay);
+        }
+    }
+
+    private void DeliverToCore()
     {
         if (_error is { } error)
         {
@@ -111,6 +151,15 @@ internal struct TurnValueTaskSource<T>
         }
 
         return _core.GetResult(token);
+    }
+
+    private ValueTaskSourceOnCompletedFlags TakeContext(GroupContext context, object? state, ValueTaskSourceOnCompletedFlags flags)
+    {
+        bool captured = (flags & ValueTaskSourceOnCompletedFlags.UseSchedulingContext) != 0
+            && ReferenceEquals(SynchronizationContext.Current, context);
+        _context = captured ? context : null;
+        _relay = captured && context.IsRelay(state);
+        return captured ? flags & ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext : flags;
     }
 
     private void Complete()

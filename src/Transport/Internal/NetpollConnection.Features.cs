@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections;
 using System.IO.Pipelines;
 using System.Net;
+using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
@@ -32,6 +33,9 @@ internal sealed partial class NetpollConnection :
     private object? _lifetimeFeature;
     private object? _socketFeature;
     private object? _netpollFeature;
+
+    // A GroupContext, under that type: how requests find where they are to run. Null unless they are to run on workers only.
+    private object? _groupContextFeature;
 
     // Set by Kestrel right after the accept.
     private object? _heartbeatFeature;
@@ -108,10 +112,11 @@ internal sealed partial class NetpollConnection :
 
     IEnumerator IEnumerable.GetEnumerator() => EnumerateFeatures().GetEnumerator();
 
-    private void InitializeFeatures()
+    private void InitializeFeatures(GroupContext? groupContext)
     {
         _idFeature = _transportFeature = _itemsFeature = _memoryPoolFeature = _lifetimeFeature = _socketFeature = this;
         _netpollFeature = _context;
+        _groupContextFeature = groupContext;
     }
 
     private object? GetFeature(Type key)
@@ -201,6 +206,11 @@ internal sealed partial class NetpollConnection :
             return ref _netpollFeature;
         }
 
+        if (key == typeof(GroupContext))
+        {
+            return ref _groupContextFeature;
+        }
+
         if (key == typeof(IConnectionHeartbeatFeature))
         {
             return ref _heartbeatFeature;
@@ -244,6 +254,7 @@ internal sealed partial class NetpollConnection :
             (typeof(IConnectionLifetimeFeature), _lifetimeFeature),
             (typeof(IConnectionSocketFeature), _socketFeature),
             (typeof(INetpollTransportFeature), _netpollFeature),
+            (typeof(GroupContext), _groupContextFeature),
             (typeof(IConnectionHeartbeatFeature), _heartbeatFeature),
             (typeof(IConnectionCompleteFeature), _completeFeature),
             (typeof(IConnectionLifetimeNotificationFeature), _lifetimeNotificationFeature),

@@ -60,13 +60,15 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         _context = context;
         _socket = socket;
         MemoryPool = memoryPool;
+        GroupContext? groupContext = context.ContextOf(socket.Group);
         _reader = new SocketPipeReader(
-            socket, memoryPool, this, context.MaxReadBufferSize, context.HoldsBlock, context.OnThreadPool);
-        _writer = new SocketPipeWriter(socket, memoryPool, this, context.MaxWriteBufferSize, _reader, context.OnThreadPool);
+            socket, memoryPool, this, context.MaxReadBufferSize, context.HoldsBlock, context.OnThreadPool, groupContext);
+        _writer = new SocketPipeWriter(
+            socket, memoryPool, this, context.MaxWriteBufferSize, _reader, context.OnThreadPool, groupContext);
         Transport = new DuplexPipe(_reader, _writer);
         ConnectionClosed = _connectionClosedSource.Token;
         LocalEndPoint = localEndPoint;
-        InitializeFeatures();
+        InitializeFeatures(groupContext);
     }
 
     public ILogger Logger => _context.Logger;

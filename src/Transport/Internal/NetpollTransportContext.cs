@@ -24,6 +24,9 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
     private readonly MemoryPool<byte>[] _pools;
     private readonly bool _ownsPools;
 
+    // By WorkerGroup.Id; null unless the application is to run on workers only.
+    private readonly GroupContext[]? _groupContexts;
+
     private long _acceptedConnections;
 
     internal NetpollTransportContext(
@@ -51,6 +54,13 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
                     NetpollTransportLog.WorkerLimitReached(logger, reached.Workers, reached.Maximum, reached.Refusal),
             },
             systemCalls);
+
+        if (options.ApplicationScheduling == ApplicationScheduling.WorkersOnly)
+        {
+            var relays = new Relays();
+            var inRelay = new ThreadLocal<bool>();
+            _groupContexts = [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
+        }
 
         // The process's shared pool is nobody's to dispose of.
         _ownsPools = memoryPoolFactory is not null;
@@ -165,6 +175,9 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         return chosen;
     }
 
+    /// <summary>The context that the application's code runs under, for the connections of a group; null: none.</summary>
+    internal GroupContext? ContextOf(WorkerGroup group) => _groupContexts?[group.Id];
+
     internal NetpollConnection CreateConnection(StreamSocket socket, EndPoint? localEndPoint)
     {
         Interlocked.Increment(ref _acceptedConnections);
@@ -183,4 +196,6 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
             }
         }
     }
+
+    private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(Logger, exception);
 }

@@ -55,4 +55,7 @@ internal static partial class NetpollTransportLog
 
     [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks cannot be replaced: there are {Workers} worker threads, and MaxWorkerCount is {Maximum}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
     internal static partial void WorkerLimitReached(ILogger logger, int workers, int maximum, Exception? exception);
+
+    [LoggerMessage(109, LogLevel.Error, "Unhandled exception of application code that nobody awaits, such as an async void method; the worker and all connections go on.", EventName = "ApplicationCallbackFailed")]
+    internal static partial void ApplicationCallbackFailed(ILogger logger, Exception exception);
 }

@@ -49,7 +49,7 @@ internal sealed partial class SocketPipeReader
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
         _hiddenLooks = 0;
-        if (_source.OnCompleted(continuation, state, token, flags))
+        if (_source.OnCompleted(continuation, state, token, flags, _context))
         {
             _turn.Schedule();
         }

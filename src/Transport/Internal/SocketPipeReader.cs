@@ -46,6 +46,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     private readonly ISocketPipeOwner _owner;
     private readonly int _maxBufferSize;
     private readonly bool _onThreadPool;
+    private readonly GroupContext? _context;
     private readonly ReadTurn _turn;
 
     // Guards every field below unless it says otherwise, and is held across receives, which do not wait. Taken before the locks of
@@ -84,18 +85,21 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     /// <param name="maxReadBufferSize">How many bytes that the application has not seen may be buffered; 0: no limit.</param>
     /// <param name="holdsBlock">Whether a connection that waits may hold a block.</param>
     /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
+    /// <param name="context">The context of the socket's group, if the application runs under it.</param>
     internal SocketPipeReader(
         StreamSocket socket,
         MemoryPool<byte> pool,
         ISocketPipeOwner owner,
         int maxReadBufferSize,
         bool holdsBlock = false,
-        bool onThreadPool = false)
+        bool onThreadPool = false,
+        GroupContext? context = null)
     {
         _socket = socket;
         _owner = owner;
         _maxBufferSize = maxReadBufferSize;
         _onThreadPool = onThreadPool;
+        _context = context;
         _buffer = new ReceiveBuffer(pool, holdsBlock);
         _turn = new ReadTurn(this, onThreadPool);
     }

@@ -21,7 +21,7 @@ internal sealed partial class SocketPipeWriter
     void IValueTaskSource<FlushResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
-        if (_source.OnCompleted(continuation, state, token, flags))
+        if (_source.OnCompleted(continuation, state, token, flags, _context))
         {
             // Created by the flush that waited.
             _flushTurn!.Schedule();

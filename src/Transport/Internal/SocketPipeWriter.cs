@@ -39,6 +39,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     private readonly ISocketPipeOwner _owner;
     private readonly SocketPipeReader _reader;
     private readonly bool _onThreadPool;
+    private readonly GroupContext? _context;
     private readonly long _pauseThreshold;
     private readonly long _resumeThreshold;
 
@@ -68,16 +69,19 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     /// <param name="maxWriteBufferSize">How many flushed bytes may wait before a flush does; 0: no limit.</param>
     /// <param name="reader">The other half: its turns end with <see cref="FlushDeferred"/>.</param>
     /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
+    /// <param name="context">The context of the socket's group, if the application runs under it.</param>
     internal SocketPipeWriter(
         StreamSocket socket,
         MemoryPool<byte> pool,
         ISocketPipeOwner owner,
         int maxWriteBufferSize,
         SocketPipeReader reader,
-        bool onThreadPool = false)
+        bool onThreadPool = false,
+        GroupContext? context = null)
     {
         _socket = socket;
         _onThreadPool = onThreadPool;
+        _context = context;
         _owner = owner;
         _reader = reader;
         _pauseThreshold = maxWriteBufferSize == 0 ? long.MaxValue : maxWriteBufferSize;

@@ -123,7 +123,12 @@ internal sealed class TestServer : IAsyncDisposable
         });
         if (kind == TransportKind.Netpoll)
         {
-            builder.WebHost.UseNetpollTransport(setup.Netpoll);
+            builder.WebHost.UseNetpollTransport(options =>
+            {
+                SuiteSettings.Begin(options);
+                setup.Netpoll?.Invoke(options);
+                SuiteSettings.Complete(options);
+            });
             AddIfGiven(setup.SystemCalls);
             AddIfGiven(setup.Platform);
         }

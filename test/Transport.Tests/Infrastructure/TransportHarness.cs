@@ -28,10 +28,17 @@ internal sealed class TransportHarness : IAsyncDisposable
     internal static async Task<TransportHarness> StartAsync(SystemCalls? systemCalls = null, NetpollTransportOptions? options = null, EndPoint? endPoint = null)
     {
         systemCalls ??= SystemCalls.Instance;
+        if (options is null)
+        {
+            options = new NetpollTransportOptions { WorkerCount = 2 };
+            SuiteSettings.Begin(options);
+            SuiteSettings.Complete(options);
+        }
+
         var logs = new LogCollector();
         var pools = new TrackingMemoryPoolFactory();
         var factory = new NetpollTransportFactory(
-            Options.Create(options ?? new NetpollTransportOptions { WorkerCount = 2 }), logs, pools, new PlatformSupport(systemCalls), systemCalls);
+            Options.Create(options), logs, pools, new PlatformSupport(systemCalls), systemCalls);
         try
         {
             return new TransportHarness(factory, await factory.BindAsync(endPoint ?? new IPEndPoint(IPAddress.Loopback, 0)), logs, pools);

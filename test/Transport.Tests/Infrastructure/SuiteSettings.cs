@@ -1,0 +1,40 @@
+using System.Globalization;
+using System.Reflection;
+
+namespace KestrelNetpoll.Transport.Tests.Infrastructure;
+
+/// <summary>
+/// What the transport is set to where a test says nothing: the same sources are compiled into several test projects, each with other settings
+/// (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself, or skips itself with a reason.
+/// </summary>
+internal static class SuiteSettings
+{
+    internal static readonly ApplicationScheduling Scheduling =
+        Read(nameof(NetpollTransportOptions.ApplicationScheduling)) is { } scheduling ? Enum.Parse<ApplicationScheduling>(scheduling) : default;
+
+    internal static readonly int Groups =
+        Read(nameof(NetpollTransportOptions.WorkerGroupCount)) is { } groups ? int.Parse(groups, CultureInfo.InvariantCulture) : 1;
+
+    /// <summary>Before the test sets anything.</summary>
+    internal static void Begin(NetpollTransportOptions options)
+    {
+        options.ApplicationScheduling = Scheduling;
+        options.WorkerCount = Math.Max(options.WorkerCount, Groups);
+    }
+
+    /// <summary>After the test has set what it wants: there cannot be more groups than workers.</summary>
+    internal static void Complete(NetpollTransportOptions options)
+    {
+        if (options.WorkerGroupCount == 1)
+        {
+            options.WorkerGroupCount = Math.Clamp(options.WorkerCount, 1, Groups);
+        }
+    }
+
+    /// <summary>For what is true in some modes only.</summary>
+    internal static void SkipUnless(ApplicationScheduling scheduling, string reason) =>
+        Assert.SkipUnless(Scheduling == scheduling, $"Only with {scheduling}: {reason}");
+
+    private static string? Read(string name) => typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+        .FirstOrDefault(attribute => attribute.Key == name)?.Value;
+}
