@@ -3,36 +3,56 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>
 /// How long to wait when the system has no room for another connection (EMFILE and its like), and when to say so. The pending
 /// connection stays in the kernel's queue and raises no new edge, so somebody has to come back; but not at once, since what is
-/// missing is freed by others. Used by one accept operation at a time; not thread-safe.
+/// missing is freed by others. Used by one acceptor; not thread-safe, but for what the acceptors of an endpoint share.
 /// </summary>
-internal sealed class AcceptBackoff(TimeProvider timeProvider)
+internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
 {
     internal static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(5);
     internal static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(1);
     internal static readonly TimeSpan WarningInterval = TimeSpan.FromSeconds(10);
 
     private TimeSpan _nextDelay = FirstDelay;
-    private long? _lastWarning;
 
-    /// <summary>All failures so far.</summary>
-    internal long Failures { get; private set; }
+    /// <summary>All failures of the endpoint so far.</summary>
+    internal long Failures => shared.Failures;
 
     /// <summary>Accepting failed: returns the pause, which doubles until something is accepted, and whether a warning is due.</summary>
     internal TimeSpan OnFailure(out bool warn)
     {
-        Failures++;
         TimeSpan delay = _nextDelay;
         _nextDelay = TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks));
 
-        long now = timeProvider.GetTimestamp();
-        warn = _lastWarning is not { } last || timeProvider.GetElapsedTime(last, now) >= WarningInterval;
-        if (warn)
-        {
-            _lastWarning = now;
-        }
-
+        warn = shared.OnFailure();
         return delay;
     }
 
     internal void OnSuccess() => _nextDelay = FirstDelay;
+
+    /// <summary>What the acceptors of an endpoint, one for each worker group, have in common: they run out of room together. Thread-safe.</summary>
+    internal sealed class Shared(TimeProvider timeProvider)
+    {
+        // Guards the fields.
+        private readonly Lock _lock = new();
+        private long _failures;
+        private long? _lastWarning;
+
+        internal long Failures => Volatile.Read(ref _failures);
+
+        /// <summary>True: a warning is due.</summary>
+        internal bool OnFailure()
+        {
+            lock (_lock)
+            {
+                _failures++;
+                long now = timeProvider.GetTimestamp();
+                if (_lastWarning is { } last && timeProvider.GetElapsedTime(last, now) < WarningInterval)
+                {
+                    return false;
+                }
+
+                _lastWarning = now;
+                return true;
+            }
+        }
+    }
 }

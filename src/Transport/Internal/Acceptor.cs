@@ -29,7 +29,7 @@ internal sealed class Acceptor : IAsyncDisposable
     private readonly ListenSocket _socket;
     private readonly AcceptQueue _queue;
     private readonly AcceptTurn _turn;
-    private readonly AcceptBackoff _backoff = new(TimeProvider.System);
+    private readonly AcceptBackoff _backoff;
     private readonly Timer _timer;
     private readonly bool _isWildcard;
 
@@ -39,8 +39,9 @@ internal sealed class Acceptor : IAsyncDisposable
     // 1 while the turn is left to the timer. Interlocked: the timer may be late and fire in the middle of something else.
     private int _delayed;
 
-    internal Acceptor(NetpollTransportContext context, ListenSocket socket, AcceptQueue queue)
+    internal Acceptor(NetpollTransportContext context, ListenSocket socket, AcceptQueue queue, AcceptBackoff.Shared backoff)
     {
+        _backoff = new AcceptBackoff(backoff);
         _context = context;
         _socket = socket;
         _queue = queue;

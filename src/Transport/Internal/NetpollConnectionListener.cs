@@ -24,7 +24,8 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     {
         _sockets = sockets;
         _onClosed = onClosed;
-        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(context, socket, _queue))];
+        var backoff = new AcceptBackoff.Shared(TimeProvider.System);
+        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(context, socket, _queue, backoff))];
     }
 
     public EndPoint EndPoint => _sockets.LocalEndPoint;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Net.WebSockets;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using KestrelNetpoll.Transport.Tests.Protocols;
@@ -119,6 +120,51 @@ public class WorkersOnlyCostTests
     }
 
     [Fact]
+    public async Task A_flush_that_waited_goes_on_inside_the_turn_that_ends_the_waiting()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync(
+            options: new NetpollTransportOptions { WorkerCount = 2, ApplicationScheduling = ApplicationScheduling.WorkersOnly });
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        using (client)
+        {
+            int waited = 0;
+            async Task WriteAsync()
+            {
+                await ContextOf(connection).SwitchToWorker();
+                byte[] block = new byte[100_000];
+                while (waited < 10)
+                {
+                    ValueTask<FlushResult> flush = connection.Transport.Output.WriteAsync(block);
+                    if (flush.IsCompleted)
+                    {
+                        await flush;
+                        continue;
+                    }
+
+                    await flush;
+                    waited++;
+                    Assert.Equal(OnWorker, Where());
+                    Assert.Contains("SocketPipeWriter.Run", Environment.StackTrace, StringComparison.Ordinal);
+                }
+            }
+
+            Task writing = WriteAsync();
+            byte[] buffer = new byte[100_000];
+            while (!writing.IsCompleted)
+            {
+                if (client.Socket.Poll(1_000, System.Net.Sockets.SelectMode.SelectRead))
+                {
+                    await client.ReceiveAsync(buffer);
+                }
+            }
+
+            await writing.InTime();
+            connection.Abort();
+            await connection.DisposeAsync();
+        }
+    }
+
+    [Fact]
     public async Task The_border_allocates_nothing_for_a_request_that_does_not_wait()
     {
         await using TransportHarness harness = await TransportHarness.StartAsync(
@@ -160,9 +206,12 @@ public class WorkersOnlyCostTests
         }
     }
 
+    private static GroupContext ContextOf(NetpollConnection connection) =>
+        Assert.IsType<GroupContext>(connection.Features[typeof(GroupContext)]);
+
     private static async Task<T> OnWorkerAsync<T>(NetpollConnection connection, Func<T> function)
     {
-        await ((Native.Scheduling.GroupContext)connection.Features[typeof(Native.Scheduling.GroupContext)]!).SwitchToWorker();
+        await ContextOf(connection).SwitchToWorker();
         return await Task.FromResult(function()).ConfigureAwait(false);
     }
 

@@ -276,7 +276,7 @@ public class WorkersOnlyTests
         });
         using RawClient client = await server.ConnectAsync();
         Assert.Equal("answer", await GetAsync(client, "/void"));
-        await Patience.UntilAsync(() => server.Logs.Entries.Any(static entry => entry.Id.Id == 108), "the exception is logged");
+        await Patience.UntilAsync(() => server.Logs.Entries.Any(static entry => entry.Id.Id == 109), "the exception is logged");
         LogEntry logged = Assert.Single(server.Logs.Above(LogLevel.Information));
         Assert.Equal((LogCollector.Netpoll, LogLevel.Error), (logged.Category, logged.Level));
         Assert.Equal("on purpose", Assert.IsType<InvalidOperationException>(logged.Exception).Message);

@@ -15,6 +15,9 @@ internal static class SuiteSettings
     internal static readonly int Groups =
         Read(nameof(NetpollTransportOptions.WorkerGroupCount)) is { } groups ? int.Parse(groups, CultureInfo.InvariantCulture) : 1;
 
+    /// <summary>For tests that block a worker: the connection's group must have another.</summary>
+    internal static int TwoWorkersForEachGroup => 2 * Groups;
+
     /// <summary>Before the test sets anything.</summary>
     internal static void Begin(NetpollTransportOptions options)
     {
@@ -31,9 +34,9 @@ internal static class SuiteSettings
         }
     }
 
-    /// <summary>For what is true in some modes only.</summary>
-    internal static void SkipUnless(ApplicationScheduling scheduling, string reason) =>
-        Assert.SkipUnless(Scheduling == scheduling, $"Only with {scheduling}: {reason}");
+    /// <summary>For what is not true in one mode.</summary>
+    internal static void SkipWith(ApplicationScheduling scheduling, string reason) =>
+        Assert.SkipWhen(Scheduling == scheduling, $"Not with {scheduling}: {reason}");
 
     private static string? Read(string name) => typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
         .FirstOrDefault(attribute => attribute.Key == name)?.Value;

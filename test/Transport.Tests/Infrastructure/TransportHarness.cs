@@ -30,8 +30,9 @@ internal sealed class TransportHarness : IAsyncDisposable
         systemCalls ??= SystemCalls.Instance;
         if (options is null)
         {
-            options = new NetpollTransportOptions { WorkerCount = 2 };
+            options = new NetpollTransportOptions();
             SuiteSettings.Begin(options);
+            options.WorkerCount = SuiteSettings.TwoWorkersForEachGroup;
             SuiteSettings.Complete(options);
         }
 

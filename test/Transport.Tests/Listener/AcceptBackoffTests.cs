@@ -9,7 +9,7 @@ public class AcceptBackoffTests
     [Fact]
     public void The_delay_doubles_from_5_ms_to_1_s()
     {
-        var backoff = new AcceptBackoff(_time);
+        var backoff = new AcceptBackoff(new AcceptBackoff.Shared(_time));
 
         double[] delays = [.. Enumerable.Range(0, 10).Select(_ => backoff.OnFailure(out bool _).TotalMilliseconds)];
 
@@ -20,7 +20,7 @@ public class AcceptBackoffTests
     [Fact]
     public void An_accepted_connection_resets_the_delay_but_not_the_count()
     {
-        var backoff = new AcceptBackoff(_time);
+        var backoff = new AcceptBackoff(new AcceptBackoff.Shared(_time));
         backoff.OnFailure(out _);
         backoff.OnFailure(out _);
 
@@ -33,7 +33,7 @@ public class AcceptBackoffTests
     [Fact]
     public void It_warns_once_per_interval()
     {
-        var backoff = new AcceptBackoff(_time);
+        var backoff = new AcceptBackoff(new AcceptBackoff.Shared(_time));
 
         Assert.True(Fail());
         Assert.False(Fail());
@@ -49,6 +49,21 @@ public class AcceptBackoffTests
             backoff.OnFailure(out bool warn);
             return warn;
         }
+    }
+
+    [Fact]
+    public void Acceptors_of_one_endpoint_warn_together_and_pause_alone()
+    {
+        var shared = new AcceptBackoff.Shared(_time);
+        var first = new AcceptBackoff(shared);
+        var second = new AcceptBackoff(shared);
+
+        first.OnFailure(out bool firstWarns);
+        first.OnFailure(out _);
+        Assert.Equal(AcceptBackoff.FirstDelay, second.OnFailure(out bool secondWarns));
+
+        Assert.Equal((true, false), (firstWarns, secondWarns));
+        Assert.Equal((3, 3), (first.Failures, second.Failures));
     }
 
     private sealed class ManualTime : TimeProvider
