@@ -45,10 +45,11 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            if (!_completed && !_noTimeForTurns && (!_readBegun || _awaited))
+            if (!_completed && !_noTimeForTurns && (!_readBegun || _awaited || _onThreadPool))
             {
                 // The turn is still to come: nothing has been read yet, or a read was answered before its awaiter was there. A peer that
-                // connects, sends its request and finishes must not be dropped before the application has seen the request.
+                // connects, sends its request and finishes must not be dropped before the application has seen the request. On the
+                // thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
                 _turnTimer ??= StartTurnTimer();
                 return;

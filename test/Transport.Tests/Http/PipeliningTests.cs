@@ -14,8 +14,6 @@ public class PipeliningTests
     [InlineData(16)]
     public async Task Responses_arrive_although_the_client_has_finished_sending(int requests)
     {
-        SuiteSettings.SkipWith(
-            ApplicationScheduling.ThreadPool, "a worker may notice the end while the pool runs the handler, and Kestrel then drops the connection.");
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll);
         byte[] pipelined = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat(Request, requests)));
         for (int i = 0; i < 200; i++)

@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 
 /// <summary>
 /// What the transport is set to where a test says nothing: the same sources are compiled into several test projects, each with other settings
-/// (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself, or skips itself with a reason.
+/// (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself.
 /// </summary>
 internal static class SuiteSettings
 {
@@ -33,10 +33,6 @@ internal static class SuiteSettings
             options.WorkerGroupCount = Math.Clamp(options.WorkerCount, 1, Groups);
         }
     }
-
-    /// <summary>For what is not true in one mode.</summary>
-    internal static void SkipWith(ApplicationScheduling scheduling, string reason) =>
-        Assert.SkipWhen(Scheduling == scheduling, $"Not with {scheduling}: {reason}");
 
     private static string? Read(string name) => typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
         .FirstOrDefault(attribute => attribute.Key == name)?.Value;
