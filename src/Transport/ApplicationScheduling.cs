@@ -18,9 +18,10 @@ public enum ApplicationScheduling
 
     /// <summary>
     /// On the transport's workers, also after the application has awaited something else, and for HTTP/2 streams: a request that arrives
-    /// elsewhere is moved to a worker, and awaits of the application, which runs under a <see cref="SynchronizationContext"/>, come back to one.
-    /// The context has no one-at-a-time rule. What leaves it, as <c>Task.Run</c> and <c>ConfigureAwait(false)</c> do, runs on the thread pool. For
-    /// applications that block after an await, which could otherwise starve the thread pool.
+    /// elsewhere is moved to a worker, and the application's awaits come back to one, since it runs under a
+    /// <see cref="SynchronizationContext"/>. That has no one-at-a-time rule. What leaves it, as <c>Task.Run</c> and
+    /// <c>ConfigureAwait(false)</c> do, runs on the thread pool. For applications that block after an await, which could otherwise starve
+    /// the thread pool.
     /// </summary>
     WorkersOnly,
 }

@@ -7,9 +7,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// same time. There is no one-at-a-time rule, so that blocking for a continuation of one's own request is no deadlock. Thread-safe.
 /// </summary>
 /// <remarks>
-/// <see cref="Post"/> does not run anything inline: whoever posts may hold a lock, or go on to rely on it. Running inline is right in one place, at the bottom
-/// of a turn, with nothing else on the stack: there <see cref="TurnValueTaskSource{T}"/> runs the continuation under this context itself
-/// (<see cref="Enter"/>) instead of posting it. If that continuation is a <em>relay</em>, a method of the framework that only passes on
+/// <see cref="Post"/> does not run anything inline: whoever posts may hold a lock, or rely on going on first. Running inline is right in
+/// one place, at the bottom of a turn, with nothing else on the stack: there <see cref="TurnValueTaskSource{T}"/> runs the continuation
+/// under this context itself (<see cref="Enter"/>) instead of posting it. If that continuation is a <em>relay</em>, a method of the framework that only passes on
 /// what it awaited, what it posts as it ends belongs to the same delivery, and runs inline as well.
 /// </remarks>
 internal sealed class GroupContext : SynchronizationContext
@@ -18,7 +18,8 @@ internal sealed class GroupContext : SynchronizationContext
     private readonly Action<Exception> _onUnhandledException;
     private readonly Func<object, bool> _isRelay;
 
-    // Is the thread inside a relay, at the bottom of a turn? Shared by the contexts of a runtime. Never disposed of: posting works ever after.
+    // Is the thread inside a relay, at the bottom of a turn? Shared by the contexts of a runtime, and never disposed of: posting works
+    // ever after.
     private readonly ThreadLocal<bool> _inRelay;
 
     /// <param name="group">Whose workers run what is posted.</param>
@@ -39,8 +40,8 @@ internal sealed class GroupContext : SynchronizationContext
 
     public override void Post(SendOrPostCallback d, object? state)
     {
-        // A callback over an Action<object> is how a value-task source hands out its continuation: the relay's end, and nothing else that it may
-        // do on the way, such as completing a task under a lock.
+        // A callback over an Action<object> is how a value-task source hands out its continuation: the relay's end, and not what it may do
+        // on the way, such as completing a task under a lock.
         if (d.Target is Action<object?> && _inRelay.Value)
         {
             _inRelay.Value = IsRelay(state);

@@ -72,7 +72,7 @@ internal struct TurnValueTaskSource<T>
     /// <param name="token">As given to the source.</param>
     /// <param name="flags">As given to the source.</param>
     /// <param name="context">
-    /// The context of the group in whose turns, and only there, with nothing else on the stack, the owner completes and delivers. Null: it has none.
+    /// The context of the group in whose turns, and only there, at their bottom, the owner completes and delivers. Null: none.
     /// </param>
     internal bool OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags, GroupContext? context = null)

@@ -8,8 +8,8 @@ namespace KestrelNetpoll.Transport.Internal;
 /// connection's group and under their context. Requests of other transports pass through.
 /// </summary>
 /// <remarks>
-/// The context must be gone before Kestrel goes on: the framework does not run a continuation that captured no context inline where there is one, so
-/// that Kestrel would go on on the thread pool.
+/// The context must be gone before Kestrel goes on: where there is one, the framework does not run a continuation inline that captured
+/// none, so that Kestrel would go on on the thread pool.
 /// </remarks>
 internal sealed class WorkersOnlyMiddleware(RequestDelegate pipeline)
 {

@@ -17,7 +17,7 @@ public class WorkersOnlyCostTests
 {
     private const int Rounds = 200;
 
-    // Besides the turn that reads, there are a few that do not belong to a round: the connection's start and end, a turn that found nothing.
+    // Besides the turn that reads, there are a few that do not belong to a round: the connection's start, a turn that found nothing.
     private const int OtherTurns = Rounds / 10;
 
     [Fact]

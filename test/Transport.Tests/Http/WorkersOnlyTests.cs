@@ -55,9 +55,10 @@ public class WorkersOnlyTests
             async context =>
             {
                 var workers = (GroupContext)SynchronizationContext.Current!;
-                bool before = workers.IsWorkerThread;
+                bool own = workers.IsWorkerThread;
                 await Task.Delay(1);
-                await context.Response.WriteAsync((before && workers.IsWorkerThread && SynchronizationContext.Current == workers).ToString());
+                own &= workers.IsWorkerThread && SynchronizationContext.Current == workers;
+                await context.Response.WriteAsync(own.ToString());
             },
             workers: 4,
             groups: 4);
@@ -387,7 +388,8 @@ public class WorkersOnlyTests
         await using WebApplication app = builder.Build();
         app.Run(static context => context.Response.WriteAsync((string)context.Items["place"]!));
         await app.StartAsync().InTime();
-        using RawClient client = await RawClient.ConnectAsync(app.Services.GetRequiredService<NetpollTransportFactory>().EndPoints.Single());
+        NetpollTransportFactory factory = app.Services.GetRequiredService<NetpollTransportFactory>();
+        using RawClient client = await RawClient.ConnectAsync(factory.EndPoints.Single());
         Assert.Equal(OnWorker, await GetAsync(client));
         Assert.Equal("WorkersOnlyFilter", app.Services.GetServices<IStartupFilter>().First().GetType().Name);
         Assert.Single(app.Services.GetServices<IStartupFilter>(), static filter => filter.GetType().Name == "WorkersOnlyFilter");

@@ -4,16 +4,16 @@ using System.Reflection;
 namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 
 /// <summary>
-/// What the transport is set to where a test says nothing: the same sources are compiled into several test projects, each with other settings
-/// (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself.
+/// What the transport is set to where a test says nothing: the same sources are compiled into several test projects, each with other
+/// settings (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself.
 /// </summary>
 internal static class SuiteSettings
 {
     internal static readonly ApplicationScheduling Scheduling =
-        Read(nameof(NetpollTransportOptions.ApplicationScheduling)) is { } scheduling ? Enum.Parse<ApplicationScheduling>(scheduling) : default;
+        Enum.Parse<ApplicationScheduling>(Read(nameof(NetpollTransportOptions.ApplicationScheduling)) ?? nameof(ApplicationScheduling.Workers));
 
     internal static readonly int Groups =
-        Read(nameof(NetpollTransportOptions.WorkerGroupCount)) is { } groups ? int.Parse(groups, CultureInfo.InvariantCulture) : 1;
+        int.Parse(Read(nameof(NetpollTransportOptions.WorkerGroupCount)) ?? "1", CultureInfo.InvariantCulture);
 
     /// <summary>For tests that block a worker: the connection's group must have another.</summary>
     internal static int TwoWorkersForEachGroup => 2 * Groups;
