@@ -9,7 +9,7 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>
 /// The asynchronous methods between the transport and the application's reads (Kestrel's request body, web sockets) that take their state
 /// from a pool. What such a method returns posts its awaiter's continuation to the captured context, always, even from within; ordinary
-/// ones go on inline there. Without this a read of a body would cost two hops, a message of a web socket four. Thread-safe.
+/// ones go on inline there. Without this a read of a body, or of a message of a web socket, would cost two hops. Thread-safe.
 /// </summary>
 /// <remarks>If the framework should name its types differently one day, reads take those hops again; nothing else happens.</remarks>
 internal sealed class Relays
