@@ -15,10 +15,11 @@ internal static class Groups
         ThreadLocal<Worker?> current,
         SystemMonitor? monitor = null,
         int maxWorkers = 100,
-        int id = 0)
+        int id = 0,
+        TimeSpan? spareIdleTime = null)
     {
         WorkerLimit limit = new(maxWorkers, onReached: null);
-        WorkerGroupSetup setup = new("by hand", processors, batchSize, Patience.Limit, limit, monitor);
+        WorkerGroupSetup setup = new("by hand", processors, batchSize, spareIdleTime ?? Patience.Limit, limit, monitor);
         WorkerGroup group = new(id, setup, poller, systemCalls, current);
 
         // The test is the worker: somebody is there to run what is scheduled.

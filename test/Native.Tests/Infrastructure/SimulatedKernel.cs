@@ -139,6 +139,14 @@ internal sealed partial class SimulatedKernel : SystemCalls
     protected internal override SyscallResult EpollWaitOnce(int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds) =>
         Wait(epfd, buffer, maxEvents, "epoll_wait", timeoutMilliseconds, TimeSpan.FromMilliseconds(timeoutMilliseconds));
 
+    protected internal override SyscallResult PollReadableOnce(int fd)
+    {
+        lock (_gate)
+        {
+            return SyscallResult.Success(_epolls[fd].Pending.Count == 0 ? 0 : 1);
+        }
+    }
+
     protected internal override SyscallResult EpollPwait2Once(int epfd, EpollEventBuffer buffer, int maxEvents, long timeoutNanoseconds)
     {
         if (Pwait2Error != Errno.Success)

@@ -11,9 +11,11 @@ internal static class WorkerThreads
     /// <summary>A runtime whose threads no other test has. The kernel keeps 15 bytes of a thread's name.</summary>
     internal static NetpollRuntime CreateRuntime(int workerCount, out string name, SystemCalls? systemCalls = null)
     {
-        name = $"w{Interlocked.Increment(ref _runtimes)}x";
+        name = NewName();
         return new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workerCount, Name = name }, systemCalls);
     }
+
+    internal static string NewName() => $"w{Interlocked.Increment(ref _runtimes)}x";
 
     /// <summary>
     /// For a runtime with one worker: returns after that has dispatched what it had fetched, since a turn runs only after that.
@@ -25,14 +27,18 @@ internal static class WorkerThreads
         Patience.Until(() => turn.Runs == 1, "a turn runs");
     }
 
-    internal static int Count(string name)
+    internal static int Count(string name) => CountByName($"{name} worker");
+
+    internal static int CountMonitors(string name) => CountByName($"{name} monitor");
+
+    private static int CountByName(string prefix)
     {
         int count = 0;
         foreach (string task in Directory.GetDirectories("/proc/self/task"))
         {
             try
             {
-                count += File.ReadAllText($"{task}/comm").StartsWith($"{name} worker", StringComparison.Ordinal) ? 1 : 0;
+                count += File.ReadAllText($"{task}/comm").StartsWith(prefix, StringComparison.Ordinal) ? 1 : 0;
             }
             catch (IOException)
             {

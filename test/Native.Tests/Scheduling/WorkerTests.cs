@@ -1,3 +1,4 @@
+using System.Globalization;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
@@ -94,18 +95,24 @@ public sealed class WorkerTests
     {
         Ambient.Value = "the test's";
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _);
-        List<(string? Ambient, SynchronizationContext? Context)> seen = [];
+        Traces? untouched = null;
+        List<Traces> seen = [];
         using ManualResetEventSlim done = new();
 
         void Leave()
         {
             Ambient.Value = "left behind";
             SynchronizationContext.SetSynchronizationContext(new SynchronizationContext());
+            CultureInfo.CurrentCulture = new CultureInfo("eo");
+            CultureInfo.CurrentUICulture = new CultureInfo("la");
+            Thread.CurrentThread.Name = "left behind";
+            Thread.CurrentThread.Priority = ThreadPriority.BelowNormal;
+            Thread.CurrentThread.IsBackground = false;
         }
 
-        CallbackTurn Look() => new(() => seen.Add((Ambient.Value, SynchronizationContext.Current)));
+        CallbackTurn Look() => new(() => seen.Add(Traces.Current));
         WorkerGroup group = runtime.Groups[0];
-        group.Schedule(Look());
+        group.Schedule(new CallbackTurn(() => untouched = Traces.Current));
         group.Schedule(new CallbackTurn(Leave));
         group.Schedule(Look());
         group.Schedule(new CallbackTurn(() =>
@@ -119,8 +126,9 @@ public sealed class WorkerTests
         group.Schedule(new CallbackTurn(done.Set));
 
         done.WaitInTime("all turns have run");
-        Assert.Equal(4, seen.Count);
-        Assert.All(seen, look => Assert.Equal((null, null), look));
+        Assert.Equal(3, seen.Count);
+        Assert.All(seen, look => Assert.Equal(untouched, look));
+        Assert.True(untouched is { Ambient: null, Context: null, Priority: ThreadPriority.Normal, IsBackground: true });
         Assert.Equal("the test's", Ambient.Value);
     }
 
@@ -175,5 +183,25 @@ public sealed class WorkerTests
         Volatile.Write(ref stop, true);
         first.Close();
         second.Close();
+    }
+
+    /// <summary>What a turn can see of the thread's past.</summary>
+    private sealed record Traces(
+        string? Ambient,
+        SynchronizationContext? Context,
+        CultureInfo Culture,
+        CultureInfo UICulture,
+        string? Name,
+        ThreadPriority Priority,
+        bool IsBackground)
+    {
+        internal static Traces Current => new(
+            WorkerTests.Ambient.Value,
+            SynchronizationContext.Current,
+            CultureInfo.CurrentCulture,
+            CultureInfo.CurrentUICulture,
+            Thread.CurrentThread.Name,
+            Thread.CurrentThread.Priority,
+            Thread.CurrentThread.IsBackground);
     }
 }

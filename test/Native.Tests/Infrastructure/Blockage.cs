@@ -1,0 +1,134 @@
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Native.Tests.Infrastructure;
+
+/// <summary>What keeps a turn's thread from going on.</summary>
+public enum BlockageKind
+{
+    Sleep,
+    Lock,
+    Task,
+    Semaphore,
+    Event,
+    KernelRead,
+    Computing,
+}
+
+/// <summary>Blocks threads in one of several ways, from their <see cref="Block"/> to the <see cref="Release"/>.</summary>
+internal sealed class Blockage : IDisposable
+{
+    private readonly BlockageKind _kind;
+    private readonly TaskCompletionSource _task = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ManualResetEvent _event = new(initialState: false);
+    private readonly SemaphoreSlim _semaphore = new(0);
+    private readonly Lock _lock = new();
+    private readonly Thread? _lockHolder;
+    private readonly int _readEnd = -1;
+    private readonly int _writeEnd = -1;
+    private int _entered;
+    private int _left;
+    private volatile bool _released;
+
+    internal Blockage(BlockageKind kind)
+    {
+        _kind = kind;
+        if (kind == BlockageKind.KernelRead)
+        {
+            Assert.True(SystemCalls.Instance.Pipe2(out _readEnd, out _writeEnd, 0).IsSuccess);
+        }
+        else if (kind == BlockageKind.Lock)
+        {
+            using ManualResetEventSlim locked = new();
+            _lockHolder = new Thread(() =>
+            {
+                lock (_lock)
+                {
+                    locked.Set();
+                    _event.WaitOne();
+                }
+            }) { IsBackground = true, Name = "holder of the lock" };
+            _lockHolder.Start();
+            locked.WaitInTime("the lock is held");
+        }
+    }
+
+    internal int Entered => Volatile.Read(ref _entered);
+
+    internal int Left => Volatile.Read(ref _left);
+
+    internal void Block()
+    {
+        Interlocked.Increment(ref _entered);
+        switch (_kind)
+        {
+            case BlockageKind.Sleep:
+                while (!_released)
+                {
+                    Thread.Sleep(5);
+                }
+
+                break;
+            case BlockageKind.Lock:
+                lock (_lock)
+                {
+                    Assert.True(_released);
+                }
+
+                break;
+            case BlockageKind.Task:
+                _task.Task.Wait();
+                break;
+            case BlockageKind.Semaphore:
+                _semaphore.Wait();
+                _semaphore.Release();
+                break;
+            case BlockageKind.Event:
+                _event.WaitOne();
+                break;
+            case BlockageKind.KernelRead:
+                // Ends for all of them when the other end is closed.
+                SystemCalls.Instance.Read(_readEnd, new byte[1]);
+                break;
+            case BlockageKind.Computing:
+                while (!_released)
+                {
+                    Thread.SpinWait(100);
+                }
+
+                break;
+        }
+
+        Interlocked.Increment(ref _left);
+    }
+
+    internal void WaitUntilEntered(int count = 1) => Patience.Until(() => Entered >= count, $"{count} turns block");
+
+    internal void Release()
+    {
+        if (_released)
+        {
+            return;
+        }
+
+        _released = true;
+        _task.SetResult();
+        _semaphore.Release();
+        _event.Set();
+        if (_writeEnd >= 0)
+        {
+            SystemCalls.Instance.Close(_writeEnd);
+        }
+    }
+
+    /// <summary>Releases, and waits until everybody has left.</summary>
+    public void Dispose()
+    {
+        Release();
+        Patience.Until(() => Left == Entered, "everybody has left");
+        _lockHolder?.JoinInTime();
+        if (_readEnd >= 0)
+        {
+            SystemCalls.Instance.Close(_readEnd);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
+
+namespace KestrelNetpoll.Native.Tests.Scheduling;
+
+/// <summary>The table of <see cref="MonitorPace"/>, in microseconds.</summary>
+public sealed class MonitorPaceTests
+{
+    private static readonly MonitorFindings Nothing = new() { EveryGroupHasSleeper = false };
+    private static readonly MonitorFindings Turn = new() { TurnRuns = true };
+    private static readonly MonitorFindings Suspicion = new() { TurnRuns = true, Suspicion = true };
+    private static readonly MonitorFindings HandedOff = new() { TurnRuns = true, HandedOff = true };
+    private static readonly MonitorFindings Asleep = new() { EveryGroupHasSleeper = true };
+    private static readonly MonitorFindings AsleepBesideATurn = new() { EveryGroupHasSleeper = true, TurnRuns = true };
+
+    private readonly MonitorPace _pace = new();
+
+    [Fact]
+    public void Pauses_double_up_to_half_a_millisecond()
+    {
+        AssertPauses(Turn, 40, 80, 160, 320, 500, 500, 500);
+        AssertPauses(Nothing, 500);
+        AssertPace(slow: false, dozing: false);
+    }
+
+    [Fact]
+    public void A_suspicion_is_confirmed_soon_and_changes_nothing_else()
+    {
+        AssertPauses(Turn, 40, 80);
+        AssertPauses(Suspicion, 50);
+        AssertPauses(Suspicion, 50);
+        AssertPauses(Turn, 160);
+    }
+
+    [Fact]
+    public void After_a_hand_off_it_looks_often_for_a_millisecond()
+    {
+        AssertPauses(Turn, 40, 80, 160, 320, 500);
+        AssertPauses(HandedOff, 20);
+        AssertPauses(Suspicion, 20);
+        AssertPauses(Turn, [.. Enumerable.Repeat(20, 50)]);
+        AssertPauses(Turn, 40, 80);
+
+        // Another one begins it anew.
+        AssertPauses(HandedOff, 20);
+        AssertPauses(Turn, 20);
+        AssertPauses(HandedOff, 20);
+        AssertPauses(Turn, [.. Enumerable.Repeat(20, 50)]);
+        AssertPauses(Turn, 40);
+    }
+
+    [Fact]
+    public void It_becomes_slow_while_every_group_has_a_sleeper()
+    {
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320);
+        AssertPace(slow: false, dozing: false);
+        AssertPauses(AsleepBesideATurn, 640);
+        AssertPace(slow: true, dozing: false);
+        AssertPauses(AsleepBesideATurn, 1280, 2560, 5120, 10_000);
+
+        // While a turn runs it does not doze, however long that takes.
+        AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(10_000, 100)]);
+        AssertPace(slow: true, dozing: false);
+
+        AssertPauses(Turn, 500);
+    }
+
+    [Fact]
+    public void It_dozes_after_no_turn_was_seen_for_a_tenth_of_a_second()
+    {
+        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000);
+        AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
+        AssertPauses(AsleepBesideATurn, 10_000);
+        AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
+        AssertPace(slow: true, dozing: false);
+        Assert.True(_pace.Next(Asleep) < 0);
+        AssertPace(slow: false, dozing: true);
+    }
+
+    [Fact]
+    public void It_does_not_doze_while_nobody_sleeps()
+    {
+        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000);
+        AssertPauses(Nothing, [.. Enumerable.Repeat(500, 100)]);
+    }
+
+    [Fact]
+    public void Hurrying_begins_the_pauses_anew()
+    {
+        Doze();
+        Assert.True(_pace.TryHurry());
+        AssertPace(slow: false, dozing: false);
+        _pace.OnHurried();
+        AssertPauses(Turn, 200, 400, 500);
+    }
+
+    [Fact]
+    public void Hurrying_begins_the_idle_time_anew()
+    {
+        Doze();
+        Assert.True(_pace.TryHurry());
+        _pace.OnHurried();
+        AssertPauses(Asleep, 200, 400, 800, 1600, 3200, 6400, 10_000);
+        AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
+        Assert.True(_pace.Next(Asleep) < 0);
+    }
+
+    [Fact]
+    public void One_that_is_fast_need_not_hurry()
+    {
+        Assert.False(_pace.TryHurry());
+        Doze();
+        Assert.True(_pace.TryHurry());
+        Assert.False(_pace.TryHurry());
+    }
+
+    [Fact]
+    public void Of_two_that_hurry_it_one_succeeds()
+    {
+        bool mine = false, others = false;
+        Rendezvous.Race(
+            rounds: 4_000,
+            prepare: _ => Doze(),
+            mine: _ => mine = _pace.TryHurry(),
+            other: _ => others = _pace.TryHurry(),
+            check: round => Assert.True(mine ^ others, $"round {round}: {mine}, {others}"));
+    }
+
+    private void Doze() => Patience.Until(() => _pace.Next(Asleep) < 0, "it dozes");
+
+    private void AssertPauses(MonitorFindings findings, params int[] microseconds) =>
+        Assert.All(microseconds, expected => Assert.Equal(expected * 1000L, _pace.Next(findings)));
+
+    private void AssertPace(bool slow, bool dozing) => Assert.Equal((slow, dozing), (_pace.IsSlow, _pace.IsDozing));
+}
