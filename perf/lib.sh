@@ -150,7 +150,12 @@ cell() { # cell LEG COLUMN FORMAT [UNIT] → "median unit (min-max)"
 
 ratio() { # ratio LEG BASE COLUMN → of the medians
   awk -v a="$(statistics "$1" "$3")" -v b="$(statistics "$2" "$3")" \
-    'BEGIN { split(a, x); split(b, y); if (y[1] > 0) printf "%.2f", x[1] / y[1]; else printf "-" }'
+    'BEGIN {
+      split(a, x); split(b, y)
+      if (!(y[1] > 0)) { printf "-"; exit }
+      r = x[1] / y[1]
+      printf r < 0.1 ? "%.2g" : r < 100 ? "%.2f" : "%.0f", r
+    }'
 }
 
 # The number of KEY in the line of GROUP of what a load program printed.
