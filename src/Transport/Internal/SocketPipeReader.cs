@@ -244,12 +244,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         bool wake;
         lock (_lock)
         {
-            if (_completed)
-            {
-                return;
-            }
-
-            _cancelRequested = true;
+            // After the completion there is no next read, but one may still wait; as with a pipe, this ends it.
+            _cancelRequested |= !_completed;
             wake = _wait == Wait.Parked;
         }
 
@@ -265,8 +261,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     internal bool HadUnreadInput { get; private set; }
 
     /// <summary>
-    /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends when the socket is closed. That the peer
-    /// ends the connection is noticed also afterwards.
+    /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends with the input, or when it is
+    /// cancelled. That the peer ends the connection is noticed also afterwards.
     /// </summary>
     public override void Complete(Exception? exception = null)
     {
