@@ -8,13 +8,24 @@ internal static class WorkerThreads
 {
     private static int _runtimes;
 
-    /// <summary>A runtime whose threads no other test has. The kernel keeps 15 bytes of a thread's name.</summary>
+    /// <summary>A runtime whose threads no other test has.</summary>
     internal static NetpollRuntime CreateRuntime(int workerCount, out string name, SystemCalls? systemCalls = null)
     {
         name = NewName();
         return new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workerCount, Name = name }, systemCalls);
     }
 
+    /// <summary>
+    /// One whose turns stay with the worker that began them, for tests of order or of a single thread: on a busy machine a turn that does nothing
+    /// may take 10 ms, and then the next one runs beside it.
+    /// </summary>
+    internal static NetpollRuntime CreateRuntimeWithoutHandOff(int workerCount, out string name)
+    {
+        name = NewName();
+        return new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workerCount, HandsOff = false, Name = name });
+    }
+
+    /// <summary>The kernel keeps 15 bytes of a thread's name.</summary>
     internal static string NewName() => $"w{Interlocked.Increment(ref _runtimes)}x";
 
     /// <summary>

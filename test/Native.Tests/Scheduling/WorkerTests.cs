@@ -14,7 +14,7 @@ public sealed class WorkerTests
     [Fact]
     public void One_worker_runs_turns_first_in_first_out()
     {
-        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _);
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
         const int Turns = 10_000;
         List<int> order = [];
         using ManualResetEventSlim done = new();
@@ -38,7 +38,7 @@ public sealed class WorkerTests
     [Fact]
     public void A_turn_scheduled_by_a_turn_runs_after_it_and_after_those_before_it()
     {
-        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _);
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
         WorkerGroup group = runtime.Groups[0];
         List<string> order = [];
         using ManualResetEventSlim done = new();
@@ -63,7 +63,7 @@ public sealed class WorkerTests
     [InlineData(4)]
     public void A_turn_that_throws_ends_itself_and_not_the_worker(int workers)
     {
-        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out string name);
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(workers, out string name);
         const int Turns = 100;
         int reported = 0;
         using CountdownEvent done = new(Turns);
@@ -94,7 +94,7 @@ public sealed class WorkerTests
     public void Nothing_leaks_from_one_turn_into_the_next()
     {
         Ambient.Value = "the test's";
-        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _);
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
         Traces? untouched = null;
         List<Traces> seen = [];
         using ManualResetEventSlim done = new();
