@@ -28,7 +28,7 @@ internal static class SuiteSettings
     /// <summary>After the test has set what it wants: there cannot be more groups than workers.</summary>
     internal static void Complete(NetpollTransportOptions options)
     {
-        if (options.WorkerGroupCount == 1)
+        if (options.WorkerGroupCount is null)
         {
             options.WorkerGroupCount = Math.Clamp(options.WorkerCount, 1, Groups);
         }
