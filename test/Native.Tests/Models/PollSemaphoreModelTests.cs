@@ -1,7 +1,8 @@
 namespace KestrelNetpoll.Native.Tests.Models;
 
 /// <summary>
-/// test/Models/poll-semaphore.pml: parking on a descriptor, against events, deadlines, cancellation, close and reuse of the slot, in every order.
+/// test/Models/poll-semaphore.pml: parking on a descriptor, against events, deadlines, cancellation, close and reuse of
+/// the slot, in every order.
 /// </summary>
 public sealed class PollSemaphoreModelTests
 {

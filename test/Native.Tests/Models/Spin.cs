@@ -1,18 +1,20 @@
 using System.Diagnostics;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 using KestrelNetpoll.Native.Tests.Interop;
 
 namespace KestrelNetpoll.Native.Tests.Models;
 
 /// <summary>
-/// Runs the model checker over one of test/Models: spin writes a verifier in C, the compiler makes it a program, and that visits every state.
-/// Each run has a directory of its own.
+/// Runs the model checker over one of test/Models: spin writes a verifier in C, the compiler makes it a program, and that visits every
+/// state. Each run has a directory of its own.
 /// </summary>
 internal static class Spin
 {
     // Far more than any of the models needs; a model that grows out of it is to be made smaller.
     private const string MegabytesOfMemory = "-DMEMLIM=1024";
     private const string LongestPath = "-m100000";
+
+    // Seconds, when nothing else runs; visiting states is all work and no waiting, so a busy machine is felt more than elsewhere.
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     /// <summary>Skips the test where the model checker, or the C compiler that it needs, is not here.</summary>
     internal static void Require()
@@ -29,7 +31,7 @@ internal static class Spin
 
         if (!report.Contains("errors: 0", StringComparison.Ordinal))
         {
-            string path = await RunAsync(directory, "spin", ["-t", "-p", "-g", "-l", model]);
+            string path = await RunAsync(directory, "spin", [.. Flags(defines), "-t", "-p", "-g", "-l", model]);
             Assert.Fail($"{report}\nHow it gets there:\n{path}");
         }
 
@@ -37,7 +39,7 @@ internal static class Spin
         Assert.DoesNotContain("Search not completed", report, StringComparison.Ordinal);
     }
 
-    /// <summary>The mistake is caught, and by the property it is to be caught by: otherwise the model would prove less than it seems to.</summary>
+    /// <summary>The mistake is caught, by the property that is meant to: otherwise the model would prove less than it seems to.</summary>
     internal static async Task AssertCatchesAsync(string model, string violated, params string[] defines)
     {
         using TemporaryDirectory directory = new();
@@ -51,12 +53,14 @@ internal static class Spin
     private static async Task<string> VerifyAsync(TemporaryDirectory directory, string model, string[] defines)
     {
         File.Copy(Path.Combine(AppContext.BaseDirectory, "Models", model), directory.PathOf(model));
-        await RunAsync(directory, "spin", [.. defines.Select(define => $"-D{define}"), "-a", model]);
+        await RunAsync(directory, "spin", [.. Flags(defines), "-a", model]);
 
         // SAFETY: assertions and deadlocks, no cycles. Not optimized: most runs end after a few states, and compiling is what takes long.
         await RunAsync(directory, "cc", ["-O0", "-w", "-DSAFETY", MegabytesOfMemory, "-o", "pan", "pan.c"]);
         return await RunAsync(directory, directory.PathOf("pan"), [LongestPath]);
     }
+
+    private static IEnumerable<string> Flags(string[] defines) => defines.Select(define => $"-D{define}");
 
     private static async Task<string> RunAsync(TemporaryDirectory directory, string program, string[] arguments)
     {
@@ -71,7 +75,7 @@ internal static class Spin
         {
             Task<string> output = process.StandardOutput.ReadToEndAsync();
             Task<string> errors = process.StandardError.ReadToEndAsync();
-            await process.WaitForExitAsync().InTime();
+            await process.WaitForExitAsync().WaitAsync(Limit);
             Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)} failed: {await output}{await errors}");
             return await output;
         }
