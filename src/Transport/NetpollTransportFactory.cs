@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Internal;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -86,6 +87,9 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
 
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
     public int WorkerCount => _options.WorkerCount;
+
+    /// <summary>The engine's groups; none before the first endpoint is bound.</summary>
+    internal IReadOnlyList<WorkerGroup> Groups => Volatile.Read(ref _context)?.Runtime.Groups ?? [];
 
     internal int LingeringConnections => Volatile.Read(ref _context)?.Lingering.Count ?? 0;
 

@@ -15,6 +15,8 @@ public class NetpollTransportOptionsTests
 
         Assert.Equal(Environment.ProcessorCount, options.WorkerCount);
         Assert.Equal(int.Parse(File.ReadAllText("/proc/sys/net/core/somaxconn"), CultureInfo.InvariantCulture), options.Backlog);
+        Assert.Equal(10_000, options.MaxWorkerCount);
+        Assert.Null(options.WorkerGroupCount);
         Assert.True(options.NoDelay);
         Assert.Equal(1024 * 1024, options.MaxReadBufferSize);
         Assert.Equal(64 * 1024, options.MaxWriteBufferSize);
@@ -39,6 +41,8 @@ public class NetpollTransportOptionsTests
     {
         { "WorkerCount", 0, "NetpollTransportOptions.WorkerCount is 0; it must be between 1 and 1024." },
         { "WorkerCount", 1025, "NetpollTransportOptions.WorkerCount is 1025; it must be between 1 and 1024." },
+        { "MaxWorkerCount", 0, $"NetpollTransportOptions.MaxWorkerCount is 0; it must be between {Environment.ProcessorCount} and 32767." },
+        { "WorkerGroupCount", 0, $"NetpollTransportOptions.WorkerGroupCount is 0; it must be between 1 and {Math.Min(Environment.ProcessorCount, 64)}." },
         { "Backlog", -5, "NetpollTransportOptions.Backlog is -5; it must be 1 or more." },
         {
             "MaxReadBufferSize", -1,

@@ -1,0 +1,107 @@
+using System.Text;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Http;
+
+namespace KestrelNetpoll.Transport.Tests.Scheduling;
+
+/// <summary>One connection that always has more does not keep the only worker from the others.</summary>
+public sealed class FairnessTests
+{
+    private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    private const int Asked = 50;
+
+    [Fact]
+    public async Task Endless_pipelining_starves_nobody()
+    {
+        await using TestServer server = await StartAsync(static context =>
+        {
+            context.Response.ContentLength = 2;
+            return context.Response.WriteAsync("ok");
+        });
+        using RawClient hose = await server.ConnectAsync();
+        byte[] requests = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat(Request, 500)));
+        using CancellationTokenSource stop = new();
+        Task sending = Task.Run(async () =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                await hose.SendAsync(requests);
+            }
+        });
+        long received = 0;
+        Task receiving = Task.Run(async () =>
+        {
+            byte[] buffer = new byte[64 * 1024];
+            while (!sending.IsCompleted)
+            {
+                Volatile.Write(ref received, received + await hose.ReceiveAsync(buffer));
+            }
+        });
+        await AskWhileAsync(server, () => Volatile.Read(ref received));
+
+        await stop.CancelAsync();
+        await sending.InTime();
+        hose.Dispose();
+
+        // It may have been in the middle of a receive.
+        await receiving.ContinueWith(static _ => { }, TaskScheduler.Default).InTime();
+    }
+
+    [Fact]
+    public async Task An_endless_upload_starves_nobody()
+    {
+        long uploaded = 0;
+        await using TestServer server = await StartAsync(async context =>
+        {
+            if (context.Request.Method == "POST")
+            {
+                byte[] buffer = new byte[64 * 1024];
+                int count;
+                while ((count = await context.Request.Body.ReadAsync(buffer)) != 0)
+                {
+                    Volatile.Write(ref uploaded, uploaded + count);
+                }
+            }
+
+            context.Response.ContentLength = 2;
+            await context.Response.WriteAsync("ok");
+        });
+        using RawClient hose = await server.ConnectAsync();
+        await hose.SendAsync("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000\r\n\r\n");
+        byte[] bytes = new byte[256 * 1024];
+        using CancellationTokenSource stop = new();
+        Task sending = Task.Run(async () =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                await hose.SendAsync(bytes);
+            }
+        });
+        await AskWhileAsync(server, () => Volatile.Read(ref uploaded));
+        await stop.CancelAsync();
+        await sending.InTime();
+        hose.Reset();
+    }
+
+    // The hose goes on while the others are answered: between two answers it gets its share, too.
+    private static async Task AskWhileAsync(TestServer server, Func<long> progress)
+    {
+        using RawClient client = await server.ConnectAsync();
+        await Patience.UntilAsync(() => progress() > 0, "the hose runs");
+        for (int i = 0; i < Asked; i++)
+        {
+            long before = progress();
+            await client.SendAsync(Request);
+            Assert.Equal("ok", (await client.ReadResponseAsync()).Text);
+            await Patience.UntilAsync(() => progress() > before, "the hose runs on");
+        }
+    }
+
+    private static Task<TestServer> StartAsync(RequestDelegate app) => TestServer.StartAsync(TransportKind.Netpoll, setup =>
+    {
+        setup.Netpoll = static options => (options.WorkerCount, options.WorkerGroupCount) = (1, 1);
+        setup.Kestrel = static options => options.Limits.MaxRequestBodySize = null;
+        setup.LogFilter = static (_, _) => false;
+        setup.App = app;
+    });
+}
