@@ -101,7 +101,7 @@ internal sealed class Blockage : IDisposable
         Interlocked.Increment(ref _left);
     }
 
-    internal void WaitUntilEntered(int count = 1) => Patience.Until(() => Entered >= count, $"{count} turns block");
+    internal void WaitUntilEntered(int count = 1) => WaitInSteps(() => Entered, count, "block");
 
     internal void Release()
     {
@@ -124,11 +124,21 @@ internal sealed class Blockage : IDisposable
     public void Dispose()
     {
         Release();
-        Patience.Until(() => Left == Entered, "everybody has left");
+        WaitInSteps(() => Left, Entered, "have left");
         _lockHolder?.JoinInTime();
         if (_readEnd >= 0)
         {
             SystemCalls.Instance.Close(_readEnd);
+        }
+    }
+
+    // Patience with each of them: a thousand threads take their time on a busy machine.
+    private static void WaitInSteps(Func<int> reached, int count, string what)
+    {
+        for (int i = 1; i <= count; i++)
+        {
+            int step = i;
+            Patience.Until(() => reached() >= step, $"{step} of {count} turns {what}");
         }
     }
 }
