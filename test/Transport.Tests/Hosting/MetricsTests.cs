@@ -68,8 +68,8 @@ public class MetricsTests
         listener.RecordObservableInstruments();
 
         Assert.Equal(1, bytes);
-        Assert.Equal(6, counters);
-        Assert.Equal(8, seen.Count);
+        Assert.Equal(8, counters);
+        Assert.Equal(10, seen.Count);
     }
 
     [Fact]

@@ -104,6 +104,12 @@ public class NetpollTransportOptionsTests
             case "WorkerCount":
                 options.WorkerCount = (int)value;
                 break;
+            case "MaxWorkerCount":
+                options.MaxWorkerCount = (int)value;
+                break;
+            case "WorkerGroupCount":
+                options.WorkerGroupCount = (int)value;
+                break;
             case "Backlog":
                 options.Backlog = (int)value;
                 break;
