@@ -14,7 +14,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   -------------------------------------------   ---------------------------------------------------------------------
 ///   between turns, or in a turn not seen before   never
 ///   in a managed wait at two looks in a row       work waits, or nobody sleeps who would take new work; else after 10 ms
-///   asleep in the kernel, 1 ms after it was seen  the same
+///   asleep in the kernel, 1 ms after it was seen  the same (50 µs, if that has happened within the last 10 ms)
 ///   computing                                     10 ms after it was seen, if work waits
 /// </code>
 /// <para>Work that the turn has left to its own end (<see cref="Turn.HasDeferredWork"/>) counts as work that waits.</para>
@@ -23,6 +23,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 internal sealed class SystemMonitor
 {
     internal const long KernelWaitNanoseconds = 1 * MonotonicClock.NanosecondsPerMillisecond;
+    internal const long KernelWaitInSwarmNanoseconds = 50_000;
+    internal const long SwarmNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
     internal const long LongTurnNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
 
     private const long TimerSlackNanoseconds = 1000;
@@ -37,6 +39,10 @@ internal sealed class SystemMonitor
     private Watched[] _watched = [];
     private WorkerGroup[] _groups = [];
     private volatile bool _stopping;
+
+    // The monitor's own: until then, handlers that sleep in the kernel are taken to come in swarms, and asking the kernel pays sooner. With
+    // 2 processors, 2,000 of them in a second would otherwise take all the time there is, just by being waited for.
+    private long _swarmUntil;
 
     internal SystemMonitor(string name, SystemCalls systemCalls, BlockedTurnProbe? probe = null)
     {
@@ -115,27 +121,31 @@ internal sealed class SystemMonitor
         {
             watched.State = state;
             watched.Since = now;
-            watched.NextKernelLook = now + KernelWaitNanoseconds;
+            watched.NextKernelLook = now + KernelWait(now);
             watched.Waits = waits;
             findings.Suspicion |= waits;
             return;
         }
 
         bool blocked = waits && watched.Waits;
+        bool inKernel = false;
         findings.Suspicion |= waits && !watched.Waits;
         watched.Waits = waits;
         if (!waits && now >= watched.NextKernelLook)
         {
-            watched.NextKernelLook = now + KernelWaitNanoseconds;
-            blocked = _probe.IsInKernelWait(worker);
+            watched.NextKernelLook = now + KernelWait(now);
+            blocked = inKernel = _probe.IsInKernelWait(worker);
         }
 
         if (ShouldHandOff(watched, processor, blocked, isLong: now - watched.Since >= LongTurnNanoseconds)
             && watched.Group.TryHandOff(processor, state))
         {
             findings.HandedOff = true;
+            _swarmUntil = inKernel ? now + SwarmNanoseconds : _swarmUntil;
         }
     }
+
+    private long KernelWait(long now) => now < _swarmUntil ? KernelWaitInSwarmNanoseconds : KernelWaitNanoseconds;
 
     private static bool ShouldHandOff(Watched watched, Processor processor, bool blocked, bool isLong)
     {
