@@ -7,18 +7,23 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <code>
 ///   pace     pauses                                                   woken by
 ///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
-///            suspicion, then twice as long each time, up to 500 µs
-///   Slow     twice as long each time, up to 10 ms: in every group     a group's last sleeper that wakes up
-///            a worker sleeps, so that new work is taken at once
+///            suspicion, then twice as long each time, up to 500 µs,
+///            or 1 ms while a worker sleeps in every group
+///   Slow     twice as long each time, up to 10 ms: ten looks in a     a group's last sleeper that wakes up
+///            row have found a sleeper in every group, so that new
+///            work is taken at once
 ///   Dozing   without an end: no turn has run for 100 ms               any turn that begins
 /// </code>
 /// The monitor moves to Slow and Dozing, with a full fence, and then makes sure that nothing has happened meanwhile; whoever finds it
 /// there, after something has happened, moves it back to Fast and wakes it. One of the two sees the other.
+/// <para>It takes ten looks because of workers that fall asleep for microseconds, as they do between the requests of a busy connection: each of
+/// them would end the slow pace again, at the price of a system call and a switch of threads. On one processor, where the monitor only runs
+/// while the worker does not, that was most of the time there is.</para>
 /// </remarks>
 internal sealed class MonitorPace
 {
     /// <summary>Nanoseconds, as all pauses: for when it was told to hurry.</summary>
-    internal const long Hurried = 100_000;
+    internal const long Hurried = 250_000;
 
     private const int Fast = 0;
     private const int Slow = 1;
@@ -27,14 +32,17 @@ internal sealed class MonitorPace
     private const long Shortest = 20_000;
     private const long Confirming = 50_000;
     private const long LongestFast = 500_000;
+    private const long LongestCalm = 1_000_000;
     private const long Longest = 10 * MonotonicClock.NanosecondsPerMillisecond;
     private const int LooksAfterHandOff = 50;
+    private const int CalmLooksBeforeSlow = 10;
     private const int IdleLooksBeforeDozing = 10;
 
     // Interlocked: see above. The rest is the monitor's own. Idle looks count from the longest pause on.
     private int _pace;
     private long _pause = Shortest;
     private int _shortPauses;
+    private int _calmLooks;
     private int _idleLooks;
 
     internal bool IsSlow => Volatile.Read(ref _pace) == Slow;
@@ -51,13 +59,15 @@ internal sealed class MonitorPace
     /// <summary>For the monitor, once it was told to hurry.</summary>
     internal void OnHurried()
     {
-        _pause = Hurried;
+        _pause = Hurried / 2;
+        _calmLooks = 0;
         _idleLooks = 0;
     }
 
     /// <summary>For the monitor: how long to pause after a look; negative: until it is woken.</summary>
     internal long Next(MonitorFindings findings)
     {
+        _calmLooks = findings.EveryGroupHasSleeper ? _calmLooks + 1 : 0;
         _idleLooks = findings.TurnRuns || _pause < Longest ? 0 : _idleLooks + 1;
         if (findings.HandedOff)
         {
@@ -77,11 +87,13 @@ internal sealed class MonitorPace
             return Shortest;
         }
 
-        _pause = Math.Min(_pause * 2, findings.EveryGroupHasSleeper ? Longest : LongestFast);
-        if (_pause <= LongestFast)
+        if (_calmLooks <= CalmLooksBeforeSlow)
         {
+            _pause = Math.Min(_pause * 2, _calmLooks == 0 ? LongestFast : LongestCalm);
             return _pause;
         }
+
+        _pause = Math.Min(_pause * 2, Longest);
 
         bool doze = _pause == Longest && _idleLooks >= IdleLooksBeforeDozing;
         Interlocked.Exchange(ref _pace, doze ? Dozing : Slow);
