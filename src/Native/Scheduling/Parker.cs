@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
@@ -31,12 +32,18 @@ internal sealed class Parker(SystemCalls systemCalls)
             return true;
         }
 
-        // A wake-up for no reason with a limit counts as the limit: whoever sets one looks around anyway.
+        // There are wake-ups for no reason, among them the one of an Unpark that an earlier Park has already seen.
+        long start = timeoutNanoseconds < 0 ? 0 : MonotonicClock.Now;
+        long left = timeoutNanoseconds;
         do
         {
-            systemCalls.FutexWait(ref state, Parked, timeoutNanoseconds);
+            systemCalls.FutexWait(ref state, Parked, left);
+            if (timeoutNanoseconds >= 0)
+            {
+                left = Math.Max(0, timeoutNanoseconds - (MonotonicClock.Now - start));
+            }
         }
-        while (timeoutNanoseconds < 0 && Volatile.Read(ref state) == Parked);
+        while (left != 0 && Volatile.Read(ref state) == Parked);
 
         return Interlocked.Exchange(ref state, Empty) == Notified;
     }

@@ -62,8 +62,10 @@ public sealed class ParkerTests
         Assert.False(_parker.Park(0));
     }
 
-    [Fact]
-    public void A_wake_up_for_no_reason_does_not_end_a_sleep_without_limit()
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(Long)]
+    public void A_wake_up_for_no_reason_does_not_end_a_sleep(long timeout)
     {
         _futex.SpuriousWaits = 3;
         _futex.BeforeWait = () =>
@@ -73,16 +75,23 @@ public sealed class ParkerTests
                 _parker.Unpark();
             }
         };
-        Assert.True(_parker.Park(-1));
+        Assert.True(_parker.Park(timeout));
         Assert.Equal(4, _futex.Waits);
     }
 
     [Fact]
-    public void A_wake_up_for_no_reason_counts_as_the_limit()
+    public void After_a_wake_up_for_no_reason_the_rest_of_the_time_is_slept()
     {
         _futex.SpuriousWaits = 1;
-        Assert.False(_parker.Park(Long));
-        Assert.Equal(1, _futex.Waits);
+        _futex.BeforeWait = () =>
+        {
+            if (_futex.Waits == 2)
+            {
+                _parker.Unpark();
+            }
+        };
+        Assert.True(_parker.Park(Long));
+        Assert.InRange(_futex.LastTimeout, 0, Long - 1);
     }
 
     [Theory]
@@ -141,6 +150,8 @@ public sealed class ParkerTests
 
         internal int SpuriousWaits { get; set; }
 
+        internal long LastTimeout { get; private set; }
+
         internal int Waits => Volatile.Read(ref _waits);
 
         internal int Wakes => Volatile.Read(ref _wakes);
@@ -148,6 +159,7 @@ public sealed class ParkerTests
         protected internal override SyscallResult FutexWaitOnce(ref int word, int expected, long timeoutNanoseconds)
         {
             Interlocked.Increment(ref _waits);
+            LastTimeout = timeoutNanoseconds;
             BeforeWait?.Invoke();
             if (SpuriousWaits > 0)
             {
