@@ -90,6 +90,15 @@ internal sealed class SystemMonitor
         }
     }
 
+    /// <summary>A turn has left work to its end: if it blocks now, that must not wait for long.</summary>
+    internal void OnWorkDeferred()
+    {
+        if (_pace.IsSlow)
+        {
+            Hurry();
+        }
+    }
+
     /// <summary>Looks at every processor once.</summary>
     /// <param name="now">On the monotonic clock.</param>
     /// <returns>What the next look depends on.</returns>

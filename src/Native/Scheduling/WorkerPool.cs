@@ -8,10 +8,16 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 internal sealed class WorkerPool
 {
+    private static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(100);
+
     private readonly WorkerGroup _group;
     private readonly string _name;
     private readonly WorkerLimit _limit;
     private readonly long _spareIdleNanoseconds;
+
+    // The monitor's, which asks thousands of times a second: the system has just refused a thread, and is not asked again before.
+    private Exception? _refusal;
+    private long _refusedUntil;
 
     // Guards _workers, _spares, _started and the writing of _stopping.
     private readonly Lock _lock = new();
@@ -99,7 +105,16 @@ internal sealed class WorkerPool
             }
         }
 
-        return TryStart(processor: null, out refusal);
+        if (_refusal is not null && MonotonicClock.Now < _refusedUntil)
+        {
+            refusal = _refusal;
+            return null;
+        }
+
+        Worker? started = TryStart(processor: null, out refusal);
+        _refusal = refusal;
+        _refusedUntil = refusal is null ? 0 : MonotonicClock.After(RefusalPause);
+        return started;
     }
 
     /// <summary>A worker that was taken is not needed after all.</summary>

@@ -67,6 +67,10 @@ internal sealed partial class SocketPipeWriter
                 _deferred = false;
                 return false;
             }
+            else
+            {
+                _socket.Group.Monitor!.OnWorkDeferred();
+            }
         }
 
         return true;

@@ -50,13 +50,13 @@ public sealed class MonitorPaceTests
     }
 
     [Fact]
-    public void It_becomes_slow_while_every_group_has_a_sleeper()
+    public void It_becomes_slow_after_ten_looks_that_found_a_sleeper_in_every_group()
     {
-        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320);
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000);
         AssertPace(slow: false, dozing: false);
-        AssertPauses(AsleepBesideATurn, 640);
+        AssertPauses(AsleepBesideATurn, 2000);
         AssertPace(slow: true, dozing: false);
-        AssertPauses(AsleepBesideATurn, 1280, 2560, 5120, 10_000);
+        AssertPauses(AsleepBesideATurn, 4000, 8000, 10_000);
 
         // While a turn runs it does not doze, however long that takes.
         AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(10_000, 100)]);
@@ -66,9 +66,20 @@ public sealed class MonitorPaceTests
     }
 
     [Fact]
+    public void One_look_without_a_sleeper_begins_the_count_anew()
+    {
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000);
+        AssertPauses(Turn, 500);
+        AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(1000, 10)]);
+        AssertPace(slow: false, dozing: false);
+        AssertPauses(AsleepBesideATurn, 2000);
+        AssertPace(slow: true, dozing: false);
+    }
+
+    [Fact]
     public void It_dozes_after_no_turn_was_seen_for_a_tenth_of_a_second()
     {
-        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000);
+        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
         AssertPauses(AsleepBesideATurn, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
@@ -80,7 +91,7 @@ public sealed class MonitorPaceTests
     [Fact]
     public void It_does_not_doze_while_nobody_sleeps()
     {
-        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000);
+        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1000);
         AssertPauses(Nothing, [.. Enumerable.Repeat(500, 100)]);
     }
 
@@ -91,7 +102,7 @@ public sealed class MonitorPaceTests
         Assert.True(_pace.TryHurry());
         AssertPace(slow: false, dozing: false);
         _pace.OnHurried();
-        AssertPauses(Turn, 200, 400, 500);
+        AssertPauses(Turn, 250, 500, 500);
     }
 
     [Fact]
@@ -100,7 +111,7 @@ public sealed class MonitorPaceTests
         Doze();
         Assert.True(_pace.TryHurry());
         _pace.OnHurried();
-        AssertPauses(Asleep, 200, 400, 800, 1600, 3200, 6400, 10_000);
+        AssertPauses(Asleep, 250, 500, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
         Assert.True(_pace.Next(Asleep) < 0);
     }
