@@ -15,6 +15,8 @@ public class ConfigurationTests
         NetpollTransportOptions options = Configure(new()
         {
             ["WorkerCount"] = "3",
+            ["MaxWorkerCount"] = "300",
+            ["WorkerGroupCount"] = "2",
             ["Backlog"] = "17",
             ["NoDelay"] = "false",
             ["MaxReadBufferSize"] = "1000",
@@ -35,6 +37,8 @@ public class ConfigurationTests
         });
 
         Assert.Equal(3, options.WorkerCount);
+        Assert.Equal(300, options.MaxWorkerCount);
+        Assert.Equal(2, options.WorkerGroupCount);
         Assert.Equal(17, options.Backlog);
         Assert.False(options.NoDelay);
         Assert.Equal(1000, options.MaxReadBufferSize);
@@ -109,10 +113,19 @@ public class ConfigurationTests
     public void What_is_out_of_range_is_named()
     {
         OptionsValidationException e = Assert.Throws<OptionsValidationException>(
-            () => Configure(new() { ["UnixSocketMode"] = "7777", ["TcpKeepAliveTime"] = "10:00:00" }));
+            () => Configure(new()
+            {
+                ["UnixSocketMode"] = "7777",
+                ["TcpKeepAliveTime"] = "10:00:00",
+                ["WorkerCount"] = "3",
+                ["MaxWorkerCount"] = "2",
+                ["WorkerGroupCount"] = "4",
+            }));
 
         Assert.Equal(
             [
+                "NetpollTransportOptions.MaxWorkerCount is 2; it must be between 3 and 32767.",
+                "NetpollTransportOptions.WorkerGroupCount is 4; it must be between 1 and 3.",
                 "NetpollTransportOptions.TcpKeepAliveTime is 10:00:00; it must be null or between 00:00:01 and 09:06:07.",
                 "NetpollTransportOptions.UnixSocketMode is octal 7777; it must be null or permission bits, up to octal 777.",
             ],

@@ -1,5 +1,6 @@
-using System.Net;
 using System.Globalization;
+using System.Net;
+using System.Reflection;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.Extensions.Options;
@@ -64,6 +65,28 @@ public class NetpollTransportOptionsTests
         Assert.Equal([message], e.Failures);
     }
 
+    [Theory]
+    [InlineData(4, 3, null, "NetpollTransportOptions.MaxWorkerCount is 3; it must be between 4 and 32767.")]
+    [InlineData(4, 32768, null, "NetpollTransportOptions.MaxWorkerCount is 32768; it must be between 4 and 32767.")]
+    [InlineData(4, -1, null, "NetpollTransportOptions.MaxWorkerCount is -1; it must be between 4 and 32767.")]
+    [InlineData(4, 4, 5, "NetpollTransportOptions.WorkerGroupCount is 5; it must be between 1 and 4.")]
+    [InlineData(100, 100, 65, "NetpollTransportOptions.WorkerGroupCount is 65; it must be between 1 and 64.")]
+    public void Counts_that_do_not_fit_together_are_named(int workers, int maxWorkers, int? groups, string message) =>
+        Assert.Equal([message], Validate(new NetpollTransportOptions
+        {
+            WorkerCount = workers, MaxWorkerCount = maxWorkers, WorkerGroupCount = groups,
+        }).Failures);
+
+    [Theory]
+    [InlineData(4, 4, 4)]
+    [InlineData(4, 32767, 1)]
+    [InlineData(1024, 1024, 64)]
+    public void Counts_may_be_equal(int workers, int maxWorkers, int groups) =>
+        Assert.True(Validate(new NetpollTransportOptions
+        {
+            WorkerCount = workers, MaxWorkerCount = maxWorkers, WorkerGroupCount = groups,
+        }).Succeeded);
+
     [Fact]
     public void All_mistakes_are_reported_at_once()
     {
@@ -99,26 +122,8 @@ public class NetpollTransportOptionsTests
 
     private static void Set(NetpollTransportOptions options, string option, long value)
     {
-        switch (option)
-        {
-            case "WorkerCount":
-                options.WorkerCount = (int)value;
-                break;
-            case "MaxWorkerCount":
-                options.MaxWorkerCount = (int)value;
-                break;
-            case "WorkerGroupCount":
-                options.WorkerGroupCount = (int)value;
-                break;
-            case "Backlog":
-                options.Backlog = (int)value;
-                break;
-            case "MaxReadBufferSize":
-                options.MaxReadBufferSize = value;
-                break;
-            default:
-                options.MaxWriteBufferSize = value;
-                break;
-        }
+        PropertyInfo property = typeof(NetpollTransportOptions).GetProperty(option)!;
+        Type type = Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType;
+        property.SetValue(options, Convert.ChangeType(value, type, CultureInfo.InvariantCulture));
     }
 }
