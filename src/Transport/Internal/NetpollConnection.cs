@@ -209,7 +209,9 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// <summary>A send failed: the peer is gone for both directions.</summary>
     public void OnOutputFailed(Exception error)
     {
-        if (Volatile.Read(ref _closeReason) is null)
+        // The kernel reports a reset once. If a send has met it, a receive has seen what looks like a FIN, and the connection may have been
+        // closed for that before this thread came back to say what it was.
+        if (Volatile.Read(ref _closeReason) is null || (_inputEndedCleanly && error is ConnectionResetException))
         {
             LogSocketError(error);
         }

@@ -195,6 +195,7 @@ internal sealed partial class SocketPipeWriter
             // Meanwhile, and the blocks were left to the sender.
             _sending = false;
             _buffer.Clear();
+            effects.OutputError = result.Errno == Errno.ECONNRESET ? SocketFailure.From(result.Errno) : null;
         }
         else if (result.IsSuccess)
         {
@@ -252,10 +253,10 @@ internal sealed partial class SocketPipeWriter
         _sending = false;
         Close(ref effects);
 
-        // EBADF: closed by this side, which knows already.
+        // EBADF: closed by this side, which knows already. A reset is the peer's doing, whatever this side has done.
         if (errno != Errno.EBADF)
         {
-            effects.OutputError = _owner.AbortReason ?? SocketFailure.From(errno);
+            effects.OutputError = errno == Errno.ECONNRESET ? SocketFailure.From(errno) : _owner.AbortReason ?? SocketFailure.From(errno);
         }
     }
 
