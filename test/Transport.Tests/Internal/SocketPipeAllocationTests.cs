@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
@@ -66,27 +64,5 @@ public sealed class SocketPipeAllocationTests
 
         // Less than a byte for each: what is left is the runtime's own, once in a while.
         Assert.True(allocated < Rounds * pipelined, $"{allocated} bytes for {Rounds * pipelined} requests");
-    }
-
-    /// <summary>As Kestrel's pool: the owners of the blocks are reused, too.</summary>
-    private sealed class RecyclingPool : MemoryPool<byte>
-    {
-        private readonly ConcurrentQueue<Block> _blocks = new();
-
-        public override int MaxBufferSize => 4096;
-
-        public override IMemoryOwner<byte> Rent(int minBufferSize = -1) => _blocks.TryDequeue(out Block? block) ? block : new Block(_blocks);
-
-        protected override void Dispose(bool disposing)
-        {
-        }
-
-        private sealed class Block(ConcurrentQueue<Block> blocks) : IMemoryOwner<byte>
-        {
-            public Memory<byte> Memory { get; } =
-                System.Runtime.InteropServices.MemoryMarshal.CreateFromPinnedArray(GC.AllocateUninitializedArray<byte>(4096, pinned: true), 0, 4096);
-
-            public void Dispose() => blocks.Enqueue(this);
-        }
     }
 }

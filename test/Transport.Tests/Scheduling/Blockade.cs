@@ -1,0 +1,110 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Http;
+
+namespace KestrelNetpoll.Transport.Tests.Scheduling;
+
+/// <summary>A server with routes that block their thread until they are released, and others: fast, uploading, downloading.</summary>
+internal sealed class Blockade : IAsyncDisposable
+{
+    private readonly ManualResetEventSlim _released = new();
+    private readonly ConcurrentQueue<Thread> _blocked = new();
+    private readonly List<RawClient> _clients = [];
+
+    private Blockade()
+    {
+    }
+
+    internal TestServer Server { get; private set; } = null!;
+
+    /// <summary>The threads that block, by name.</summary>
+    internal IEnumerable<string?> BlockedThreads => _blocked.Select(static thread => thread.Name);
+
+    internal int OnThreadPool => _blocked.Count(static thread => thread.IsThreadPoolThread);
+
+    internal static async Task<Blockade> StartAsync(int workers, Action<TestServerSetup>? configure = null)
+    {
+        var blockade = new Blockade();
+        blockade.Server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.App = blockade.RunAsync;
+            setup.Netpoll = options => (options.WorkerCount, options.WorkerGroupCount, options.ApplicationScheduling) =
+                (workers, 1, ApplicationScheduling.Workers);
+            setup.Kestrel = static options => (options.Limits.MinRequestBodyDataRate, options.Limits.MinResponseDataRate) = (null, null);
+            configure?.Invoke(setup);
+        });
+        return blockade;
+    }
+
+    /// <summary>Sends requests whose handlers block, each on a connection of its own, one after the other.</summary>
+    internal async Task BlockAsync(int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            RawClient client = await Server.ConnectAsync();
+            _clients.Add(client);
+            await client.SendAsync("GET /blocking HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+
+        await BlockedAsync(count);
+    }
+
+    internal Task BlockedAsync(int count) => Patience.UntilAsync(() => _blocked.Count == count, "the handlers block");
+
+    internal void Release() => _released.Set();
+
+    /// <summary>Releases the handlers; all their responses come.</summary>
+    internal async Task ReleaseAsync()
+    {
+        Release();
+        foreach (RawClient client in _clients)
+        {
+            Assert.Equal("blocked", (await client.ReadResponseAsync()).Text);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Release();
+        _clients.ForEach(static client => client.Dispose());
+        await Server.DisposeAsync();
+        _released.Dispose();
+    }
+
+    private async Task RunAsync(HttpContext context)
+    {
+        switch (context.Request.Path.Value)
+        {
+            case "/blocking":
+                _blocked.Enqueue(Thread.CurrentThread);
+                _released.Wait(CancellationToken.None);
+                await context.Response.WriteAsync("blocked");
+                break;
+            case "/upload":
+                byte[] buffer = new byte[16 * 1024];
+                long received = 0;
+                for (int count; (count = await context.Request.Body.ReadAsync(buffer)) != 0;)
+                {
+                    received += count;
+                }
+
+                await context.Response.WriteAsync(received.ToString(CultureInfo.InvariantCulture));
+                break;
+            case "/download":
+                byte[] block = new byte[16 * 1024];
+                while (!context.RequestAborted.IsCancellationRequested)
+                {
+                    await context.Response.Body.WriteAsync(block);
+                }
+
+                break;
+            case "/thread":
+                await context.Response.WriteAsync(Thread.CurrentThread.Name ?? "");
+                break;
+            default:
+                await context.Response.WriteAsync("fast");
+                break;
+        }
+    }
+}
