@@ -5,14 +5,14 @@ public enum ApplicationScheduling
 {
     /// <summary>
     /// On the transport's workers, on the thread that has received the request, until the application awaits something that is not the
-    /// connection. The cheapest; a handler that blocks its thread holds a worker meanwhile.
+    /// connection. The cheapest; a worker that a handler blocks is replaced by another meanwhile.
     /// </summary>
     Workers,
 
     /// <summary>
     /// On the thread pool, as with Kestrel's Sockets transport, and with it the receiving before and the sending after. The workers wait for
-    /// readiness, accept connections, and attend to peers that hang up. Costs a hop for each request; for applications whose handlers block
-    /// for long.
+    /// readiness, accept connections, and attend to peers that hang up. Costs a hop for each request, and handlers that
+    /// block hold threads of the pool.
     /// </summary>
     ThreadPool,
 

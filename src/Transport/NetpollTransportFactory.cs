@@ -88,6 +88,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
     public int WorkerCount => _options.WorkerCount;
 
+    internal ApplicationScheduling ApplicationScheduling => _options.ApplicationScheduling;
+
     /// <summary>The engine's groups; none before the first endpoint is bound.</summary>
     internal IReadOnlyList<WorkerGroup> Groups => Volatile.Read(ref _context)?.Runtime.Groups ?? [];
 

@@ -50,7 +50,7 @@ public static class NetpollWebHostBuilderExtensions
             services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
 
             // Ahead of everything: the first filter is the outermost, whenever it was added.
-            if (!services.Any(static service => service.ImplementationType == typeof(WorkersOnlyFilter)))
+            if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(WorkersOnlyFilter)))
             {
                 services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, WorkersOnlyFilter>());
             }

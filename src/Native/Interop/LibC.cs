@@ -15,7 +15,7 @@ namespace KestrelNetpoll.Native.Interop;
 /// </summary>
 /// <remarks>
 /// Only constants that have the same value on x64 and arm64 are declared (several <c>O_</c> flags do not), and a test compares
-/// each of them with the C compiler's. <c>open</c>, <c>fcntl</c>, <c>ioctl</c> and <c>syscall</c> are variadic in C; on both
+/// each of them with the C compiler's. <c>open</c>, <c>fcntl</c>, <c>ioctl</c>, <c>prctl</c> and <c>syscall</c> are variadic in C; on both
 /// architectures Linux passes variadic integers and pointers as it passes named ones.
 /// </remarks>
 internal static unsafe partial class LibC

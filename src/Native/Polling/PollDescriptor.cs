@@ -278,8 +278,8 @@ internal sealed class PollDescriptor
 
             if (side.Value > now)
             {
-                // Lazy re-arm: the deadline was moved later after this entry was armed. Whoever fires timers computes its
-                // next sleep afterwards, so nobody has to be woken.
+                // Lazy re-arm: the deadline was moved later after this entry was armed. Whoever fires timers looks
+                // afterwards whether somebody's sleep covers it.
                 side.ArmedAt = side.Value;
                 _heap.Arm(side, side.Value, ++side.Seq);
                 return null;

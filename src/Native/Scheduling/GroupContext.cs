@@ -42,7 +42,7 @@ internal sealed class GroupContext : SynchronizationContext
     {
         // A callback over an Action<object> is how a value-task source hands out its continuation: the relay's end, and not what it may do
         // on the way, such as completing a task under a lock.
-        if (d.Target is Action<object?> && _inRelay.Value)
+        if (d.Target is Action<object?> && _inRelay.Value && ReferenceEquals(Current, this))
         {
             _inRelay.Value = IsRelay(state);
             d(state);

@@ -9,7 +9,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
 ///            suspicion, then twice as long each time, up to 500 µs,
 ///            or 1 ms while a worker sleeps in every group
-///   Slow     twice as long each time, up to 10 ms: ten looks in a     a group's last sleeper that wakes up
+///   Slow     twice as long each time, up to 10 ms: ten looks in a     a group's last sleeper that wakes up; a turn that defers work
 ///            row have found a sleeper in every group, so that new
 ///            work is taken at once
 ///   Dozing   without an end: no turn has run for 100 ms               any turn that begins
@@ -73,24 +73,24 @@ internal sealed class MonitorPace
         {
             _pause = Shortest;
             _shortPauses = LooksAfterHandOff;
-            return _pause;
+            return BeFast(_pause);
         }
 
         if (findings.Suspicion)
         {
-            return _shortPauses > 0 ? Shortest : Confirming;
+            return BeFast(_shortPauses > 0 ? Shortest : Confirming);
         }
 
         if (_shortPauses > 0)
         {
             _shortPauses--;
-            return Shortest;
+            return BeFast(Shortest);
         }
 
         if (_calmLooks <= CalmLooksBeforeSlow)
         {
             _pause = Math.Min(_pause * 2, _calmLooks == 0 ? LongestFast : LongestCalm);
-            return _pause;
+            return BeFast(_pause);
         }
 
         _pause = Math.Min(_pause * 2, Longest);
@@ -98,5 +98,16 @@ internal sealed class MonitorPace
         bool doze = _pause == Longest && _idleLooks >= IdleLooksBeforeDozing;
         Interlocked.Exchange(ref _pace, doze ? Dozing : Slow);
         return doze ? -1 : _pause;
+    }
+
+    // Nobody need pay for waking a monitor that looks again soon.
+    private long BeFast(long pause)
+    {
+        if (_pace != Fast)
+        {
+            Volatile.Write(ref _pace, Fast);
+        }
+
+        return pause;
     }
 }

@@ -51,7 +51,7 @@ internal sealed class Processor
 
     internal WorkerCounters Counters { get; } = new();
 
-    /// <summary>Turns begun; for the holder. Every 61st looks at the group's queue first.</summary>
+    /// <summary>Looks for a turn; for the holder. Every 61st looks at the group's queue first.</summary>
     internal uint Tick { get; set; }
 
     /// <summary>For the holder: how many turns of the group's queue have run since it last looked at the poller.</summary>

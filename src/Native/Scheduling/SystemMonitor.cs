@@ -90,7 +90,10 @@ internal sealed class SystemMonitor
         }
     }
 
-    /// <summary>A turn has left work to its end: if it blocks now, that must not wait for long.</summary>
+    /// <summary>
+    /// A turn has left work to its end: if it blocks now, that must not wait for long. Should the monitor become slow at this very moment,
+    /// it waits for one of its pauses, 10 ms at most.
+    /// </summary>
     internal void OnWorkDeferred()
     {
         if (_pace.IsSlow)
@@ -146,11 +149,31 @@ internal sealed class SystemMonitor
             blocked = inKernel = _probe.IsInKernelWait(worker);
         }
 
-        if (ShouldHandOff(watched, processor, blocked, isLong: now - watched.Since >= LongTurnNanoseconds)
-            && watched.Group.TryHandOff(processor, state))
+        if (!ShouldHandOff(watched, processor, blocked, isLong: now - watched.Since >= LongTurnNanoseconds))
+        {
+            return;
+        }
+
+        if (watched.Group.TryHandOff(processor, state))
         {
             findings.HandedOff = true;
             _swarmUntil = inKernel ? now + SwarmNanoseconds : _swarmUntil;
+        }
+        else
+        {
+            DoDeferredWorkElsewhere(watched, state);
+        }
+    }
+
+    // There is no worker to take over, but what the turn has deferred must not wait for one. Once for each turn.
+    private static void DoDeferredWorkElsewhere(Watched watched, long state)
+    {
+        if (watched.Processor.Current is { HasDeferredWork: true } turn
+            && watched.Processor.State == state
+            && watched.RelievedState != state)
+        {
+            watched.RelievedState = state;
+            ThreadPool.UnsafeQueueUserWorkItem(static turn => Worker.RunGuarded(new DeferredWork(turn)), turn, preferLocal: false);
         }
     }
 
@@ -221,6 +244,7 @@ internal sealed class SystemMonitor
             {
                 if (_pace.TryHurry())
                 {
+                    _pace.OnHurried();
                     pause = MonitorPace.Hurried;
                 }
             }
@@ -245,6 +269,9 @@ internal sealed class SystemMonitor
         internal long Since { get; set; }
 
         internal long NextKernelLook { get; set; }
+
+        /// <summary>The turn whose deferred work was given to the thread pool.</summary>
+        internal long RelievedState { get; set; }
 
         /// <summary>It was in a managed wait at the last look.</summary>
         internal bool Waits { get; set; }

@@ -77,12 +77,14 @@ internal struct TurnValueTaskSource<T>
     internal bool OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags, GroupContext? context = null)
     {
-        if (context is not null)
-        {
-            flags = TakeContext(context, state, flags);
-        }
+        bool captured = context is not null
+            && (flags & ValueTaskSourceOnCompletedFlags.UseSchedulingContext) != 0
+            && ReferenceEquals(SynchronizationContext.Current, context);
 
-        _core.OnCompleted(continuation, state, token, flags);
+        // The core first: it refuses a second or a late awaiter, who must not take the first one's context away.
+        _core.OnCompleted(continuation, state, token, captured ? flags & ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext : flags);
+        _context = captured ? context : null;
+        _relay = captured && context!.IsRelay(state);
         return Interlocked.Exchange(ref _state, Awaited) == Completed;
     }
 
@@ -151,15 +153,6 @@ internal struct TurnValueTaskSource<T>
         }
 
         return _core.GetResult(token);
-    }
-
-    private ValueTaskSourceOnCompletedFlags TakeContext(GroupContext context, object? state, ValueTaskSourceOnCompletedFlags flags)
-    {
-        bool captured = (flags & ValueTaskSourceOnCompletedFlags.UseSchedulingContext) != 0
-            && ReferenceEquals(SynchronizationContext.Current, context);
-        _context = captured ? context : null;
-        _relay = captured && context.IsRelay(state);
-        return captured ? flags & ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext : flags;
     }
 
     private void Complete()

@@ -55,7 +55,7 @@ internal sealed class Worker
     internal bool Join(TimeSpan timeout) =>
         (_thread.ThreadState & System.Threading.ThreadState.Unstarted) != 0 || _thread.Join(timeout);
 
-    /// <summary>Gives a parked worker a processor. By the one who took it off the spares.</summary>
+    /// <summary>Gives a worker that has none a processor. By the one who took it off the spares.</summary>
     /// <param name="processor">What it shall go on with.</param>
     /// <param name="blocked">The turn in which its last holder is.</param>
     internal void Give(Processor processor, Turn? blocked)
@@ -194,13 +194,5 @@ internal sealed class Worker
         {
             _thread.IsBackground = true;
         }
-    }
-
-    // What a blocked turn deferred, as a turn of its own: it may log, hence block, too.
-    private sealed class DeferredWork(Turn blocked) : Turn
-    {
-        internal override void Run() => blocked.DoDeferredWork();
-
-        internal override void OnUnhandledException(Exception exception) => blocked.OnUnhandledException(exception);
     }
 }

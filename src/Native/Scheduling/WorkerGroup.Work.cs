@@ -73,10 +73,18 @@ internal sealed partial class WorkerGroup
 
         long now = MonotonicClock.Now;
         ReadyList ready = processor.Ready;
+        bool fired = false;
         while (ready.Count < processor.Batch.Capacity && deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
+            fired = true;
             processor.Counters.DeadlinesFired++;
             ready.Add(((PollDeadline)timer).Fire(sequence, now));
+        }
+
+        if (fired && ready.Count == 0)
+        {
+            // It was re-armed later, and a worker that fell asleep in between may have seen none. This one may run a turn next.
+            PassOn(processor);
         }
 
         QueueReady(processor);
@@ -113,11 +121,18 @@ internal sealed partial class WorkerGroup
     {
         // The publisher's fence of what is in the processor's own queue. What it finds there it was signalled for, or has just put there.
         Interlocked.MemoryBarrier();
-        if (Volatile.Read(ref _sleepers) != 0 && (!_queue.IsEmpty || processor.Queue.Count > (nextFromOwnQueue ? 1 : 0) || !IsNextDeadlineCovered()))
+        if (Volatile.Read(ref _sleepers) != 0 && LeavesWork(processor, nextFromOwnQueue))
         {
             Poller.Wake();
         }
     }
+
+    // The other processors' queues, too: this worker may have been woken for them, and signals coalesce.
+    private bool LeavesWork(Processor processor, bool nextFromOwnQueue) =>
+        !_queue.IsEmpty
+        || processor.Queue.Count > (nextFromOwnQueue ? 1 : 0)
+        || FindVictim(processor) is not null
+        || !IsNextDeadlineCovered();
 
     /// <summary>The group stops: what the processor has not run is left to the others, or to the last worker that leaves.</summary>
     internal void GiveUp(Processor processor)

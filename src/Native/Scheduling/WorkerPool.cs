@@ -125,7 +125,7 @@ internal sealed class WorkerPool
             _spares.Add(worker);
         }
 
-        // For the case that the stop has come meanwhile; otherwise it parks again.
+        // If its time was up when it was taken, it has parked without a limit. Now it is a spare like any other, and its time begins anew.
         worker.Unpark();
     }
 

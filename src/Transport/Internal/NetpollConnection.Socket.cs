@@ -86,8 +86,8 @@ internal sealed partial class NetpollConnection : IConnectionSocketFeature
             await Task.Delay(pause).ConfigureAwait(false);
         }
 
-        // Marks the Socket itself; its handle is closed, so there is nobody to wait for.
-        socket.Dispose();
+        // Nobody is inside a call any more, whatever becomes of the Socket itself, which is only marked now.
         _socket.ReleaseReference();
+        socket.Dispose();
     }
 }

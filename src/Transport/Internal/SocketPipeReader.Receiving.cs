@@ -71,9 +71,10 @@ internal sealed partial class SocketPipeReader
             return WaitForTurn(ref notices);
         }
 
-        if (IsTurnOfCurrentThread && ++_readsInTurn > MaxReadsPerTurn)
+        if (mayReceive && ++_readsInTurn > MaxReadsPerTurn)
         {
-            // Behind everything else that is queued by now.
+            // Behind everything else that is queued by now. Counted also outside the reader's own turn: a handler that has come back to a
+            // worker goes on with the next requests there.
             return WaitForTurn(ref notices);
         }
 

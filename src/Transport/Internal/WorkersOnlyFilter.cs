@@ -1,15 +1,17 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so.</summary>
-internal sealed class WorkersOnlyFilter(IOptions<NetpollTransportOptions> options) : IStartupFilter
+/// <summary>
+/// Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so: as the factory has read it, and so as
+/// the connections have it.
+/// </summary>
+internal sealed class WorkersOnlyFilter(NetpollTransportFactory factory) : IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
     {
-        if (options.Value.ApplicationScheduling != ApplicationScheduling.WorkersOnly)
+        if (factory.ApplicationScheduling != ApplicationScheduling.WorkersOnly)
         {
             return next;
         }

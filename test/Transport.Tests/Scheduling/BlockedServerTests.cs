@@ -88,7 +88,9 @@ public sealed class BlockedServerTests
 
         await blockade.Server.StopAsync();
 
-        Assert.All(Enumerable.Range(0, groups), group => Assert.Equal(3, blockade.BlockedThreads.Count(name => IsOf(name, group))));
+        // About three in each: two acceptors may find the same group to have the fewest.
+        Assert.Equal(3 * groups, blockade.BlockedThreads.Count);
+        Assert.All(Enumerable.Range(0, groups), group => Assert.Contains(blockade.BlockedThreads, name => IsOf(name, group)));
     }
 
     /// <summary>No spare is to be had, so that the group stands still; the other one does not notice.</summary>
