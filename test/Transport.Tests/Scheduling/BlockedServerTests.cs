@@ -89,7 +89,7 @@ public sealed class BlockedServerTests
         await blockade.Server.StopAsync();
 
         // About three in each: two acceptors may find the same group to have the fewest.
-        Assert.Equal(3 * groups, blockade.BlockedThreads.Count);
+        Assert.Equal(3 * groups, blockade.BlockedThreads.Count());
         Assert.All(Enumerable.Range(0, groups), group => Assert.Contains(blockade.BlockedThreads, name => IsOf(name, group)));
     }
 
