@@ -1,4 +1,5 @@
 using System.Text;
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 
@@ -83,6 +84,39 @@ public sealed class FairnessTests
         hose.Reset();
     }
 
+    /// <summary>The same two with a peer that never pauses: what ends the turn is the transport, or nobody.</summary>
+    [Theory]
+    [InlineData("", Request)]
+    [InlineData("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000000\r\n\r\n", "0123456789abcdef")]
+    public async Task A_peer_that_never_pauses_starves_nobody(string once, string again)
+    {
+        var systemCalls = new EndlessSystemCalls(Encoding.ASCII.GetBytes(once), Encoding.ASCII.GetBytes(again));
+        long served = 0;
+        await using TestServer server = await StartAsync(
+            async context =>
+            {
+                byte[] buffer = new byte[4096];
+                do
+                {
+                    Interlocked.Increment(ref served);
+                }
+                while (await context.Request.Body.ReadAsync(buffer) != 0);
+
+                context.Response.ContentLength = 2;
+                await context.Response.WriteAsync("ok");
+            },
+            systemCalls);
+        using RawClient hose = await server.ConnectAsync();
+        try
+        {
+            await AskWhileAsync(server, () => Volatile.Read(ref served));
+        }
+        finally
+        {
+            systemCalls.Stop();
+        }
+    }
+
     // The hose goes on while the others are answered: between two answers it gets its share, too.
     private static async Task AskWhileAsync(TestServer server, Func<long> progress)
     {
@@ -97,11 +131,12 @@ public sealed class FairnessTests
         }
     }
 
-    private static Task<TestServer> StartAsync(RequestDelegate app) => TestServer.StartAsync(TransportKind.Netpoll, setup =>
+    private static Task<TestServer> StartAsync(RequestDelegate app, SystemCalls? systemCalls = null) => TestServer.StartAsync(TransportKind.Netpoll, setup =>
     {
+        setup.SystemCalls = systemCalls;
         // No other worker is to be had: what a turn takes too much, nobody makes up for.
         setup.Netpoll = static options => (options.WorkerCount, options.WorkerGroupCount, options.MaxWorkerCount) = (1, 1, 1);
-        setup.Kestrel = static options => options.Limits.MaxRequestBodySize = null;
+        setup.Kestrel = static options => (options.Limits.MaxRequestBodySize, options.Limits.MinRequestBodyDataRate) = (null, null);
         setup.LogFilter = static (_, _) => false;
         setup.App = app;
     });
