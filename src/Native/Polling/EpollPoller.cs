@@ -72,7 +72,7 @@ internal sealed class EpollPoller : Poller
     {
         var epollBatch = (EpollBatch)batch;
         epollBatch.Clear();
-        SyscallResult fetched = WaitForEvents(epollBatch.Buffer, epollBatch.Capacity, timeoutNanoseconds);
+        SyscallResult fetched = WaitForEvents(epollBatch.Buffer, epollBatch.Limit, timeoutNanoseconds);
         if (fetched.IsError)
         {
             // Only misuse of the descriptor can get here (EBADF, EINVAL); going on would spin.

@@ -9,7 +9,12 @@ internal abstract class PollEventBatch(int capacity)
 
     internal int Capacity => _events.Length;
 
+    /// <summary>How many events the next wait may fetch: 1 to <see cref="Capacity"/>. For the thread that waits.</summary>
+    internal int Limit { get; set; } = capacity;
+
     internal int Count { get; private set; }
+
+    internal bool IsFull => Count == Limit;
 
     internal ref readonly PollEvent this[int index] => ref _events[index];
 

@@ -25,6 +25,9 @@ internal sealed class Processor
 
     private long _state;
 
+    // Written under the lock of the group's idle processors; the worker that parks reads it without.
+    private volatile bool _isIdle;
+
     // Written by the holder before the state becomes odd; read by the monitor, which then takes that very state away, or does nothing.
     private Turn? _current;
 
@@ -39,6 +42,7 @@ internal sealed class Processor
         Id = id;
         Batch = batch;
         Ready = new ReadyList(batch.Capacity * 3);
+        Load = new LoadMeter(Counters);
     }
 
     internal int Id { get; }
@@ -50,6 +54,16 @@ internal sealed class Processor
     internal ReadyList Ready { get; }
 
     internal WorkerCounters Counters { get; } = new();
+
+    /// <summary>For the holder.</summary>
+    internal LoadMeter Load { get; }
+
+    /// <summary>See <see cref="IdleProcessors"/>.</summary>
+    internal bool IsIdle
+    {
+        get => _isIdle;
+        set => _isIdle = value;
+    }
 
     /// <summary>Looks for a turn; for the holder. Every 61st looks at the group's queue first.</summary>
     internal uint Tick { get; set; }

@@ -139,6 +139,7 @@ internal sealed class SystemMonitor
             return;
         }
 
+        watched.Group.OnTurnLasts();
         bool blocked = waits && watched.Waits;
         bool inKernel = false;
         findings.Suspicion |= waits && !watched.Waits;

@@ -53,11 +53,12 @@ internal sealed partial class WorkerGroup
                 Steal(processor);
             }
         }
-        else if (TryBeginSleep(processor, out long until))
+        else if (!TryRest(processor, out long now) && TryBeginSleep(processor, out long until))
         {
             processor.Forget();
-            Fetch(processor, until == DeadlineHeap.None ? -1 : Math.Max(0, until - MonotonicClock.Now));
+            Fetch(processor, until == DeadlineHeap.None ? -1 : Math.Max(0, until - now));
             EndSleep(processor);
+            OnWoken(processor);
             Dispatch(processor);
         }
     }
@@ -174,12 +175,14 @@ internal sealed partial class WorkerGroup
     private void Poll(Processor processor)
     {
         Fetch(processor, timeoutNanoseconds: 0);
+        OnPolled(processor);
         Dispatch(processor);
     }
 
     private void Fetch(Processor processor, long timeoutNanoseconds)
     {
         processor.GroupTurnsSincePoll = 0;
+        LimitBatch(processor);
         Poller.Wait(processor.Batch, timeoutNanoseconds);
         processor.Counters.Polls++;
         processor.Counters.Events += processor.Batch.Count;

@@ -44,6 +44,7 @@ internal sealed partial class WorkerGroup
         _current = current;
         Limit = setup.Limit;
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
+        _idle = new IdleProcessors(setup.ProcessorCount);
         _processors = new Processor[setup.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
         {
@@ -150,6 +151,7 @@ internal sealed partial class WorkerGroup
     internal void RequestStop()
     {
         Pool.RequestStop();
+        _idle.Close();
         Poller.Wake();
     }
 
@@ -210,6 +212,7 @@ internal sealed partial class WorkerGroup
         }
 
         Volatile.Write(ref _handOffs, _handOffs + 1);
+        Spread(MonotonicClock.Now);
         processor.Holder = spare;
         spare.Give(processor, blocked is { HasDeferredWork: true } ? blocked : null);
         return true;
@@ -217,7 +220,11 @@ internal sealed partial class WorkerGroup
 
     internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
 
-    internal void OnWorkerStopped(Worker worker) => Leave(Pool.Remove(worker));
+    internal void OnWorkerStopped(Worker worker)
+    {
+        Leave(Pool.LeaveAsWorker());
+        Pool.Forget(worker);
+    }
 
     internal void OnTurnFailed() => Interlocked.Increment(ref _failedTurns);
 

@@ -215,16 +215,20 @@ internal sealed class WorkerPool
         return true;
     }
 
-    /// <summary>A thread leaves. True: it was the last one.</summary>
-    internal bool Remove(Worker worker)
+    /// <summary>A thread leaves. True: it was the last one. It is waited for until it is forgotten.</summary>
+    internal bool LeaveAsWorker()
+    {
+        _limit.Remove();
+        return Leave();
+    }
+
+    /// <summary>A thread has left, and has done all that is to be done then: nobody has to wait for it any more.</summary>
+    internal void Forget(Worker worker)
     {
         lock (_lock)
         {
             _workers.Remove(worker);
         }
-
-        _limit.Remove();
-        return Leave();
     }
 
     /// <summary>Counts as a thread that has not left, without being one.</summary>

@@ -1,0 +1,83 @@
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>What the holder of a processor knows of its own load: how long turns take, how often it sleeps, whether it ever gets done.</summary>
+/// <remarks>
+/// All times in nanoseconds. The clock is read once for each look at the poller, not for each turn: a turn that was preempted, or two, must
+/// not look like an app that computes for long, hence the window.
+/// </remarks>
+internal sealed class LoadMeter(WorkerCounters counters)
+{
+    /// <summary>Turns that take longer, on the average of a window, are long: others had better not wait for them.</summary>
+    internal const long LongTurn = 50_000;
+
+    /// <summary>Sleeps that follow each other faster cost more than the work between them.</summary>
+    internal const long FrequentSleep = 200_000;
+
+    /// <summary>A sleep that lasts longer shows that there is little to do.</summary>
+    internal const long LongSleep = 2 * MonotonicClock.NanosecondsPerMillisecond;
+
+    /// <summary>Who has been awake for so long, and still finds more events than it takes at once, needs help.</summary>
+    internal const long Saturation = 1 * MonotonicClock.NanosecondsPerMillisecond;
+
+    private const int WindowTurns = 256;
+    private const long Window = 20 * MonotonicClock.NanosecondsPerMillisecond;
+
+    // When its time was last counted, and when it last began to sleep.
+    private long _countedAt;
+    private long _sleptAt;
+
+    // Since when there has always been more to do than it took.
+    private long _fullSince;
+
+    // The window: time outside of sleeps, and the count of turns at its start.
+    private long _busyTime;
+    private long _turnsBefore;
+
+    /// <summary>Has the last window shown that turns take long?</summary>
+    internal bool TurnsAreLong { get; private set; }
+
+    /// <summary>It is about to sleep. True: it did so a moment ago.</summary>
+    internal bool OnSleep(long now)
+    {
+        bool frequent = now - _sleptAt < FrequentSleep;
+        _sleptAt = now;
+        Count(now);
+        return frequent;
+    }
+
+    /// <summary>It has slept. True: for long.</summary>
+    internal bool OnWoken(long now)
+    {
+        _countedAt = now;
+        _fullSince = now;
+        return now - _sleptAt > LongSleep;
+    }
+
+    /// <summary>It has looked at the poller without sleeping. True, at most once in <see cref="Saturation"/>: it needs help.</summary>
+    internal bool OnPolled(long now, bool full)
+    {
+        Count(now);
+        if (full && now - _fullSince <= Saturation)
+        {
+            return false;
+        }
+
+        _fullSince = now;
+        return full;
+    }
+
+    private void Count(long now)
+    {
+        _busyTime += now - _countedAt;
+        _countedAt = now;
+        long turns = counters.Turns - _turnsBefore;
+        if (turns >= WindowTurns || _busyTime >= Window)
+        {
+            TurnsAreLong = _busyTime > turns * LongTurn;
+            _busyTime = 0;
+            _turnsBefore = counters.Turns;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
+
+namespace KestrelNetpoll.Native.Tests.Scheduling;
+
+/// <summary>A group that is busy with short turns rests its processors, and nobody has to wait for that.</summary>
+public sealed class IdleProcessorsTests
+{
+    [Theory]
+    [InlineData(2)]
+    [InlineData(4)]
+    public void Short_turns_are_left_to_a_few(int workers)
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _);
+        using PingPong game = new(runtime);
+        Patience.Until(() => runtime.Groups[0].IdleProcessorCount == workers - 1, "all but one processor are idle");
+    }
+
+    [Fact]
+    public void A_processor_that_is_alone_never_goes_idle()
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _);
+        using PingPong game = new(runtime);
+        game.WaitForRounds(2_000);
+        Assert.Equal(0, runtime.Groups[0].IdleProcessorCount);
+    }
+
+    [Fact]
+    public void Without_a_monitor_none_goes_idle()
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(2, out _);
+        using PingPong game = new(runtime);
+        game.WaitForRounds(2_000);
+        Assert.Equal(0, runtime.Groups[0].IdleProcessorCount);
+    }
+
+    /// <summary>The turn ends only when the event, the queued turn and the deadline that came after it have been seen to.</summary>
+    [Theory]
+    [InlineData(BlockageKind.Event)]
+    [InlineData(BlockageKind.KernelRead)]
+    [InlineData(BlockageKind.Computing)]
+    public void A_turn_that_lasts_holds_nobody_up(BlockageKind kind)
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(2, out _);
+        WorkerGroup group = runtime.Groups[0];
+        (StreamSocket first, StreamSocket second) = SocketPairs.CreateStarted(runtime);
+        CallbackTurn reader = new(() => first.EndWaitReadable());
+        Assert.Equal(PollResult.Pending, first.BeginWaitReadable(reader));
+        using (Blockage blockage = new(kind))
+        {
+            using (PingPong game = new(runtime))
+            {
+                Patience.Until(() => group.IdleProcessorCount == 1, "a processor is idle");
+                group.Schedule(new CallbackTurn(blockage.Block));
+                blockage.WaitUntilEntered();
+            }
+
+            Assert.Equal(1, second.Send([1]).Value);
+            Patience.Until(() => reader.Runs == 1, "the event is dispatched");
+            CallbackTurn queued = new();
+            group.Schedule(queued);
+            Patience.Until(() => queued.Runs == 1, "the queued turn has run");
+            Assert.Equal(0, blockage.Left);
+        }
+
+        first.Close();
+        second.Close();
+    }
+
+    [Fact]
+    public void When_there_is_little_to_do_all_wait_for_events()
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(3, out _);
+        WorkerGroup group = runtime.Groups[0];
+        using (PingPong game = new(runtime))
+        {
+            Patience.Until(() => group.IdleProcessorCount == 2, "processors are idle");
+        }
+
+        // One that comes after a pause.
+        Thread.Sleep(20);
+        runtime.WaitForTurn();
+        Patience.Until(() => group.IdleProcessorCount == 0 && group.Sleepers == 3, "all processors wait for events");
+    }
+
+    [Fact]
+    public void The_end_finds_them_idle()
+    {
+        string name;
+        using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out name))
+        using (PingPong game = new(runtime))
+        {
+            Patience.Until(() => runtime.Groups[0].IdleProcessorCount == 3, "processors are idle");
+        }
+
+        Patience.Until(() => WorkerThreads.Count(name) == 0, "no worker is left");
+    }
+
+    /// <summary>A pair of sockets on which each turn causes the next one, on the workers alone.</summary>
+    private sealed class PingPong : IDisposable
+    {
+        private readonly StreamSocket _first;
+        private readonly StreamSocket _second;
+        private readonly CallbackTurn _turn;
+        private readonly ManualResetEventSlim _ended = new();
+        private readonly byte[] _buffer = new byte[16];
+        private long _rounds;
+        private volatile bool _stopping;
+
+        internal PingPong(NetpollRuntime runtime)
+        {
+            (_first, _second) = SocketPairs.CreateStarted(runtime);
+            _turn = new CallbackTurn(Play);
+            runtime.Groups[0].Schedule(new CallbackTurn(Wait));
+        }
+
+        public void Dispose()
+        {
+            _stopping = true;
+            _ended.WaitInTime("the game has ended");
+            _first.Close();
+            _second.Close();
+            _ended.Dispose();
+        }
+
+        internal void WaitForRounds(int rounds) => Patience.Until(() => Volatile.Read(ref _rounds) >= rounds, "the game goes on");
+
+        private void Play()
+        {
+            _first.EndWaitReadable();
+            Volatile.Write(ref _rounds, _rounds + 1);
+            if (_stopping)
+            {
+                _ended.Set();
+                return;
+            }
+
+            Wait();
+        }
+
+        // Sent before the wait: the event finds whoever is awake, or wakes who is asleep.
+        private void Wait()
+        {
+            _first.Receive(_buffer);
+            while (_first.BeginWaitReadable(_turn) == PollResult.Ready)
+            {
+                // What was latched before the byte was read.
+            }
+
+            _second.Send([1]);
+        }
+    }
+}
