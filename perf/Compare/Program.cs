@@ -5,6 +5,14 @@ using KestrelNetpoll.Perf.Compare.Running;
 using KestrelNetpoll.Perf.Compare.Scenarios;
 using Spectre.Console;
 
+const int WideConsole = 180;
+
+// A file has room for a row on a line.
+if (Console.IsOutputRedirected)
+{
+    AnsiConsole.Profile.Width = WideConsole;
+}
+
 try
 {
     return await new CommandLine().Create(MeasureAsync, Render, List).Parse(args).InvokeAsync(

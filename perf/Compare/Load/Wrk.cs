@@ -52,9 +52,12 @@ internal sealed class Wrk : ILoadGenerator
                 Seconds = result.GetProperty("seconds").GetDouble(),
                 Requests = result.GetProperty("requests").GetInt64(),
                 Bytes = result.GetProperty("bytes").GetInt64(),
-                Latencies = Percentiles.ToDictionary(
-                    static pair => pair.Metric,
-                    pair => result.GetProperty(pair.Key).GetDouble()),
+
+                // Its correction for what it could not send in time may lose the last percentiles; they are 0 then.
+                Latencies = Percentiles
+                    .Select(pair => (pair.Metric, Value: result.GetProperty(pair.Key).GetDouble()))
+                    .Where(static pair => pair.Value > 0)
+                    .ToDictionary(),
             };
     }
 }

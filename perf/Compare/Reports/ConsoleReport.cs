@@ -43,9 +43,9 @@ internal static class ConsoleReport
                     Markup.Escape(scenario.Name),
                     Markup.Escape(metric.Title),
                     .. legs.Select(leg => Markup.Escape(Figures.Cell(scenario.Leg(leg), metric))),
-                    string.Join('\n', scenario.Legs
-                        .Where(leg => leg.Name != baseline)
-                        .Select(leg => Colored(Comparison.Of(metric, leg, scenario.Leg(baseline)))))]);
+                    string.Join('\n', legs
+                        .Where(leg => leg != baseline)
+                        .Select(leg => Colored(Comparison.Of(metric, scenario.Leg(leg), scenario.Leg(baseline)))))]);
             }
         }
 
@@ -56,7 +56,11 @@ internal static class ConsoleReport
     {
         Table table = new Table().Title("targets")
             .AddColumn("scenario").AddColumn("").AddColumn("target").AddColumn("measured").AddColumn("");
-        foreach (TargetVerdict verdict in Targets.All.Select(target => TargetVerdict.Judge(target, run)))
+
+        // Those that this run did not set out to measure are in the file.
+        foreach (TargetVerdict verdict in Targets.All
+            .Where(target => run.Scenarios.Any(scenario => scenario.Name == target.Scenario))
+            .Select(target => TargetVerdict.Judge(target, run)))
         {
             string color = verdict.Verdict switch { Verdict.Met => "green", Verdict.Missed => "red", _ => "grey" };
             table.AddRow(

@@ -42,14 +42,19 @@ internal static class Figures
         .Select(leg =>
             $"{(scenario.Legs.Count > 2 ? leg.Name + " " : "")}× {Ratio(leg.Comparison)} ({Name(leg.Comparison?.Difference)})"));
 
-    /// <summary>The legs of a run, the baseline first, in the order in which they appear.</summary>
-    internal static IReadOnlyList<string> Legs(RunResult run) =>
-    [
-        .. run.Scenarios.SelectMany(static scenario => scenario.Legs)
-            .Select(static leg => leg.Name)
-            .Prepend(run.Settings.Baseline)
-            .Distinct(),
-    ];
+    /// <summary>The legs that all scenarios have, the baseline first; a scenario's own legs stand with its other figures.</summary>
+    internal static IReadOnlyList<string> Legs(RunResult run)
+    {
+        ScenarioResult[] measured = [.. run.Scenarios.Where(static scenario => scenario.Status == ScenarioStatus.Measured)];
+        return
+        [
+            .. measured.SelectMany(static scenario => scenario.Legs)
+                .Select(static leg => leg.Name)
+                .Prepend(run.Settings.Baseline)
+                .Distinct()
+                .Where(leg => measured.All(scenario => scenario.Leg(leg) is not null)),
+        ];
+    }
 
     /// <summary>The metrics that a scenario has samples of, those that matter first.</summary>
     internal static IEnumerable<Metric> MetricsOf(ScenarioResult scenario)

@@ -76,13 +76,13 @@ internal sealed class MarkdownReport
     {
         Line("## Summary");
         Line();
-        WriteTableHead("scenario");
+        WriteTableHead(["scenario", "metric"], _legs);
         foreach (ScenarioResult scenario in Measured())
         {
             bool isFirst = true;
             foreach (Metric metric in scenario.Headline.Select(Metrics.Get))
             {
-                WriteRow(scenario, metric, isFirst ? $"{scenario.Title} (`{scenario.Name}`)" : "");
+                WriteRow([isFirst ? $"{scenario.Title} (`{scenario.Name}`)" : "", metric.Title], scenario, metric, _legs);
                 isFirst = false;
             }
         }
@@ -145,41 +145,35 @@ internal sealed class MarkdownReport
                 Line();
             }
 
-            WriteTableHead("metric");
+            string[] legs = [.. scenario.Legs.Select(static leg => leg.Name)];
+            WriteTableHead(["metric"], legs);
             foreach (Metric metric in Figures.MetricsOf(scenario))
             {
-                WriteRow(scenario, metric, null);
+                WriteRow([metric.Title], scenario, metric, legs);
             }
 
             Line();
         }
     }
 
-    private void WriteTableHead(string first)
+    private void WriteTableHead(string[] first, IReadOnlyList<string> legs)
     {
-        string[] others = [.. _legs.Skip(1)];
         string[] columns =
         [
-            .. first == "metric" ? new[] { first } : [first, "metric"],
-            .. _legs,
-            .. others.SelectMany(leg => new[] { $"{leg} / {_baseline}", "" }),
+            .. first,
+            .. legs,
+            .. legs.Where(leg => leg != _baseline).SelectMany(leg => new[] { $"{leg} / {_baseline}", "" }),
         ];
         Line($"| {string.Join(" | ", columns)} |");
         Line($"|{string.Concat(columns.Select(static _ => "---|"))}");
     }
 
-    private void WriteRow(ScenarioResult scenario, Metric metric, string? title)
+    private void WriteRow(string[] first, ScenarioResult scenario, Metric metric, IReadOnlyList<string> legs)
     {
-        IEnumerable<string> comparisons = _legs.Skip(1)
+        IEnumerable<string> comparisons = legs.Where(leg => leg != _baseline)
             .Select(leg => Comparison.Of(metric, scenario.Leg(leg), scenario.Leg(_baseline)))
             .SelectMany(static comparison => new[] { $"**{Figures.Ratio(comparison)}**", Figures.Name(comparison?.Difference) });
-        string[] cells =
-        [
-            .. title is null ? Array.Empty<string>() : [title],
-            metric.Title,
-            .. _legs.Select(leg => Figures.Cell(scenario.Leg(leg), metric)),
-            .. comparisons,
-        ];
+        string[] cells = [.. first, .. legs.Select(leg => Figures.Cell(scenario.Leg(leg), metric)), .. comparisons];
         Line($"| {string.Join(" | ", cells.Select(Cell))} |");
     }
 

@@ -12,6 +12,9 @@ namespace KestrelNetpoll.Perf.Compare.Running;
 /// </summary>
 internal sealed class ScenarioRun(Scenario scenario, ScenarioContext context, CompareOptions options, ProgressTask progress) : IAsyncDisposable
 {
+    // Less would leave code that is not optimised yet to the passes that count.
+    private const double LeastWarmUpSeconds = 2;
+
     private readonly Dictionary<string, MeasuredServer> _servers = [];
 
     internal async Task<IReadOnlyList<LegResult>> MeasureAsync(CancellationToken cancellationToken)
@@ -27,12 +30,14 @@ internal sealed class ScenarioRun(Scenario scenario, ScenarioContext context, Co
         progress.MaxValue = (options.Passes + 1) * legs.Length;
         for (int pass = 0; pass <= options.Passes; pass++)
         {
+            ScenarioContext passContext =
+                pass == 0 ? context with { Seconds = Math.Max(context.Seconds, LeastWarmUpSeconds) } : context;
             Leg[] order = [.. legs];
             Random.Shared.Shuffle(order);
             foreach (Leg leg in order)
             {
                 PassFigures figures =
-                    await scenario.MeasureAsync(context, leg, _servers.GetValueOrDefault(leg.Name), cancellationToken);
+                    await scenario.MeasureAsync(passContext, leg, _servers.GetValueOrDefault(leg.Name), cancellationToken);
                 transports[leg.Name] = CheckTransport(leg, figures);
                 progress.Increment(1);
                 if (pass > 0)

@@ -13,6 +13,8 @@ namespace KestrelNetpoll.Perf.Compare.Scenarios;
 internal sealed class BlockingMixScenario : Scenario
 {
     private const string Source = "load/blockingmix.c";
+    private const int WarmUpConnections = 8;
+    private const double WarmUpSeconds = 1;
 
     internal required string BlockingPath { get; init; }
 
@@ -25,6 +27,7 @@ internal sealed class BlockingMixScenario : Scenario
         ScenarioContext context, Leg leg, MeasuredServer? server, CancellationToken cancellationToken)
     {
         await using MeasuredServer own = await OpenServerAsync(context, leg, cancellationToken);
+        await WarmUpAsync(context, own, cancellationToken);
         string program = await context.Programs.GetAsync(Source, withTls: false, cancellationToken);
         ToolOutput output = await Tool.RunAsync(
             program,
@@ -39,6 +42,19 @@ internal sealed class BlockingMixScenario : Scenario
         figures.Transport = usage.Transport;
         figures[Metrics.PeakMemory] = usage.PeakResidentBytes;
         return figures;
+    }
+
+    private static Task<LoadResult> WarmUpAsync(ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken)
+    {
+        var request = new LoadRequest
+        {
+            Protocol = LoadProtocol.Http1,
+            Host = server.Host,
+            Port = server.Port("http1"),
+            Connections = WarmUpConnections,
+            Seconds = WarmUpSeconds,
+        };
+        return context.Generators.Choose(request).RunAsync(request, cancellationToken);
     }
 
     internal static PassFigures Read(JsonElement report)
