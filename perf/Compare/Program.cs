@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using KestrelNetpoll.Perf.Compare;
 using KestrelNetpoll.Perf.Compare.Model;
 using KestrelNetpoll.Perf.Compare.Reports;
@@ -13,10 +14,18 @@ if (Console.IsOutputRedirected)
     AnsiConsole.Profile.Width = WideConsole;
 }
 
+// A terminal that is closed in the middle of a run must not leave servers behind either.
+using var hangUp = new CancellationTokenSource();
+using var registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+{
+    signal.Cancel = true;
+    hangUp.Cancel();
+});
+
 try
 {
     return await new CommandLine().Create(MeasureAsync, Render, List).Parse(args).InvokeAsync(
-        new System.CommandLine.InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        new System.CommandLine.InvocationConfiguration { EnableDefaultExceptionHandler = false }, hangUp.Token);
 }
 catch (Exception e) when (e is FormatException or InvalidDataException or IOException)
 {

@@ -6,6 +6,7 @@ namespace KestrelNetpoll.Perf.Server;
 /// What the server process has used so far, as <c>/process</c> tells it. A comparison reads it before and after each pass: it works the same
 /// whether the server is a child process or runs in a container.
 /// </summary>
+/// <remarks>Containers of one machine have the same <see cref="BootId"/>, and share its processors.</remarks>
 internal sealed record ProcessUsage(
     int Pid,
     string Transport,
@@ -18,7 +19,8 @@ internal sealed record ProcessUsage(
     long ResidentBytes,
     long PeakResidentBytes,
     int Threads,
-    int Processors)
+    int Processors,
+    string BootId)
 {
     private const long BytesPerKilobyte = 1024;
 
@@ -47,8 +49,11 @@ internal sealed record ProcessUsage(
             status["VmRSS"] * BytesPerKilobyte,
             status["VmHWM"] * BytesPerKilobyte,
             (int)status["Threads"],
-            Environment.ProcessorCount);
+            Environment.ProcessorCount,
+            ReadBootId());
     }
+
+    internal static string ReadBootId() => File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
     /// <summary>Lets the peak of the resident memory begin anew from what is resident now.</summary>
     internal static void ResetPeak() => File.WriteAllText("/proc/self/clear_refs", "5");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using KestrelNetpoll.Perf.Compare.Model;
 using KestrelNetpoll.Perf.Compare.Statistics;
 
@@ -8,6 +9,9 @@ internal static class Figures
 {
     internal const string None = "–";
 
+    private const double Small = 0.1;
+    private const double Large = 100;
+
     /// <summary>"11.1 µs (10.4–14.0)".</summary>
     internal static string Cell(LegResult? leg, Metric metric) => Summary.Of(leg, metric) is { } summary
         ? summary.Count == 1
@@ -15,8 +19,14 @@ internal static class Figures
             : $"{metric.Format(summary.Median)} ({metric.Number(summary.Min)}–{metric.Number(summary.Max)})"
         : None;
 
-    internal static string Ratio(Comparison? comparison) =>
-        comparison?.Ratio is { } ratio ? FormattableString.Invariant($"{ratio:0.00}") : None;
+    /// <summary>With two digits that say something, however small or large it is.</summary>
+    internal static string Ratio(Comparison? comparison) => comparison?.Ratio switch
+    {
+        null => None,
+        { } ratio when Math.Abs(ratio) is > 0 and < Small => ratio.ToString("G2", CultureInfo.InvariantCulture),
+        { } ratio when ratio >= Large => ratio.ToString("N0", CultureInfo.InvariantCulture),
+        { } ratio => ratio.ToString("F2", CultureInfo.InvariantCulture),
+    };
 
     internal static string Name(Difference? difference) => difference switch
     {

@@ -26,8 +26,9 @@ internal sealed class Svg
 
     internal Svg(double width, double height)
     {
-        Add($"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:0} {height:0}" width="{width:0}" height="{height:0}" """);
-        Add($"""font-family="sans-serif" font-size="12">""");
+        Add(
+            $"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:0} {height:0}" """,
+            $"""width="{width:0}" height="{height:0}" font-family="sans-serif" font-size="12">""");
 
         // Readable also where the page is dark.
         Box(0, 0, width, height, "#ffffff");
@@ -53,8 +54,9 @@ internal sealed class Svg
     {
         string position = anchor switch { Anchor.Start => "start", Anchor.Middle => "middle", _ => "end" };
         string weight = isBold ? "bold" : "normal";
-        Add($"""<text x="{x:0.##}" y="{y:0.##}" text-anchor="{position}" fill="{Ink}" font-weight="{weight}">""");
-        Add($"{SecurityElement.Escape(text)}</text>");
+        Add(
+            $"""<text x="{x:0.##}" y="{y:0.##}" text-anchor="{position}" fill="{Ink}" font-weight="{weight}">""",
+            $"{SecurityElement.Escape(text)}</text>");
     }
 
     /// <summary>The colours of the legs, in a row.</summary>
@@ -75,5 +77,13 @@ internal sealed class Svg
     private static string Join(IEnumerable<(double X, double Y)> points) =>
         string.Join(' ', points.Select(static point => FormattableString.Invariant($"{point.X:0.##},{point.Y:0.##}")));
 
-    private void Add(FormattableString element) => _text.Append(element.ToString(CultureInfo.InvariantCulture)).Append('\n');
+    private void Add(params FormattableString[] parts)
+    {
+        foreach (FormattableString part in parts)
+        {
+            _text.Append(part.ToString(CultureInfo.InvariantCulture));
+        }
+
+        _text.Append('\n');
+    }
 }

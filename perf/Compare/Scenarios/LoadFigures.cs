@@ -17,9 +17,13 @@ internal static class LoadFigures
         ProcessUsage before = await server.ReadUsageAsync(collect: false, resetPeak: true, cancellationToken);
         LoadResult result = await load();
         ProcessUsage after = await server.ReadUsageAsync(collect: false, resetPeak: false, cancellationToken);
-        return Of(result, before, after, server.IsOnThisMachine);
+        return Of(result, before, after, isShared: after.BootId == ProcessUsage.ReadBootId());
     }
 
+    /// <param name="load">What the generator has seen.</param>
+    /// <param name="before">What the server had used before.</param>
+    /// <param name="after">What it has used after.</param>
+    /// <param name="isShared">Whether the generator takes its processor time from the same processors.</param>
     internal static PassFigures Of(LoadResult load, ProcessUsage before, ProcessUsage after, bool isShared)
     {
         if (load.Requests == 0)

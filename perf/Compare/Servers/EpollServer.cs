@@ -38,7 +38,8 @@ internal sealed class EpollServer(ServerProcess process) : MeasuredServer
             Status("VmRSS") * kilobyte,
             Status("VmHWM") * kilobyte,
             Threads: 1,
-            Environment.ProcessorCount));
+            Environment.ProcessorCount,
+            ProcessUsage.ReadBootId()));
     }
 
     public override ValueTask DisposeAsync() => process.DisposeAsync();

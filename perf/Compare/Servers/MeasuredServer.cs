@@ -15,9 +15,6 @@ internal abstract class MeasuredServer : IAsyncDisposable
     /// <summary>Gets its process, if that is one of this machine; otherwise null.</summary>
     internal virtual int? LocalPid => null;
 
-    /// <summary>Gets whether it takes its processor time from the same processors as the load generators.</summary>
-    internal bool IsOnThisMachine => LocalPid is not null;
-
     /// <summary>Gets the port of an endpoint: http1, https, echo.</summary>
     internal abstract int Port(string endpoint);
 
