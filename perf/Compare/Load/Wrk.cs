@@ -46,7 +46,7 @@ internal sealed class Wrk : ILoadGenerator
         using JsonDocument document = JsonDocument.Parse(json);
         JsonElement result = document.RootElement;
         return result.GetProperty("errors").GetInt64() is var errors and > 0
-            ? throw new LoadException(FormattableString.Invariant($"wrk: {errors} requests failed: {text.Trim()}"))
+            ? throw new LoadException(FormattableString.Invariant($"wrk: {errors} requests failed{Explain(text)}"))
             : new LoadResult
             {
                 Seconds = result.GetProperty("seconds").GetDouble(),
@@ -60,4 +60,10 @@ internal sealed class Wrk : ILoadGenerator
                     .ToDictionary(),
             };
     }
+
+    // Two kinds of lines say what went wrong.
+    private static string Explain(string text) => string.Concat(text.Split('\n')
+        .Select(static line => line.Trim())
+        .Where(static line => line.StartsWith("Socket errors", StringComparison.Ordinal) || line.StartsWith("Non-2xx", StringComparison.Ordinal))
+        .Select(static line => "; " + line));
 }

@@ -134,7 +134,8 @@ internal sealed class MarkdownReport
             Line();
             if (scenario.Generator is { } generator)
             {
-                Line($"Load by {generator}.");
+                string connections = scenario.Connections is { } count ? Invariant($", connections: {count:N0}") : "";
+                Line($"Load by {generator}{connections}.");
                 Line();
             }
 

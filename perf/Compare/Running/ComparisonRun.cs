@@ -76,7 +76,7 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
         ScenarioResult Result(ScenarioStatus status, string? reason, IReadOnlyList<LegResult> legs) => new(
             scenario.Name,
             scenario.Title,
-            scenario.Connections,
+            scenario.GetConnections(context),
             [.. scenario.Headline.Select(static metric => metric.Id)],
             generator,
             status,

@@ -27,6 +27,8 @@ internal sealed class IdleScenario : Scenario
 
     internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) => IsTls ? ["--tls"] : [];
 
+    internal override int? GetConnections(ScenarioContext context) => context.IdleConnections;
+
     internal override string? GetGeneratorName(ScenarioContext context) => new HttpLoad(context.Programs).Name;
 
     internal override async Task<PassFigures> MeasureAsync(
@@ -43,7 +45,8 @@ internal sealed class IdleScenario : Scenario
         await Task.Delay(Rest, cancellationToken);
         ProcessUsage after = await own.ReadUsageAsync(collect: true, resetPeak: false, cancellationToken);
 
-        // The collections are over before it begins: reading once more starts the clock.
+        // What the collections leave to do comes to an end first.
+        await Task.Delay(Rest, cancellationToken);
         ProcessUsage idle = await own.ReadUsageAsync(collect: false, resetPeak: false, cancellationToken);
         long start = Stopwatch.GetTimestamp();
         await Task.Delay(TimeSpan.FromSeconds(context.Seconds), cancellationToken);

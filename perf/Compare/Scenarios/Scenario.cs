@@ -38,6 +38,9 @@ internal abstract class Scenario
     /// <exception cref="MissingToolException">Nothing that could is installed.</exception>
     internal virtual string? GetGeneratorName(ScenarioContext context) => null;
 
+    /// <summary>How many connections a run has; null where that says nothing.</summary>
+    internal virtual int? GetConnections(ScenarioContext context) => Connections;
+
     /// <summary>Opens the server of a leg.</summary>
     internal virtual async Task<MeasuredServer> OpenServerAsync(ScenarioContext context, Leg leg, CancellationToken cancellationToken) =>
         await HttpServer.OpenAsync(leg, GetServerArguments(context), cancellationToken);
