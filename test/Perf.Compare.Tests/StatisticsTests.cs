@@ -26,6 +26,7 @@ public class StatisticsTests
     [InlineData("rate", 1, 5, Difference.Worse)]
     [InlineData("cpu", 20, 30, Difference.Worse)]
     [InlineData("cpu", 1, 5, Difference.Better)]
+    [InlineData("serverCores", 1, 5, Difference.Other)]
     [InlineData("cpu", 1, 10, Difference.None)]
     [InlineData("cpu", 12, 30, Difference.None)]
     [InlineData("cpu", 11, 11.5, Difference.None)]

@@ -6,6 +6,9 @@ internal enum Better
 {
     Lower,
     Higher,
+
+    /// <summary>It explains other figures, and is neither good nor bad.</summary>
+    Neither,
 }
 
 /// <summary>A figure that is collected: what it is called, how it is written, and which way is better.</summary>

@@ -20,10 +20,10 @@ internal static class Metrics
     internal static readonly Metric Switches = new("switches", "context switches per request", Better.Lower, "");
     internal static readonly Metric SystemCalls = new("systemCalls", "system calls per request", Better.Lower, "");
     internal static readonly Metric Allocated = new("allocated", "allocated per request", Better.Lower, "B");
-    internal static readonly Metric AllocationRate = new("allocationRate", "allocated per second", Better.Lower, "MB/s", Mega);
+    internal static readonly Metric AllocationRate = new("allocationRate", "allocated per second", Better.Neither, "MB/s", Mega);
     internal static readonly Metric PeakMemory = new("peakMemory", "peak resident memory", Better.Lower, "MB", Mega);
-    internal static readonly Metric ServerCores = new("serverCores", "processors the server used", Better.Lower, "");
-    internal static readonly Metric GeneratorCores = new("generatorCores", "processors the load generator used", Better.Lower, "");
+    internal static readonly Metric ServerCores = new("serverCores", "processors the server used", Better.Neither, "");
+    internal static readonly Metric GeneratorCores = new("generatorCores", "processors the load generator used", Better.Neither, "");
     internal static readonly Metric HeapPerConnection = new("heapPerConnection", "heap per connection", Better.Lower, "B");
     internal static readonly Metric ResidentPerConnection =
         new("residentPerConnection", "resident memory per connection", Better.Lower, "KB", Kilo);

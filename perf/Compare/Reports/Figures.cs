@@ -32,6 +32,7 @@ internal static class Figures
     {
         Difference.Better => "better",
         Difference.Worse => "worse",
+        Difference.Other => "differs",
         Difference.None => "ranges overlap",
         Difference.TooFewPasses => "too few passes",
         Difference.GeneratorLimited => "not compared: load generator at its limit",

@@ -12,7 +12,7 @@ internal static class Machine
     private static readonly string[] Tools = ["bombardier", "wrk", "h2load", "cc"];
 
     internal static MachineReport Describe() => new(
-        $"{RuntimeInformation.OSDescription} {RuntimeInformation.OSArchitecture}",
+        $"{RuntimeInformation.OSDescription} {RuntimeInformation.OSArchitecture}, Linux {Environment.OSVersion.Version}",
         ReadField("/proc/cpuinfo", "model name") ?? "unknown",
         Environment.ProcessorCount,
         long.TryParse(ReadField("/proc/meminfo", "MemTotal")?.Split(' ')[0], out long kilobytes) ? kilobytes * BytesPerKilobyte : 0,

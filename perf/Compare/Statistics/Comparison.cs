@@ -9,6 +9,9 @@ internal enum Difference
     Better,
     Worse,
 
+    /// <summary>There is one, and it is neither good nor bad.</summary>
+    Other,
+
     /// <summary>With so few passes, ranges may be apart by chance.</summary>
     TooFewPasses,
 
@@ -44,9 +47,17 @@ internal sealed record Comparison(double? Ratio, Difference Difference)
             return new Comparison(ratio, Difference.None);
         }
 
-        return Math.Min(subject.Count, baseline.Count) < FewestPasses
-            ? new Comparison(ratio, Difference.TooFewPasses)
-            : new Comparison(ratio, isAbove == (metric.Better == Better.Higher) ? Difference.Better : Difference.Worse);
+        if (Math.Min(subject.Count, baseline.Count) < FewestPasses)
+        {
+            return new Comparison(ratio, Difference.TooFewPasses);
+        }
+
+        return new Comparison(ratio, metric.Better switch
+        {
+            Better.Neither => Difference.Other,
+            Better.Higher => isAbove ? Difference.Better : Difference.Worse,
+            _ => isAbove ? Difference.Worse : Difference.Better,
+        });
     }
 
     /// <summary>In at least half of its passes.</summary>
