@@ -1,11 +1,12 @@
 using System.Globalization;
-using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using KestrelNetpoll.Perf.Server;
 using KestrelNetpoll.Transport;
-using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Options;
 
-// The server that the scripts measure; README.md in the directory above lists its options and routes.
+// The server that is measured; README.md in the directory above lists its options and routes.
+args = ServerArguments.AddImpliedValues(args);
 WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
 
 ServerArguments arguments;
@@ -26,35 +27,24 @@ builder.Logging.ClearProviders();
 builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = TimeSpan.FromSeconds(1));
 
 builder.Configuration.AddInMemoryCollection(arguments.NetpollSettings);
+builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = arguments.IsInline);
 if (arguments.IsNetpoll)
 {
     builder.WebHost.UseNetpollTransport(netpoll => netpoll.ApplicationScheduling = arguments.Scheduling);
 }
 
-List<(string Name, ListenOptions Options)> listeners = [];
-builder.WebHost.ConfigureKestrel(kestrel =>
+using X509Certificate2? certificate = arguments.TlsPort is null ? null : ServerCertificate.Create();
+var listeners = new Listeners();
+if (certificate is not null)
 {
-    void Listen(string name, int port, Action<ListenOptions> configure) => kestrel.Listen(IPAddress.Loopback, port, options =>
-    {
-        configure(options);
-        listeners.Add((name, options));
-    });
+    builder.WebHost.UseKestrelHttpsConfiguration();
+}
 
-    string protocol = arguments.Protocols == HttpProtocols.Http2 ? "http2" : "http1";
-    Listen(protocol, arguments.Port, options => options.Protocols = arguments.Protocols);
-    if (arguments.Http1Port is { } http1Port)
-    {
-        Listen("http1", http1Port, static options => options.Protocols = HttpProtocols.Http1);
-    }
-
-    if (arguments.EchoPort is { } echoPort)
-    {
-        Listen("echo", echoPort, static options => options.UseConnectionHandler<EchoConnectionHandler>());
-    }
-});
+builder.WebHost.ConfigureKestrel(kestrel => listeners.Configure(kestrel, arguments, certificate));
 
 await using WebApplication app = builder.Build();
-using var routes = new Routes();
+var transportName = new TransportName(app.Services.GetRequiredService<IOptions<SocketTransportOptions>>());
+using var routes = new Routes(transportName, listeners, WebSocketEcho.Build(app));
 app.Run(routes.HandleAsync);
 
 await app.StartAsync();
@@ -67,10 +57,8 @@ if (arguments.IsNetpoll && factory?.EndPoints.Count != listeners.Count)
 
 string transport = arguments.IsNetpoll
     ? string.Create(CultureInfo.InvariantCulture, $"netpoll scheduling={arguments.Scheduling} workers={factory?.WorkerCount}")
-    : "sockets";
-string ports = string.Join(' ', listeners.Select(static listener =>
-    string.Create(CultureInfo.InvariantCulture, $"{listener.Name}={listener.Options.IPEndPoint?.Port}")));
-Console.WriteLine($"Ready: transport={transport} pid={Environment.ProcessId} {ports}");
+    : transportName.Sockets;
+Console.WriteLine($"Ready: transport={transport} pid={Environment.ProcessId} {listeners}");
 
 await app.WaitForShutdownAsync();
 return 0;

@@ -8,9 +8,8 @@ internal sealed record Greeting(string Message);
 /// <summary>The transport that serves the request that asks for it.</summary>
 internal sealed record TransportReport(string Transport, NetpollTransportStatistics? Counters)
 {
-    internal static TransportReport Of(HttpContext context) => context.Features.Get<INetpollTransportFeature>() is { } netpoll
-        ? new TransportReport(netpoll.Transport, netpoll.Statistics)
-        : new TransportReport("sockets", null);
+    internal static TransportReport Of(HttpContext context, TransportName name) =>
+        new(name.Of(context), context.Features.Get<INetpollTransportFeature>()?.Statistics);
 }
 
 /// <summary>What the process has used so far.</summary>
@@ -37,4 +36,6 @@ internal sealed record ProcessReport(
 [JsonSerializable(typeof(Greeting))]
 [JsonSerializable(typeof(TransportReport))]
 [JsonSerializable(typeof(ProcessReport))]
+[JsonSerializable(typeof(ProcessUsage))]
+[JsonSerializable(typeof(EndpointReport[]))]
 internal sealed partial class ReportContext : JsonSerializerContext;

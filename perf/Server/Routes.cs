@@ -11,7 +11,7 @@ namespace KestrelNetpoll.Perf.Server;
 /// The whole application: one switch on the path, because endpoint routing would be a good part of what a short request costs.
 /// Those that block do it on purpose, on the thread that has called them.
 /// </summary>
-internal sealed class Routes : IDisposable
+internal sealed class Routes(TransportName transport, Listeners listeners, RequestDelegate webSocket) : IDisposable
 {
     private const int BlockSize = 64 * 1024;
 
@@ -39,8 +39,14 @@ internal sealed class Routes : IDisposable
                 return WritePlaintextAsync(context);
             case "/upload":
                 return ReadBodyAsync(context);
+            case "/websocket":
+                return webSocket(context);
             case "/transport":
-                return WriteReportAsync(context, TransportReport.Of(context));
+                return WriteReportAsync(context, TransportReport.Of(context, transport));
+            case "/endpoints":
+                return WriteReportAsync(context, listeners.Report());
+            case "/process":
+                return WriteUsageAsync(context);
             case "/stats":
                 return WriteReportAsync(context, ProcessReport.Create());
             default:
@@ -135,6 +141,16 @@ internal sealed class Routes : IDisposable
         while (!result.IsCompleted);
 
         await WritePlaintextAsync(context);
+    }
+
+    private Task WriteUsageAsync(HttpContext context)
+    {
+        if (context.Request.Query.ContainsKey("reset-peak"))
+        {
+            ProcessUsage.ResetPeak();
+        }
+
+        return WriteReportAsync(context, ProcessUsage.Read(transport.Of(context), context.Request.Query.ContainsKey("collect")));
     }
 
     private static Task WriteReportAsync<T>(HttpContext context, T report)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -8,16 +9,24 @@ namespace KestrelNetpoll.Perf.Server;
 internal sealed class ServerArguments
 {
     private const string Netpoll = "netpoll";
+    private const string SocketsInline = "sockets-inline";
+    private const string Tls = "--tls";
     private const string NetpollSection = "Kestrel:Netpoll:";
 
     private static readonly string[] Names =
-        ["transport", "scheduling", "workers", "groups", "port", "protocols", "http1-port", "echo-port"];
+        ["transport", "scheduling", "workers", "groups", "address", "port", "protocols", "http1-port", "tls", "echo-port", "unix"];
 
     internal bool IsNetpoll { get; private init; }
+
+    /// <summary>Gets whether the Sockets transport runs the application on the threads that poll, instead of the thread pool.</summary>
+    internal bool IsInline { get; private init; }
 
     internal ApplicationScheduling Scheduling { get; private init; }
 
     internal HttpProtocols Protocols { get; private init; }
+
+    /// <summary>Gets the address that all ports are on.</summary>
+    internal IPAddress Address { get; private init; } = IPAddress.Loopback;
 
     /// <summary>Gets the port that speaks <see cref="Protocols"/>; 0 lets the system choose, here and below.</summary>
     internal int Port { get; private init; }
@@ -25,11 +34,26 @@ internal sealed class ServerArguments
     /// <summary>Gets the port that speaks HTTP/1.1 whatever the first one speaks; null: none.</summary>
     internal int? Http1Port { get; private init; }
 
+    /// <summary>Gets the port with TLS, which speaks HTTP/1.1 and HTTP/2; null: none.</summary>
+    internal int? TlsPort { get; private init; }
+
     /// <summary>Gets the port of the raw echo; null: none.</summary>
     internal int? EchoPort { get; private init; }
 
+    /// <summary>Gets the path of the Unix socket; null: none.</summary>
+    internal string? UnixPath { get; private init; }
+
     /// <summary>Gets the transport's own settings, as they would stand in a configuration file; only those that were given.</summary>
     internal IReadOnlyDictionary<string, string?> NetpollSettings { get; private init; } = new Dictionary<string, string?>();
+
+    /// <summary>
+    /// Gives the option that may stand alone the value that it means, because the configuration would take the next option for it.
+    /// </summary>
+    internal static string[] AddImpliedValues(string[] args) =>
+    [
+        .. args.Select((argument, i) =>
+            argument == Tls && (i + 1 == args.Length || args[i + 1].StartsWith('-')) ? Tls + "=0" : argument),
+    ];
 
     /// <exception cref="FormatException">An option is unknown or has no valid value; the message is for the user.</exception>
     internal static ServerArguments Parse(IEnumerable<string> args, IConfiguration configuration)
@@ -46,9 +70,11 @@ internal sealed class ServerArguments
         var settings = new Dictionary<string, string?>();
         AddCount(settings, "WorkerCount", configuration["workers"]);
         AddCount(settings, "WorkerGroupCount", configuration["groups"]);
+        string transport = Choose("transport", configuration["transport"] ?? Netpoll, [Netpoll, "sockets", SocketsInline]);
         return new ServerArguments
         {
-            IsNetpoll = Choose("transport", configuration["transport"] ?? Netpoll, [Netpoll, "sockets"]) == Netpoll,
+            IsNetpoll = transport == Netpoll,
+            IsInline = transport == SocketsInline,
             Scheduling = Enum.Parse<ApplicationScheduling>(Choose(
                 "scheduling",
                 configuration["scheduling"] ?? nameof(ApplicationScheduling.Workers),
@@ -56,9 +82,12 @@ internal sealed class ServerArguments
             Protocols = Choose("protocols", configuration["protocols"] ?? "http1", ["http1", "http2"]) == "http2"
                 ? HttpProtocols.Http2
                 : HttpProtocols.Http1,
+            Address = ParseAddress(configuration["address"]),
             Port = ParsePort(configuration["port"]) ?? 0,
             Http1Port = ParsePort(configuration["http1-port"]),
+            TlsPort = ParsePort(configuration["tls"]),
             EchoPort = ParsePort(configuration["echo-port"]),
+            UnixPath = configuration["unix"],
             NetpollSettings = settings,
         };
     }
@@ -74,6 +103,10 @@ internal sealed class ServerArguments
             settings.Add(NetpollSection + key, value);
         }
     }
+
+    private static IPAddress ParseAddress(string? value) => value is null
+        ? IPAddress.Loopback
+        : IPAddress.TryParse(value, out IPAddress? address) ? address : throw new FormatException($"'{value}' is not an IP address.");
 
     private static int? ParsePort(string? value) => value is null
         ? null

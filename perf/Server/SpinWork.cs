@@ -12,9 +12,10 @@ internal sealed class SpinWork
     private const int CalibrationRounds = 50;
     private const int CalibrationSteps = 200_000;
 
-    private readonly double _stepsPerMillisecond = Calibrate();
+    // Not before it is asked for: it would count for the time that the server takes to start.
+    private readonly Lazy<double> _stepsPerMillisecond = new(Calibrate);
 
-    internal ulong Run(int milliseconds) => Spin((long)(milliseconds * _stepsPerMillisecond));
+    internal ulong Run(int milliseconds) => Spin((long)(milliseconds * _stepsPerMillisecond.Value));
 
     // The fastest round is the one that nobody disturbed.
     private static double Calibrate()

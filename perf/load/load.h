@@ -67,17 +67,29 @@ static inline struct sockaddr_in parse_address(const char *text)
     return address;
 }
 
-/* A non-blocking socket whose connecting has begun. */
-static inline int open_socket(const struct sockaddr_in *address)
+/* A non-blocking socket whose connecting has begun; a source of 0.0.0.0 lets the system choose. */
+static inline int open_socket_from(const struct sockaddr_in *address, struct in_addr source)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         fail("socket: %s", strerror(errno));
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (source.s_addr != htonl(INADDR_ANY)) {
+        /* The port is chosen by connect, which knows that only the pair of addresses has to be unique. */
+        struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr = source};
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        if (bind(fd, (const struct sockaddr *)&local, sizeof local) < 0)
+            fail("bind: %s", strerror(errno));
+    }
     if (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno != EINPROGRESS)
         fail("connect: %s", strerror(errno));
     return fd;
+}
+
+static inline int open_socket(const struct sockaddr_in *address)
+{
+    return open_socket_from(address, (struct in_addr){.s_addr = htonl(INADDR_ANY)});
 }
 
 /*
@@ -126,7 +138,7 @@ static inline void print_group(const char *name, const struct histogram *latenci
     static const struct {
         const char *name;
         double fraction;
-    } columns[] = {{"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}, {"max_us", 1}};
+    } columns[] = {{"p50_us", 0.5}, {"p75_us", 0.75}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}, {"max_us", 1}};
 
     printf("\"%s\": {\"requests\": %" PRIu64 ", \"rate\": %.1f", name, answered, (double)answered / seconds);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {

@@ -1,0 +1,129 @@
+using KestrelNetpoll.Perf.Compare.Load;
+using KestrelNetpoll.Perf.Compare.Model;
+
+namespace KestrelNetpoll.Perf.Compare.Scenarios;
+
+/// <summary>All scenarios there are, in the order in which they run.</summary>
+internal static class ScenarioCatalogue
+{
+    internal const string PlaintextPrefix = "plaintext-";
+
+    private static readonly int[] ConnectionCounts = [1, 16, 64, 256, 1024, 4096];
+    private static readonly int[] QuickConnectionCounts = [64, 1024];
+    private static readonly Metric[] Requests = [Metrics.Rate, Metrics.Cpu, Metrics.P99];
+    private static readonly Metric[] Transfer = [Metrics.Throughput, Metrics.BytesPerCpuSecond, Metrics.P99];
+    private static readonly Metric[] Memory = [Metrics.HeapPerConnection, Metrics.ResidentPerConnection, Metrics.IdleCpu];
+    private static readonly Metric[] Fairness =
+        [Metrics.Rate, Metrics.P99, Metrics.BlockingRate, Metrics.NewP99, Metrics.Unanswered];
+
+    internal static readonly IReadOnlyList<Scenario> All =
+    [
+        .. ConnectionCounts.Select(static count => new LoadScenario
+        {
+            Name = FormattableString.Invariant($"{PlaintextPrefix}{count}"),
+            Title = FormattableString.Invariant($"plain text, keep-alive, {count} connection{(count == 1 ? "" : "s")}"),
+            Connections = count,
+            Headline = Requests,
+            IsQuick = QuickConnectionCounts.Contains(count),
+        }),
+        new LoadScenario
+        {
+            Name = "pipelined-16", Title = "plain text, 16 requests at once on each of 64 connections", Connections = 64, Depth = 16,
+            Headline = Requests, IsQuick = true,
+        },
+        new LoadScenario
+        {
+            Name = "json", Title = "JSON, 64 connections", Connections = 64, Path = "/json", Headline = Requests, IsQuick = true,
+        },
+        new LoadScenario
+        {
+            Name = "download-1k", Title = "downloads of 1 KB, 64 connections", Connections = 64, Path = "/download/1024", Headline = Requests,
+        },
+        new LoadScenario
+        {
+            Name = "download-16k", Title = "downloads of 16 KB, 64 connections", Connections = 64, Path = "/download/16384",
+            Headline = Transfer,
+        },
+        new LoadScenario
+        {
+            Name = "download-1m", Title = "downloads of 1 MB, 16 connections", Connections = 16, Path = "/download/1000000",
+            Headline = Transfer, IsQuick = true,
+        },
+        Upload("upload-1k", "uploads of 1 KB, 64 connections", connections: 64, bytes: 1024, Requests),
+        Upload("upload-1m", "uploads of 1 MB, 16 connections", connections: 16, bytes: 1_000_000, Transfer),
+        Upload("upload-100m", "uploads of 100 MB, 4 connections", connections: 4, bytes: 100_000_000, Transfer),
+        new LoadScenario
+        {
+            Name = "churn-1", Title = "a connection for each request, 64 at once", Connections = 64, RequestsPerConnection = 1,
+            Headline = Requests, IsQuick = true,
+        },
+        new LoadScenario
+        {
+            Name = "churn-10", Title = "a connection for ten requests, 64 at once", Connections = 64, RequestsPerConnection = 10,
+            Headline = Requests,
+        },
+        new LoadScenario
+        {
+            Name = "tls-64", Title = "plain text over TLS, keep-alive, 64 connections", Connections = 64, IsTls = true, Headline = Requests,
+            IsQuick = true,
+        },
+        new LoadScenario
+        {
+            Name = "tls-churn", Title = "a TLS connection for each request, 16 at once", Connections = 16, IsTls = true,
+            RequestsPerConnection = 1, Headline = Requests,
+        },
+        new LoadScenario
+        {
+            Name = "http2", Title = "plain text over HTTP/2 and TLS, 16 connections with 16 streams each", Connections = 16, IsTls = true,
+            Depth = 16, Protocol = LoadProtocol.Http2, Headline = [Metrics.Rate, Metrics.Cpu], IsQuick = true,
+        },
+        new LoadScenario
+        {
+            Name = "websocket", Title = "WebSocket round trips of 64 bytes, 64 connections", Connections = 64, Path = "/websocket",
+            Protocol = LoadProtocol.WebSocket, Headline = Requests, IsQuick = true,
+        },
+        new LoadScenario
+        {
+            Name = "unix", Title = "plain text over a Unix socket, 64 connections", Connections = 64, IsUnix = true, Headline = Requests,
+        },
+        new EchoScenario
+        {
+            Name = "echo", Title = "raw echo of 64 bytes, 64 connections", Connections = 64, Protocol = LoadProtocol.Echo,
+            Headline = Requests, IsQuick = true,
+        },
+        new IdleScenario { Name = "idle-plain", Title = "idle connections after one request each", Headline = Memory, IsQuick = true },
+        new IdleScenario { Name = "idle-tls", Title = "idle TLS connections after one request each", Headline = Memory, IsTls = true },
+        new SlowReadersScenario
+        {
+            Name = "slow-readers", Title = "16 fast connections beside 100 that read 100 MB slowly", Connections = 16,
+            Headline = [Metrics.Rate, Metrics.Cpu, Metrics.P99, Metrics.PeakMemory],
+        },
+        Mix("mix-sleep", "Thread.Sleep(100)", "/sleep/100", isQuick: true),
+        Mix("mix-wait", "Task.Delay(100).Wait()", "/wait/100"),
+        Mix("mix-fifo", "read(2) of a pipe", "/fifo"),
+        new ColdStartScenario
+        {
+            Name = "cold-start", Title = "start of the process to the first answer",
+            Headline = [Metrics.FirstAnswer, Metrics.StartCpu], IsQuick = true,
+        },
+    ];
+
+    private static LoadScenario Upload(string name, string title, int connections, long bytes, IReadOnlyList<Metric> headline) => new()
+    {
+        Name = name,
+        Title = title,
+        Connections = connections,
+        Path = "/upload",
+        UploadBytes = bytes,
+        Headline = headline,
+    };
+
+    private static BlockingMixScenario Mix(string name, string handler, string path, bool isQuick = false) => new()
+    {
+        Name = name,
+        Title = $"8 fast clients beside 200 whose handler is in {handler}",
+        BlockingPath = path,
+        Headline = Fairness,
+        IsQuick = isQuick,
+    };
+}

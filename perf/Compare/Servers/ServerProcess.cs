@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using System.Globalization;
+using KestrelNetpoll.Perf.Compare.Load;
+
+namespace KestrelNetpoll.Perf.Compare.Servers;
+
+/// <summary>A server program as a child process, which says on a line what it runs on and where it listens.</summary>
+internal sealed class ServerProcess : IAsyncDisposable
+{
+    internal const string Host = "127.0.0.1";
+
+    private const string Application = "KestrelNetpoll.Perf.Server";
+    private const string Readiness = "Ready: ";
+
+    private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly Process _process;
+    private readonly Dictionary<string, string> _fields = [];
+
+    private ServerProcess(Process process) => _process = process;
+
+    internal int Pid => _process.Id;
+
+    internal string Transport => Field("transport");
+
+    /// <summary>Starts the measured application.</summary>
+    internal static Task<ServerProcess> StartAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken) =>
+        StartAsync(Path.Combine(AppContext.BaseDirectory, Application), arguments, cancellationToken);
+
+    /// <exception cref="LoadException">It has not said in time that it serves.</exception>
+    internal static async Task<ServerProcess> StartAsync(
+        string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    {
+        var server = new ServerProcess(Process.Start(new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!);
+        try
+        {
+            using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            timeout.CancelAfter(StartTimeout);
+            await server.WaitUntilReadyAsync(timeout.Token);
+            return server;
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            await server.DisposeAsync();
+            throw new LoadException($"{Path.GetFileName(program)} does not get ready.");
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    internal int Port(string endpoint) => int.Parse(Field(endpoint), NumberStyles.None, CultureInfo.InvariantCulture);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            await _process.WaitForExitAsync();
+        }
+
+        _process.Dispose();
+    }
+
+    private string Field(string name) => _fields.TryGetValue(name, out string? value)
+        ? value
+        : throw new LoadException($"The server says nothing of '{name}'.");
+
+    private async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
+    {
+        while (await _process.StandardOutput.ReadLineAsync(cancellationToken) is { } line)
+        {
+            if (!line.StartsWith(Readiness, StringComparison.Ordinal))
+            {
+                continue;
+            }
+
+            foreach (string field in line[Readiness.Length..].Split(' '))
+            {
+                string[] pair = field.Split('=', count: 2);
+                _fields[pair[0]] = pair[^1];
+            }
+
+            return;
+        }
+
+        string error = await _process.StandardError.ReadToEndAsync(cancellationToken);
+        throw new LoadException($"The server did not start: {error.Trim()}");
+    }
+}

@@ -1,0 +1,69 @@
+using KestrelNetpoll.Perf.Compare.Servers;
+
+namespace KestrelNetpoll.Perf.Compare.Tests;
+
+public class CommandLineTests
+{
+    [Fact]
+    public void Defaults()
+    {
+        CompareOptions options = Parse();
+
+        Assert.Empty(options.Scenarios);
+        Assert.Equal((5, 3.0, 10_000), (options.Passes, options.Seconds, options.IdleConnections));
+        Assert.Equal(["sockets", "netpoll"], options.Legs.Select(static leg => leg.Name));
+        Assert.False(options.IsAttached);
+    }
+
+    [Fact]
+    public void A_quick_run_is_short_unless_something_else_is_said()
+    {
+        Assert.Equal((2, 1.0, 1_000), (Parse("--quick").Passes, Parse("--quick").Seconds, Parse("--quick").IdleConnections));
+        Assert.Equal(7, Parse("--quick", "--passes", "7").Passes);
+    }
+
+    [Fact]
+    public void The_options_of_netpoll_are_for_netpoll()
+    {
+        CompareOptions options = Parse("--legs", "netpoll,sockets-inline", "--scheduling", "ThreadPool", "--workers", "3");
+
+        Assert.Equal(["--transport", "netpoll", "--scheduling", "ThreadPool", "--workers", "3"], options.Legs[0].Arguments);
+        Assert.Equal(["--transport", "sockets-inline"], options.Legs[1].Arguments);
+    }
+
+    [Fact]
+    public void Servers_that_run_already_are_the_legs()
+    {
+        CompareOptions options = Parse("--server", "sockets=http://127.0.0.1:1", "--server", "netpoll=http://127.0.0.1:2,https=3");
+
+        Assert.True(options.IsAttached);
+        Assert.Equal([Leg.Sockets, Leg.Netpoll], options.Legs.Select(static leg => leg.Name));
+        Assert.Equal(3, options.Legs[1].Attached?.Ports["https"]);
+    }
+
+    [Theory]
+    [InlineData("--legs", "netpoll,other")]
+    [InlineData("--legs", "netpoll,netpoll")]
+    [InlineData("--passes", "0")]
+    [InlineData("--seconds", "0.1")]
+    public void Nonsense_is_refused(string option, string value)
+    {
+        Assert.Throws<FormatException>(() => Parse(option, value));
+    }
+
+    private static CompareOptions Parse(params string[] arguments)
+    {
+        CompareOptions? options = null;
+        new CommandLine().Create(
+            (parsed, _) =>
+            {
+                options = parsed;
+                return Task.FromResult(0);
+            },
+            static (_, _) => 1,
+            static () => 1)
+            .Parse(arguments)
+            .Invoke(new System.CommandLine.InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        return options!;
+    }
+}
