@@ -1,6 +1,6 @@
 namespace KestrelNetpoll.Perf.Compare.Load;
 
-/// <summary>Our own load generators: C programs, which are compiled when they are first needed.</summary>
+/// <summary>Our own load generators: C programs, which are compiled when they are first needed, unless they were compiled before.</summary>
 internal sealed class LoadPrograms(string directory)
 {
     internal const string Compiler = "cc";
@@ -8,9 +8,12 @@ internal sealed class LoadPrograms(string directory)
 
     private const string InstallOpenSsl = "apt-get install libssl-dev";
 
+    // A container image has them here, and no compiler.
+    private static readonly string CompiledBefore = Path.Combine(AppContext.BaseDirectory, "programs");
+
     private readonly Dictionary<string, string> _compiled = [];
 
-    internal static bool CanCompile => Tool.Find(Compiler) is not null;
+    internal static bool CanCompile => Directory.Exists(CompiledBefore) || Tool.Find(Compiler) is not null;
 
     /// <summary>Compiles <c>load/NAME.c</c> or <c>echo/NAME.c</c>, and returns the program's path.</summary>
     internal async Task<string> GetAsync(string source, bool withTls, CancellationToken cancellationToken)
@@ -19,6 +22,11 @@ internal sealed class LoadPrograms(string directory)
         if (_compiled.TryGetValue(name, out string? program))
         {
             return program;
+        }
+
+        if (Path.Combine(CompiledBefore, name) is var before && File.Exists(before))
+        {
+            return before;
         }
 
         string compiler = Tool.Find(Compiler) ?? throw new MissingToolException(Compiler, InstallCompiler);
