@@ -79,7 +79,7 @@ internal sealed partial class WorkerGroup
         {
             fired = true;
             processor.Counters.DeadlinesFired++;
-            ready.Add(((PollDeadline)timer).Fire(sequence, now));
+            ready.Add(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now));
         }
 
         if (fired && ready.Count == 0)

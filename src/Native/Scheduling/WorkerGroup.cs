@@ -123,6 +123,18 @@ internal sealed partial class WorkerGroup
         }
     }
 
+    /// <summary>
+    /// Schedules the timer's turn at a time on the monotonic clock. Not before the last one has begun. A group that stops forgets it. Any
+    /// thread.
+    /// </summary>
+    internal void ScheduleAt(TurnTimer timer, long when)
+    {
+        if (Poller.Deadlines.Arm(timer, when, sequence: 0) && Volatile.Read(ref _sleepers) != 0 && !IsNextDeadlineCovered())
+        {
+            Poller.Wake();
+        }
+    }
+
     /// <exception cref="OutOfMemoryException">No thread to be had; those that have started leave.</exception>
     internal void Start()
     {

@@ -1,21 +1,41 @@
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Timers;
+
 namespace KestrelNetpoll.Transport.Internal;
 
 /// <summary>
 /// Responses to pipelined requests leave together: a flush within a turn may be left to a later one, or to the turn's end. If the turn blocks,
-/// or takes long, the worker that replaces its own sees to it (<see cref="Native.Scheduling.Turn.HasDeferredWork"/>).
+/// or takes long, the worker that replaces its own sees to it (<see cref="Turn.HasDeferredWork"/>).
+/// So do the responses of an HTTP/2 connection, which are flushed one by one on the thread pool: flushes outside of turns that come in bursts are
+/// left to a work item at the end of the pool's queue, behind what may flush next. If the pool does not get to it in time, a worker sends.
 /// </summary>
 internal sealed partial class SocketPipeWriter
 {
     // More than this is not held back for a turn's end: the kernel could be transmitting it.
     private const int MaxDeferredBytes = 64 * 1024;
 
+    // Flushes outside of turns that follow each other faster belong to one burst.
+    private const long BurstNanoseconds = 100_000;
+    private const int FlushesBeforeBurst = 2;
+    private const long LateNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
+
     // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and what others
     // deferred the ends of their turns will send.
     private volatile bool _deferred;
 
-    // Only if the application runs on the thread pool: 1 from the moment that the turn is scheduled until it runs. Interlocked.
+    // The flushing thread's, about flushes outside of turns: when the last one was, how many have followed each other quickly, and whether they
+    // are expected to.
+    private long _lastFlush;
+    private int _quickFlushes;
+    private bool _bursts;
+
+    // 1 from the moment that the turn is scheduled, on a worker or on the thread pool, until it runs. Interlocked.
     private int _deferredFlushScheduled;
     private DeferredFlushTurn? _deferredFlushTurn;
+
+    // 1 while the timer of the late flush turn is armed: armed once for all bursts until it fires. Interlocked.
+    private int _lateFlushArmed;
+    private TurnTimer? _lateFlushTimer;
 
     // The worker inside one of this writer's turns; like its counterpart in the reader.
     private int _turnThread;
@@ -44,6 +64,31 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
+    // For each flush, first. A connection whose last burst was one will have another: there the first flush waits, too.
+    private void MeasureBurst()
+    {
+        if (IsInTurn)
+        {
+            IsInBurst = false;
+            return;
+        }
+
+        long now = MonotonicClock.Now;
+        if (now - _lastFlush < BurstNanoseconds)
+        {
+            _quickFlushes++;
+            _bursts |= _quickFlushes >= FlushesBeforeBurst;
+        }
+        else
+        {
+            _bursts &= _quickFlushes != 0;
+            _quickFlushes = 0;
+        }
+
+        _lastFlush = now;
+        IsInBurst = _bursts;
+    }
+
     private bool TryDefer(long bytes)
     {
         if (!MayDefer(bytes))
@@ -54,7 +99,11 @@ internal sealed partial class SocketPipeWriter
         if (!_deferred)
         {
             _deferred = true;
-            if (_onThreadPool)
+            if (IsInBurst)
+            {
+                LeaveToThreadPool();
+            }
+            else if (_onThreadPool)
             {
                 // Nobody notices when a thread of the pool blocks. So a worker sends, as soon as one is free, and not the turn's end.
                 if (Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
@@ -76,13 +125,28 @@ internal sealed partial class SocketPipeWriter
         return true;
     }
 
+    private void LeaveToThreadPool()
+    {
+        if (Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(_deferredFlushTurn ??= new DeferredFlushTurn(this), preferLocal: false);
+        }
+
+        if (Interlocked.Exchange(ref _lateFlushArmed, 1) == 0)
+        {
+            _lateFlushTimer ??= new TurnTimer(new LateFlushTurn(this));
+            _socket.Group.ScheduleAt(_lateFlushTimer, MonotonicClock.Now + LateNanoseconds);
+        }
+    }
+
+    private bool MayDefer(long bytes) => bytes < MaxDeferredBytes && bytes < _pauseThreshold && (IsInBurst || GoesOnInTurn);
+
+    private bool IsInBurst { get; set; }
+
     // Waiting is worthwhile only if the application goes on to the next request within this turn.
-    private bool MayDefer(long bytes) =>
-        bytes < MaxDeferredBytes
-        && bytes < _pauseThreshold
-        && (_reader.IsTurnOfCurrentThread || Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId)
-        && _reader.HasUnparsedInput
-        && (_onThreadPool || _socket.Group.IsTurnWatched);
+    private bool GoesOnInTurn => IsInTurn && _reader.HasUnparsedInput && (_onThreadPool || _socket.Group.IsTurnWatched);
+
+    private bool IsInTurn => _reader.IsTurnOfCurrentThread || Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
     // The monitor takes the processor away, and then looks whether anything was deferred; this is the other way round. One of them sees
     // the other.

@@ -3,8 +3,8 @@ using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>The turns: one for the socket that has become writable, one for the flush that is over, and, if the
-/// application runs on the thread pool, one for what it has deferred there.</summary>
+/// <summary>The turns: one for the socket that has become writable, one for the flush that is over, and two for what was deferred outside of
+/// the turns of workers.</summary>
 internal sealed partial class SocketPipeWriter
 {
     private void RunDrainTurn()
@@ -89,13 +89,28 @@ internal sealed partial class SocketPipeWriter
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }
 
-    // On a worker, always: it does no more than send.
-    private sealed class DeferredFlushTurn(SocketPipeWriter writer) : Turn
+    // It does no more than send.
+    private sealed class DeferredFlushTurn(SocketPipeWriter writer) : Turn, IThreadPoolWorkItem
     {
         internal override void Run()
         {
             // Before the flush: what is deferred from now on needs another turn.
             Interlocked.Exchange(ref writer._deferredFlushScheduled, 0);
+            writer.FlushDeferred();
+        }
+
+        void IThreadPoolWorkItem.Execute() => Worker.RunGuarded(this);
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+
+    // On a worker, some time after a flush was left to the thread pool, which may have sent it long ago.
+    private sealed class LateFlushTurn(SocketPipeWriter writer) : Turn
+    {
+        internal override void Run()
+        {
+            // Before the flush: what is deferred from now on arms the timer again.
+            Interlocked.Exchange(ref writer._lateFlushArmed, 0);
             writer.FlushDeferred();
         }
 

@@ -16,8 +16,9 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   state      queued bytes   leaves it by
 ///   --------   ------------   -------------------------------------------------------------------------
 ///   idle       none           a flush: sending; or deferred, if the reader's turn, which is on this thread,
-///                             still has input: the responses to pipelined requests then leave together
-///   deferred   some           a later flush, or the end of the turn: sending
+///                             still has input: the responses to pipelined requests then leave together; or if it
+///                             is one of many outside of turns that follow each other quickly
+///   deferred   some           a later flush, the end of the turn, or a turn of its own: sending
 ///   sending    some           all sent: idle; EAGAIN: parked; a failure: closed
 ///   parked     some           writable, or the drain turn's next share: sending, in the drain turn; the socket was closed: closed
 ///   closed     none           never. What is written is dropped and flushes say IsCompleted; also by <see cref="Abort"/>
@@ -130,6 +131,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
+        MeasureBurst();
         SendBatch batch;
         bool send;
         lock (_lock)
@@ -154,6 +156,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
+        MeasureBurst();
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;
