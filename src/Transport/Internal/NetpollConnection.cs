@@ -163,7 +163,13 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             ReleaseExposedSocket(reset: false);
         }
 
-        FireConnectionClosed();
+        // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good part
+        // of what a short connection costs.
+        if (TryClaimConnectionClosed())
+        {
+            RunClosedCallbacks();
+        }
+
         await _closedCallbacksRan.WaitAsync().ConfigureAwait(false);
         _connectionClosedSource.Dispose();
     }
@@ -226,8 +232,9 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
     }
 
-    // Runs on the thread pool: what is registered on ConnectionClosed takes Kestrel's locks, calls Abort and may be user code.
-    void IThreadPoolWorkItem.Execute()
+    void IThreadPoolWorkItem.Execute() => RunClosedCallbacks();
+
+    private void RunClosedCallbacks()
     {
         try
         {
@@ -325,9 +332,13 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         return false;
     }
 
+    // True: the caller, and nobody else, runs the callbacks, or lets them run.
+    private bool TryClaimConnectionClosed() => Interlocked.Exchange(ref _connectionClosedFired, 1) == 0;
+
+    // On the thread pool: what is registered on ConnectionClosed takes Kestrel's locks, calls Abort and may be user code.
     private void FireConnectionClosed()
     {
-        if (Interlocked.Exchange(ref _connectionClosedFired, 1) == 0)
+        if (TryClaimConnectionClosed())
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }
