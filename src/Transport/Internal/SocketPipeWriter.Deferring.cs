@@ -16,6 +16,9 @@ internal sealed partial class SocketPipeWriter
 
     // Flushes outside of turns that follow each other faster belong to one burst.
     private const long BurstNanoseconds = 100_000;
+
+    // Larger ones gain nothing: sending them costs more than the system call does.
+    private const int MaxBurstFlush = 3 * 1024;
     private const int FlushesBeforeBurst = 2;
     private const long LateNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
 
@@ -65,9 +68,9 @@ internal sealed partial class SocketPipeWriter
     }
 
     // For each flush, first. A connection whose last burst was one will have another: there the first flush waits, too.
-    private void MeasureBurst()
+    private void MeasureBurst(long bytes)
     {
-        if (IsInTurn)
+        if (bytes > MaxBurstFlush || IsInTurn)
         {
             IsInBurst = false;
             return;

@@ -131,7 +131,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
-        MeasureBurst();
+        MeasureBurst(_buffer.UncommittedBytes);
         SendBatch batch;
         bool send;
         lock (_lock)
@@ -156,7 +156,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
-        MeasureBurst();
+        MeasureBurst(_buffer.UncommittedBytes + bytes.Length);
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 
@@ -349,7 +350,10 @@ public sealed class SocketPipeWriterTests
     {
         const int Total = 1_000_000;
         const int MaxSendsInARow = 32;
-        await using var pipe = new SocketPipe(workers: 1, sendBufferSize: 200_000);
+
+        // Its blocked worker must not be replaced: that one would send at once.
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "test" });
+        await using var pipe = new SocketPipe(runtime: runtime, sendBufferSize: 200_000);
         await pipe.Writer.WriteAsync(new byte[Total]).InTime();
         using var busy = new ManualResetEventSlim();
         using var release = new ManualResetEventSlim();

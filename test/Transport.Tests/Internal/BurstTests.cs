@@ -1,0 +1,78 @@
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+
+namespace KestrelNetpoll.Transport.Tests.Internal;
+
+/// <summary>Small flushes outside of turns that follow each other quickly, as those of an HTTP/2 connection do.</summary>
+public sealed class BurstTests
+{
+    private const int Size = 100;
+
+    [Fact]
+    public async Task They_leave_together()
+    {
+        const int Flushes = 20_000;
+        await using var pipe = new SocketPipe();
+        Task<byte[]> received = Task.Run(() => pipe.ReceiveExactly(Flushes * Size));
+        for (int i = 0; i < Flushes; i++)
+        {
+            await FlushAsync(pipe, (byte)i);
+        }
+
+        // In order, and with less than a send for each. How many it takes depends on when the thread pool gets to it.
+        byte[] bytes = await received.InTime();
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            Assert.Equal((byte)(i / Size), bytes[i]);
+        }
+
+        Assert.InRange(pipe.SystemCalls.Sends, 1, Flushes * 9 / 10);
+    }
+
+    [Fact]
+    public async Task Single_ones_are_sent_at_once()
+    {
+        await using var pipe = new SocketPipe();
+        for (int i = 1; i <= 5; i++)
+        {
+            await FlushAsync(pipe, 1);
+            Assert.Equal(i, pipe.SystemCalls.Sends);
+            pipe.ReceiveExactly(Size);
+            Thread.Sleep(2);
+        }
+    }
+
+    [Fact]
+    public async Task Large_ones_are_sent_at_once()
+    {
+        await using var pipe = new SocketPipe();
+        for (int i = 1; i <= 20; i++)
+        {
+            await pipe.Writer.WriteAsync(new byte[4_000]).InTime();
+            Assert.Equal(i, pipe.SystemCalls.Sends);
+            pipe.ReceiveExactly(4_000);
+        }
+    }
+
+    [Fact]
+    public async Task Completing_and_draining_send_what_is_left()
+    {
+        await using var pipe = new SocketPipe();
+        Task<byte[]> received = Task.Run(() => pipe.ReceiveExactly(1_000 * Size));
+        for (int i = 0; i < 1_000; i++)
+        {
+            await FlushAsync(pipe, 1);
+        }
+
+        pipe.Writer.Complete();
+        await pipe.Writer.DrainAsync().InTime();
+        Assert.Equal(1_000 * Size, pipe.Writer.BytesSent);
+        await received.InTime();
+    }
+
+    private static async ValueTask FlushAsync(SocketPipe pipe, byte value)
+    {
+        pipe.Writer.GetSpan(Size)[..Size].Fill(value);
+        pipe.Writer.Advance(Size);
+        Assert.False((await pipe.Writer.FlushAsync().InTime()).IsCompleted);
+    }
+}
