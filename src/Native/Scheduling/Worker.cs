@@ -20,6 +20,9 @@ internal sealed class Worker
     // Written when the thread starts, read by the monitor once it has a processor.
     private int _threadId;
 
+    // The monitor's: made when it first asks.
+    private string? _statPath;
+
     // The state of the processor in which the turn runs that the worker is inside of; for the worker alone.
     private long _turnState;
 
@@ -39,6 +42,9 @@ internal sealed class Worker
 
     /// <summary>The kernel's id of the thread.</summary>
     internal int ThreadId => Volatile.Read(ref _threadId);
+
+    /// <summary>For the monitor, which asks thousands of times a second: where the kernel says what the thread is doing.</summary>
+    internal string StatPath => _statPath ??= $"/proc/self/task/{ThreadId}/stat";
 
     /// <summary>Is the thread inside a wait that the runtime knows of: a sleep, a lock, an event, a task? Any thread.</summary>
     internal bool IsInManagedWait => (_thread.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0;
