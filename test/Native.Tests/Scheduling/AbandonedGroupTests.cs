@@ -35,6 +35,7 @@ public sealed class AbandonedGroupTests
         Assert.True(group.Processors[0].Queue.TryPush(queued[2]));
         group.Schedule(queued[3]);
         runtime.Dispose();
+        Patience.Until(() => Array.TrueForAll(queued[..4], turn => turn.Runs != 0), "what was there has run");
         group.Schedule(queued[4]);
         Patience.Until(() => Array.TrueForAll(queued, turn => turn.Runs != 0), "all have run");
         Assert.Equal((queued.Length, 0), (onThreadPool, blockage.Left));
