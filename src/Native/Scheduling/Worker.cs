@@ -17,6 +17,8 @@ internal sealed class Worker
     // The turn whose worker has lost the processor that this one got: what it deferred is to be done. As _processor.
     private Turn? _blocked;
 
+    private volatile bool _isDismissed;
+
     // Written when the thread starts, read by the monitor once it has a processor.
     private int _threadId;
 
@@ -54,6 +56,11 @@ internal sealed class Worker
 
     internal bool HasProcessor => Volatile.Read(ref _processor) is not null;
 
+    /// <summary>For the pool: one that was taken off the spares in order to end.</summary>
+    internal bool IsDismissed => _isDismissed;
+
+    internal bool HasEnded => !_thread.IsAlive;
+
     // UnsafeStart: the starter's execution context must not become the context of every app that runs here.
     internal void Start() => _thread.UnsafeStart();
 
@@ -68,6 +75,13 @@ internal sealed class Worker
     {
         _blocked = blocked;
         Volatile.Write(ref _processor, processor);
+        _parker.Unpark();
+    }
+
+    /// <summary>Ends a worker that has no processor. By the one who took it off the spares.</summary>
+    internal void Dismiss()
+    {
+        _isDismissed = true;
         _parker.Unpark();
     }
 

@@ -186,7 +186,8 @@ internal sealed partial class WorkerGroup
         {
             if (!Stopping)
             {
-                Limit.OnReached(refusal, MonotonicClock.Now);
+                Limit.OnReached(refusal, again: processor.RefusedState == state, MonotonicClock.Now);
+                processor.RefusedState = state;
             }
 
             return false;

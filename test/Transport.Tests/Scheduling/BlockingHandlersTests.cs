@@ -150,7 +150,7 @@ public sealed class BlockingHandlersTests
 
             // Three block, and a fourth is not to be had.
             await Patience.UntilAsync(() => blocker.Entered == 3, "three handlers block");
-            await Patience.UntilAsync(() => server.Factory!.GetStatistics().WorkerLimitReached > 100, "the limit has been reached again and again");
+            await Patience.UntilAsync(() => server.Factory!.GetStatistics().WorkerLimitReached != 0, "the limit has been reached");
             await Patience.UntilAsync(() => server.Logs.Of(TransportKind.Netpoll, 108).Any(), "a warning says so");
             LogEntry warning = Assert.Single(server.Logs.Of(TransportKind.Netpoll, 108));
             Assert.Equal(LogLevel.Warning, warning.Level);
