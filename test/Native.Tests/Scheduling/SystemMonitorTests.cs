@@ -198,6 +198,30 @@ public sealed class SystemMonitorTests : IDisposable
         Assert.Equal(wanted, WantsAfter(0));
     }
 
+    /// <summary>No worker is to be had here. The turn says for as long as it runs that it has deferred something.</summary>
+    [Fact]
+    public void What_a_turn_has_deferred_is_given_to_the_thread_pool_once_for_each_turn()
+    {
+        DeferringTurn first = new(defers: true), second = new(defers: true);
+        long state = Processor.BeginTurn(first);
+        _probe.InManagedWait = true;
+        for (int i = 0; i < 10; i++)
+        {
+            _monitor.Look(_now);
+        }
+
+        Patience.Until(() => first.Relieved != 0, "the first turn's work is done");
+        Assert.True(Processor.TryEndTurn(state));
+        Processor.BeginTurn(second);
+        for (int i = 0; i < 10; i++)
+        {
+            _monitor.Look(_now);
+        }
+
+        Patience.Until(() => second.Relieved != 0, "the second turn's work is done");
+        Assert.Equal((1, 1), (first.Relieved, second.Relieved));
+    }
+
     [Fact]
     public void The_10_ms_begin_anew_with_each_turn()
     {
@@ -285,7 +309,13 @@ public sealed class SystemMonitorTests : IDisposable
 
     private sealed class DeferringTurn(bool defers) : Turn
     {
+        private int _relieved;
+
+        internal int Relieved => Volatile.Read(ref _relieved);
+
         internal override bool HasDeferredWork => defers;
+
+        internal override void DoDeferredWork() => Interlocked.Increment(ref _relieved);
 
         internal override void Run()
         {
