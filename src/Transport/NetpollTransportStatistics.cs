@@ -18,7 +18,7 @@ namespace KestrelNetpoll.Transport;
 /// <param name="HandOffs">How often a worker that the application blocked, or kept for long, was replaced by another.</param>
 /// <param name="Workers">Worker threads, blocked ones and spares included, now.</param>
 /// <param name="SpareWorkers">Worker threads that wait to replace a blocked one, now.</param>
-/// <param name="WorkerLimitReached">How often a blocked worker could not be replaced.</param>
+/// <param name="WorkerLimitReached">How many blocked workers could not be replaced, for a while at least.</param>
 public readonly record struct NetpollTransportStatistics(
     long AcceptedConnections,
     int ActiveConnections,

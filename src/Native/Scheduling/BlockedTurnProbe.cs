@@ -17,7 +17,7 @@ internal class BlockedTurnProbe(SystemCalls systemCalls)
     /// </summary>
     internal virtual bool IsInKernelWait(Worker worker)
     {
-        SyscallResult opened = systemCalls.Open($"/proc/self/task/{worker.ThreadId}/stat", LibC.O_RDONLY, 0);
+        SyscallResult opened = systemCalls.Open(worker.StatPath, LibC.O_RDONLY, 0);
         if (opened.IsError)
         {
             return false;

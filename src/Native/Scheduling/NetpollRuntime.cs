@@ -8,8 +8,6 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>The engine: its worker groups, from start to stop. Thread-safe.</summary>
 internal sealed class NetpollRuntime : IDisposable
 {
-    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
-
     // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one
     // dispatching thread is enough, and nothing blocks it. It lives as long as the process.
     private static readonly SharedRuntime SharedInstance = new();
@@ -18,6 +16,7 @@ internal sealed class NetpollRuntime : IDisposable
     private readonly WorkerGroup[] _groups;
     private readonly WorkerLimit _limit;
     private readonly SystemMonitor? _monitor;
+    private readonly TimeSpan _stopTimeout;
     private int _nextGroup;
     private int _disposed;
 
@@ -37,6 +36,7 @@ internal sealed class NetpollRuntime : IDisposable
         }
 
         SystemCalls = systemCalls ?? SystemCalls.Instance;
+        _stopTimeout = options.StopTimeout;
         _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached);
         _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls) : null;
         _groups = new WorkerGroup[options.GroupCount];
@@ -85,8 +85,8 @@ internal sealed class NetpollRuntime : IDisposable
     }
 
     /// <summary>
-    /// Stops the workers and waits for those that are not stuck in a turn. Close the descriptors first: afterwards nothing
-    /// is woken by events, though closing still delivers its completions. May be called twice.
+    /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close the
+    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. May be called twice.
     /// </summary>
     public void Dispose()
     {
@@ -108,10 +108,13 @@ internal sealed class NetpollRuntime : IDisposable
         }
 
         // One time limit for all of them.
-        long deadline = MonotonicClock.After(StopTimeout);
+        long deadline = MonotonicClock.After(_stopTimeout);
         foreach (WorkerGroup group in groups)
         {
-            group.WaitForWorkers(deadline);
+            if (!group.WaitForWorkers(deadline))
+            {
+                group.Abandon();
+            }
         }
     }
 

@@ -14,6 +14,9 @@ internal sealed class NetpollRuntimeOptions
     /// <summary>How long a spare worker waits for something to do before it ends.</summary>
     internal TimeSpan SpareIdleTime { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long the end of the runtime waits for workers that are inside a turn.</summary>
+    internal TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>
     /// Whether a blocked worker's place is handed on. False where no turn runs foreign code: then nothing blocks, and no monitor is needed.
     /// </summary>

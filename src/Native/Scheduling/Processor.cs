@@ -83,6 +83,9 @@ internal sealed class Processor
         set => Volatile.Write(ref _holder, value);
     }
 
+    /// <summary>For the monitor: the last state that it could not take away, because there was no worker to take over.</summary>
+    internal long RefusedState { get; set; }
+
     /// <summary>Any thread.</summary>
     internal long State => Volatile.Read(ref _state);
 

@@ -162,6 +162,7 @@ internal sealed class SystemMonitor
         }
         else
         {
+            findings.Refused = true;
             DoDeferredWorkElsewhere(watched, state);
         }
     }
@@ -284,6 +285,9 @@ internal struct MonitorFindings
 {
     /// <summary>A processor has got another worker, or its turn had ended when it was to get one.</summary>
     internal bool HandedOff { get; set; }
+
+    /// <summary>A processor was to get another worker, and there is none.</summary>
+    internal bool Refused { get; set; }
 
     /// <summary>A turn waits that did not at the last look: soon one will know.</summary>
     internal bool Suspicion { get; set; }

@@ -17,8 +17,13 @@ internal sealed class Worker
     // The turn whose worker has lost the processor that this one got: what it deferred is to be done. As _processor.
     private Turn? _blocked;
 
+    private volatile bool _isDismissed;
+
     // Written when the thread starts, read by the monitor once it has a processor.
     private int _threadId;
+
+    // The monitor's: made when it first asks.
+    private string? _statPath;
 
     // The state of the processor in which the turn runs that the worker is inside of; for the worker alone.
     private long _turnState;
@@ -40,6 +45,9 @@ internal sealed class Worker
     /// <summary>The kernel's id of the thread.</summary>
     internal int ThreadId => Volatile.Read(ref _threadId);
 
+    /// <summary>For the monitor, which asks thousands of times a second: where the kernel says what the thread is doing.</summary>
+    internal string StatPath => _statPath ??= $"/proc/self/task/{ThreadId}/stat";
+
     /// <summary>Is the thread inside a wait that the runtime knows of: a sleep, a lock, an event, a task? Any thread.</summary>
     internal bool IsInManagedWait => (_thread.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0;
 
@@ -47,6 +55,11 @@ internal sealed class Worker
     internal bool HoldsProcessorOfTurn => _processor is { } processor && processor.State == _turnState;
 
     internal bool HasProcessor => Volatile.Read(ref _processor) is not null;
+
+    /// <summary>For the pool: one that was taken off the spares in order to end.</summary>
+    internal bool IsDismissed => _isDismissed;
+
+    internal bool HasEnded => !_thread.IsAlive;
 
     // UnsafeStart: the starter's execution context must not become the context of every app that runs here.
     internal void Start() => _thread.UnsafeStart();
@@ -62,6 +75,13 @@ internal sealed class Worker
     {
         _blocked = blocked;
         Volatile.Write(ref _processor, processor);
+        _parker.Unpark();
+    }
+
+    /// <summary>Ends a worker that has no processor. By the one who took it off the spares.</summary>
+    internal void Dismiss()
+    {
+        _isDismissed = true;
         _parker.Unpark();
     }
 

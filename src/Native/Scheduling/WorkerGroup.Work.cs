@@ -135,17 +135,6 @@ internal sealed partial class WorkerGroup
         || FindVictim(processor) is not null
         || !IsNextDeadlineCovered();
 
-    /// <summary>The group stops: what the processor has not run is left to the others, or to the last worker that leaves.</summary>
-    internal void GiveUp(Processor processor)
-    {
-        while (processor.Queue.TryPop(out Turn? turn))
-        {
-            _queue.Enqueue(turn);
-        }
-
-        processor.Forget();
-    }
-
     /// <summary>For the monitor: is there a turn that nobody runs, as far as one can see without asking the kernel?</summary>
     internal bool IsWorkWaiting(Processor processor) =>
         !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.Deadlines.Earliest <= MonotonicClock.Now;

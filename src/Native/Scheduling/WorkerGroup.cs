@@ -91,7 +91,7 @@ internal sealed partial class WorkerGroup
         {
             Poller.Wake();
         }
-        else if (Pool.Running == 0)
+        else if (_abandoned || Pool.Running == 0)
         {
             // Nobody is left to run it; completions must be delivered all the same.
             DrainToThreadPool();
@@ -159,17 +159,6 @@ internal sealed partial class WorkerGroup
         }
     }
 
-    /// <summary>Tells the workers to leave after their current turn. Does not wait.</summary>
-    internal void RequestStop()
-    {
-        Pool.RequestStop();
-        _idle.Close();
-        Poller.Wake();
-    }
-
-    /// <summary>Waits for the workers to leave. False: one of them is still inside a turn.</summary>
-    internal bool WaitForWorkers(long deadline) => Pool.Join(_current.Value, deadline);
-
     internal void AddCountersTo(ref NetpollStatistics sum)
     {
         foreach (Processor processor in _processors)
@@ -209,7 +198,8 @@ internal sealed partial class WorkerGroup
         {
             if (!Stopping)
             {
-                Limit.OnReached(refusal, MonotonicClock.Now);
+                Limit.OnReached(refusal, again: processor.RefusedState == state, MonotonicClock.Now);
+                processor.RefusedState = state;
             }
 
             return false;
@@ -232,35 +222,5 @@ internal sealed partial class WorkerGroup
 
     internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
 
-    internal void OnWorkerStopped(Worker worker)
-    {
-        Leave(Pool.LeaveAsWorker());
-        Pool.Forget(worker);
-    }
-
     internal void OnTurnFailed() => Interlocked.Increment(ref _failedTurns);
-
-    private void Leave(bool last)
-    {
-        if (last)
-        {
-            DrainToThreadPool();
-            Poller.Dispose();
-            return;
-        }
-
-        if (Stopping)
-        {
-            // One signal wakes one worker; hand it on until all have gone.
-            Poller.Wake();
-        }
-    }
-
-    private void DrainToThreadPool()
-    {
-        while (_queue.TryDequeue(out Turn? turn))
-        {
-            ThreadPool.UnsafeQueueUserWorkItem(static turn => Worker.RunGuarded(turn), turn, preferLocal: false);
-        }
-    }
 }

@@ -4,7 +4,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
 /// How many worker threads a runtime may have, those that are blocked and the spares included. Reaching the limit delays work and fails
-/// none; whoever cares is told once per interval. Thread-safe.
+/// none; whoever cares is told once per interval. At the limit, a spare of one group ends if another group needs a worker. Thread-safe.
 /// </summary>
 internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onReached)
 {
@@ -14,12 +14,18 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     private long _reached;
     private long _nextReport;
 
+    // Complete before the monitor starts, which alone looks at it; and the spare that it has dismissed last.
+    private readonly List<WorkerPool> _pools = [];
+    private Worker? _dismissed;
+
     internal int Maximum { get; } = maximum;
 
     internal int Count => Volatile.Read(ref _count);
 
-    /// <summary>How often a worker was wanted and not to be had.</summary>
+    /// <summary>How many turns were to lose their processor, and kept it because no worker was to be had.</summary>
     internal long Reached => Volatile.Read(ref _reached);
+
+    internal void Register(WorkerPool pool) => _pools.Add(pool);
 
     internal bool TryAdd()
     {
@@ -40,12 +46,40 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
 
     internal void Remove() => Interlocked.Decrement(ref _count);
 
+    /// <summary>
+    /// For the monitor: some group wants a worker, has no spare, and may not start one. Another group that has one lets it go, one at a
+    /// time: as soon as it has ended, a worker may start.
+    /// </summary>
+    /// <param name="wanting">The group's.</param>
+    internal void MakeRoom(WorkerPool wanting)
+    {
+        if (_dismissed is { HasEnded: false })
+        {
+            return;
+        }
+
+        _dismissed = null;
+        foreach (WorkerPool pool in _pools)
+        {
+            if (pool != wanting && pool.TryDismissSpare() is { } spare)
+            {
+                _dismissed = spare;
+                return;
+            }
+        }
+    }
+
     /// <summary>A worker was wanted, and there is none: the limit is reached, or the system gives no thread.</summary>
     /// <param name="refusal">Why the system gives none; null if the limit is the reason.</param>
+    /// <param name="again">It was wanted for the same turn before: told again, but not counted.</param>
     /// <param name="now">On the monotonic clock.</param>
-    internal void OnReached(Exception? refusal, long now)
+    internal void OnReached(Exception? refusal, bool again, long now)
     {
-        Interlocked.Increment(ref _reached);
+        if (!again)
+        {
+            Interlocked.Increment(ref _reached);
+        }
+
         long next = Volatile.Read(ref _nextReport);
         if (onReached is not null
             && now >= next

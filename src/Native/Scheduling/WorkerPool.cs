@@ -36,6 +36,7 @@ internal sealed class WorkerPool
         _group = group;
         _name = name;
         _limit = limit;
+        _limit.Register(this);
         _spareIdleNanoseconds = (long)spareIdleTime.TotalMilliseconds * MonotonicClock.NanosecondsPerMillisecond;
     }
 
@@ -112,9 +113,34 @@ internal sealed class WorkerPool
         }
 
         Worker? started = TryStart(processor: null, out refusal);
+        if (started is null && refusal is null)
+        {
+            // There may be room as soon as the monitor looks again.
+            _limit.MakeRoom(this);
+        }
+
         _refusal = refusal;
         _refusedUntil = refusal is null ? 0 : MonotonicClock.After(RefusalPause);
         return started;
+    }
+
+    /// <summary>Ends the spare that has been one for longest. Null: there is none.</summary>
+    internal Worker? TryDismissSpare()
+    {
+        Worker spare;
+        lock (_lock)
+        {
+            if (_spares.Count == 0)
+            {
+                return null;
+            }
+
+            spare = _spares[0];
+            _spares.RemoveAt(0);
+        }
+
+        spare.Dismiss();
+        return spare;
     }
 
     /// <summary>A worker that was taken is not needed after all.</summary>
@@ -152,7 +178,7 @@ internal sealed class WorkerPool
                 return true;
             }
 
-            if (stopping)
+            if (stopping || worker.IsDismissed)
             {
                 return false;
             }

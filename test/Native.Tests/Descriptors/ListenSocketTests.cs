@@ -4,7 +4,9 @@ using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Files;
 using KestrelNetpoll.Native.Tests.Infrastructure;
+using KestrelNetpoll.Native.Tests.Interop;
 
 namespace KestrelNetpoll.Native.Tests.Descriptors;
 
@@ -29,6 +31,26 @@ public sealed class ListenSocketTests : IDisposable
         var endPoint = Assert.IsType<IPEndPoint>(listener.LocalEndPoint);
         Assert.NotEqual(0, endPoint.Port);
         Assert.Equal(IPAddress.Loopback, endPoint.Address);
+        listener.Close();
+    }
+
+    /// <summary>Flags are not inherited: an accepted socket has those that the accept asked for.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Listeners_and_what_they_accept_never_block_and_are_closed_on_exec(bool unix)
+    {
+        using TemporaryDirectory directory = new();
+        EndPoint endPoint = unix ? new UnixDomainSocketEndPoint(directory.PathOf("s")) : SocketPairs.AnyPortV4;
+        ListenSocket listener = SocketPairs.Listen(_runtime, endPoint);
+        StreamSocket client = await ConnectOperation.ConnectAsync(_runtime, listener.LocalEndPoint).InTime();
+        StreamSocket accepted = await listener.AcceptAsync().InTime();
+        Assert.All((int[])[listener.Fd, client.Fd, accepted.Fd], fd =>
+            Assert.Equal((true, true), (ProcessInfo.IsNonBlocking(fd), ProcessInfo.IsCloseOnExec(fd))));
+
+        client.Close();
+        accepted.Close();
+        listener.RemoveFile();
         listener.Close();
     }
 

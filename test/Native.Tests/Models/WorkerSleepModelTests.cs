@@ -1,7 +1,7 @@
 namespace KestrelNetpoll.Native.Tests.Models;
 
 /// <summary>
-/// test/Models/worker-sleep.pml: workers that go to sleep, turns that block, the monitor that hands their processors on, in every order.
+/// test/Models/worker-sleep.pml: workers that go to sleep or idle, turns that block, the monitor that hands their processors on, in every order.
 /// </summary>
 public sealed class WorkerSleepModelTests
 {
@@ -16,6 +16,10 @@ public sealed class WorkerSleepModelTests
     [InlineData("HAND_OFF")]
     [InlineData("NO_SPARE")]
     [InlineData("ALONE")]
+    [InlineData("DEADLINE")]
+    [InlineData("IDLE")]
+    [InlineData("THREE")]
+    [InlineData("THREE_IDLE")]
     public async Task No_work_is_lost_and_a_processor_has_one_holder(params string[] scenario)
     {
         Spin.Require();
@@ -29,6 +33,15 @@ public sealed class WorkerSleepModelTests
     [InlineData("BREAK_SIGNAL_BEFORE_ENQUEUE", NoWorkIsLost, "NO_SPARE")]
     [InlineData("BREAK_NO_PASS_ON", NoWorkIsLost, "NO_SPARE")]
     [InlineData("BREAK_PASS_ON_BEFORE_PUSH", NoWorkIsLost, "NO_SPARE")]
+    [InlineData("BREAK_GROUP_TURN_WITHOUT_PASS_ON", NoWorkIsLost, "NO_SPARE")]
+    [InlineData("BREAK_STEAL_WITHOUT_PASS_ON", NoWorkIsLost, "THREE")]
+    [InlineData("BREAK_PASS_ON_IGNORES_OTHERS", NoWorkIsLost, "THREE")]
+    [InlineData("BREAK_PASS_ON_IGNORES_DEADLINES", NoWorkIsLost, "DEADLINE")]
+    [InlineData("BREAK_NO_SECOND_LOOK_AT_DEADLINES", NoWorkIsLost, "DEADLINE")]
+    [InlineData("BREAK_REARM_WITHOUT_PASS_ON", NoWorkIsLost, "DEADLINE")]
+    [InlineData("BREAK_REST_WITHOUT_PASS_ON", NoWorkIsLost, "IDLE")]
+    [InlineData("BREAK_ALL_REST", NoWorkIsLost, "IDLE")]
+    [InlineData("BREAK_LEAVE_THEM_IDLE", NoWorkIsLost, "IDLE")]
     [InlineData("BREAK_CLEAR_BEFORE_READ", NoWorkIsLost, "NO_SPARE")]
     [InlineData("BREAK_CLEAR_LATE", NoWorkIsLost, "NO_SPARE")]
     [InlineData("BREAK_IGNORE_THAT_NOBODY_SLEEPS", NoWorkIsLost, "ALONE")]

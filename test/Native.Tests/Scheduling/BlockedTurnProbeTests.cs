@@ -1,4 +1,6 @@
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Scheduling;
 
@@ -18,4 +20,27 @@ public sealed class BlockedTurnProbeTests
     [InlineData("", false)]
     public void The_state_is_the_letter_behind_the_name(string stat, bool sleeping) =>
         Assert.Equal(sleeping, BlockedTurnProbe.IsSleeping(System.Text.Encoding.UTF8.GetBytes(stat)));
+
+    /// <summary>The monitor asks as often as every 50 µs.</summary>
+    [Fact]
+    public void Asking_the_kernel_about_a_worker_again_allocates_nothing()
+    {
+        const int Looks = 100;
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
+        BlockedTurnProbe probe = new(SystemCalls.Instance);
+        using Blockage blockage = new(BlockageKind.KernelRead);
+        runtime.Groups[0].Schedule(new CallbackTurn(blockage.Block));
+        blockage.WaitUntilEntered();
+        Worker worker = runtime.Groups[0].Processors[0].Holder!;
+        Patience.Until(() => probe.IsInKernelWait(worker), "the worker sleeps in the kernel");
+
+        int asleep = 0;
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < Looks; i++)
+        {
+            asleep += probe.IsInKernelWait(worker) ? 1 : 0;
+        }
+
+        Assert.Equal((0L, Looks), (GC.GetAllocatedBytesForCurrentThread() - before, asleep));
+    }
 }

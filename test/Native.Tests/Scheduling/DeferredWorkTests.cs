@@ -29,6 +29,22 @@ public sealed class DeferredWorkTests
         Assert.Equal(1, turn.Done);
     }
 
+    /// <summary>There is no worker that could do it, so that the thread pool does, once.</summary>
+    [Theory]
+    [InlineData(BlockageKind.Event)]
+    [InlineData(BlockageKind.KernelRead)]
+    public void At_the_worker_limit_the_thread_pool_does_it(BlockageKind kind)
+    {
+        using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1, MaxWorkerCount = 1, Name = WorkerThreads.NewName() });
+        using Blockage blockage = new(kind);
+        bool onThreadPool = false;
+        DeferringTurn turn = new(blockage, () => onThreadPool = Thread.CurrentThread.IsThreadPoolThread);
+        runtime.Groups[0].Schedule(turn);
+        Patience.Until(() => turn.Done == 1, "the deferred work is done");
+        Assert.Equal((true, 0), (onThreadPool, blockage.Left));
+        Assert.Equal(0, runtime.GetStatistics().HandOffs);
+    }
+
     [Fact]
     public void It_may_block_as_well()
     {

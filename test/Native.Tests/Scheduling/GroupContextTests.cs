@@ -8,13 +8,11 @@ public sealed class GroupContextTests : IDisposable
 {
     private readonly NetpollRuntime _runtime = WorkerThreads.CreateRuntime(2, out _);
     private readonly List<Exception> _unhandled = [];
+    private readonly ThreadLocal<bool> _inRelay = new();
     private readonly GroupContext _context;
 
-    public GroupContextTests()
-    {
-        var inRelay = new ThreadLocal<bool>();
-        _context = new GroupContext(_runtime.Groups[0], inRelay, OnUnhandled, static state => state is Relay);
-    }
+    public GroupContextTests() =>
+        _context = new GroupContext(_runtime.Groups[0], _inRelay, OnUnhandled, static state => state is Relay);
 
     public void Dispose() => _runtime.Dispose();
 
@@ -259,6 +257,80 @@ public sealed class GroupContextTests : IDisposable
         Assert.True(done.Wait(Patience.Limit));
         Assert.Equal(relay, applicationInPlace);
         Assert.False(lastInPlace);
+    }
+
+    /// <summary>A second and a late awaiter are refused, and the first one keeps its context.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void An_awaiter_that_is_refused_does_not_take_the_first_ones_context_away(bool secondIsRelay)
+    {
+        var source = new Source(_context);
+        SynchronizationContext? there = null;
+        bool? inPlace = null;
+        var delivering = new Lock();
+        using var done = new CountdownEvent(2);
+        var posted = new SendOrPostCallback(new Action<object?>(_ =>
+        {
+            inPlace = delivering.IsHeldByCurrentThread;
+            done.Signal();
+        }));
+        RunOnWorker(() =>
+        {
+            source.Await(() =>
+            {
+                there = SynchronizationContext.Current;
+                _context.Post(posted, null);
+                done.Signal();
+            });
+            if (secondIsRelay)
+            {
+                Assert.Throws<InvalidOperationException>(() => source.Await(static () => { }, new Relay()));
+            }
+
+            SynchronizationContext.SetSynchronizationContext(null);
+            Assert.Throws<InvalidOperationException>(() => source.Await(static () => { }));
+            lock (delivering)
+            {
+                source.Complete(1);
+            }
+        });
+        Assert.True(done.Wait(Patience.Limit));
+        Assert.Same(_context, there);
+        Assert.False(inPlace);
+    }
+
+    /// <summary>The contexts share the memory of what their threads do; a relay of one says nothing about the other.</summary>
+    [Fact]
+    public void What_a_relay_posts_to_another_context_does_not_run_in_place()
+    {
+        var source = new Source(_context);
+        var other = new GroupContext(_runtime.Groups[0], _inRelay, OnUnhandled, static _ => false);
+        var inRelay = new Lock();
+        bool? inPlace = null;
+        SynchronizationContext? there = null;
+        using var done = new ManualResetEventSlim();
+        var posted = new SendOrPostCallback(new Action<object?>(_ =>
+        {
+            inPlace = inRelay.IsHeldByCurrentThread;
+            there = SynchronizationContext.Current;
+            done.Set();
+        }));
+        RunOnWorker(() =>
+        {
+            source.Await(
+                () =>
+                {
+                    lock (inRelay)
+                    {
+                        other.Post(posted, null);
+                    }
+                },
+                new Relay());
+            source.Complete(1);
+        });
+        Assert.True(done.Wait(Patience.Limit));
+        Assert.Equal((false, other), (inPlace, there));
     }
 
     [Fact]

@@ -131,6 +131,30 @@ public sealed class SpareWorkerTests
         Assert.Equal(Maximum, WorkerThreads.Count(name));
     }
 
+    [Fact]
+    public void At_the_limit_a_spare_of_one_group_makes_room_for_another_groups_worker()
+    {
+        using NetpollRuntime runtime = Create(2, out _, spareIdleTime: TimeSpan.FromHours(1), maxWorkerCount: 4, groupCount: 2);
+        using (Blockage first = new(BlockageKind.Event))
+        {
+            runtime.Groups[0].Schedule(new CallbackTurn(first.Block));
+            runtime.Groups[0].Schedule(new CallbackTurn(first.Block));
+            first.WaitUntilEntered(2);
+            runtime.WaitForTurn();
+        }
+
+        Patience.Until(() => runtime.GetStatistics() is { Workers: 4, SpareWorkers: 2 }, "the first group has two spares");
+        using Blockage second = new(BlockageKind.Event);
+        for (int i = 0; i < 3; i++)
+        {
+            runtime.Groups[1].Schedule(new CallbackTurn(second.Block));
+        }
+
+        second.WaitUntilEntered(3);
+        Assert.Equal(0, second.Left);
+        Assert.True(runtime.GetStatistics() is { Workers: <= 4, SpareWorkers: 0 });
+    }
+
     private static bool AllButOneAreSpares(NetpollRuntime runtime)
     {
         NetpollStatistics statistics = runtime.GetStatistics();
@@ -142,12 +166,14 @@ public sealed class SpareWorkerTests
         out string name,
         TimeSpan? spareIdleTime = null,
         int maxWorkerCount = NetpollRuntimeOptions.DefaultMaxWorkerCount,
-        Action<WorkerLimitReached>? onReached = null)
+        Action<WorkerLimitReached>? onReached = null,
+        int groupCount = 1)
     {
         name = WorkerThreads.NewName();
         return new NetpollRuntime(new NetpollRuntimeOptions
         {
             WorkerCount = workerCount,
+            GroupCount = groupCount,
             MaxWorkerCount = maxWorkerCount,
             SpareIdleTime = spareIdleTime ?? Patience.Limit,
             OnWorkerLimitReached = onReached,

@@ -142,7 +142,7 @@ public sealed class SystemMonitorTests : IDisposable
         _probe.InManagedWait = true;
         MonitorFindings findings = _monitor.Look(_now);
         Assert.True(findings.Suspicion);
-        Assert.Equal(0, _group.Limit.Reached);
+        Assert.False(findings.Refused);
         Assert.True(WantsAfter(0));
     }
 
@@ -198,6 +198,30 @@ public sealed class SystemMonitorTests : IDisposable
         Assert.Equal(wanted, WantsAfter(0));
     }
 
+    /// <summary>No worker is to be had here. The turn says for as long as it runs that it has deferred something.</summary>
+    [Fact]
+    public void What_a_turn_has_deferred_is_given_to_the_thread_pool_once_for_each_turn()
+    {
+        DeferringTurn first = new(defers: true), second = new(defers: true);
+        long state = Processor.BeginTurn(first);
+        _probe.InManagedWait = true;
+        for (int i = 0; i < 10; i++)
+        {
+            _monitor.Look(_now);
+        }
+
+        Patience.Until(() => first.Relieved != 0, "the first turn's work is done");
+        Assert.True(Processor.TryEndTurn(state));
+        Processor.BeginTurn(second);
+        for (int i = 0; i < 10; i++)
+        {
+            _monitor.Look(_now);
+        }
+
+        Patience.Until(() => second.Relieved != 0, "the second turn's work is done");
+        Assert.Equal((1, 1), (first.Relieved, second.Relieved));
+    }
+
     [Fact]
     public void The_10_ms_begin_anew_with_each_turn()
     {
@@ -226,15 +250,17 @@ public sealed class SystemMonitorTests : IDisposable
     // True: at the last of the looks, so many milliseconds after one another, it wanted to hand the processor on. At no earlier one.
     private bool WantsAfter(params ReadOnlySpan<int> milliseconds)
     {
-        long before = _group.Limit.Reached;
-        for (int i = 0; i < milliseconds.Length; i++)
+        bool wanted = false;
+        foreach (int pause in milliseconds)
         {
-            Assert.Equal(before, _group.Limit.Reached);
-            _now += milliseconds[i] * Millisecond;
-            Assert.False(_monitor.Look(_now).HandedOff);
+            Assert.False(wanted);
+            _now += pause * Millisecond;
+            MonitorFindings findings = _monitor.Look(_now);
+            Assert.False(findings.HandedOff);
+            wanted = findings.Refused;
         }
 
-        return _group.Limit.Reached != before;
+        return wanted;
     }
 
     private long Begin(bool defers = false) => Processor.BeginTurn(new DeferringTurn(defers));
@@ -283,7 +309,13 @@ public sealed class SystemMonitorTests : IDisposable
 
     private sealed class DeferringTurn(bool defers) : Turn
     {
+        private int _relieved;
+
+        internal int Relieved => Volatile.Read(ref _relieved);
+
         internal override bool HasDeferredWork => defers;
+
+        internal override void DoDeferredWork() => Interlocked.Increment(ref _relieved);
 
         internal override void Run()
         {

@@ -138,6 +138,53 @@ public sealed class WorkerGroupProtocolTests : IDisposable
         Assert.Equal(2, _kernel.EventFdWrites);
     }
 
+    /// <summary>The worker was woken for one of them, and has found something else.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Passing_on_signals_for_turns_that_another_processor_has_fetched(int other)
+    {
+        Sleep(1 - other);
+        Assert.True(_group.Processors[other].Queue.TryPush(new CallbackTurn()));
+        _group.PassOn(_group.Processors[2]);
+        Assert.Equal(1, _kernel.EventFdWrites);
+    }
+
+    [Theory]
+    [InlineData(0, true, 0)]
+    [InlineData(1, true, 0)]
+    [InlineData(2, true, 1)]
+    [InlineData(0, false, 0)]
+    [InlineData(1, false, 1)]
+    public void Passing_on_signals_for_what_will_be_left_in_its_own_queue(int queued, bool nextFromOwnQueue, int signals)
+    {
+        Sleep(0);
+        for (int i = 0; i < queued; i++)
+        {
+            Assert.True(_group.Processors[2].Queue.TryPush(new CallbackTurn()));
+        }
+
+        _group.PassOn(_group.Processors[2], nextFromOwnQueue);
+        Assert.Equal(signals, _kernel.EventFdWrites);
+    }
+
+    /// <summary>While it was out of the heap, a worker that fell asleep saw none; the one that has put it back may run a turn next.</summary>
+    [Fact]
+    public void A_deadline_that_turns_out_to_be_later_is_passed_on()
+    {
+        PollDescriptor descriptor = Descriptor();
+        Sleep(0);
+        SetDeadline(descriptor, 1000);
+        TakeSignal();
+        SetDeadline(descriptor, MonotonicClock.After(TimeSpan.FromHours(1)));
+        Assert.Equal(1, _kernel.EventFdWrites);
+        Assert.Equal(1000, _heap.Earliest);
+        _group.FireDeadlines(_group.Processors[2]);
+        Assert.Equal(1, _group.Processors[2].Counters.DeadlinesFired);
+        Assert.True(_group.Processors[2].Queue.IsEmpty);
+        Assert.Equal(2, _kernel.EventFdWrites);
+    }
+
     [Fact]
     public void Passing_on_signals_for_a_deadline_that_the_worker_had_covered()
     {

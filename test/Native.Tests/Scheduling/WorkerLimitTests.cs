@@ -49,7 +49,7 @@ public sealed class WorkerLimitTests
     }
 
     [Fact]
-    public void Reaching_it_is_counted_each_time_and_reported_once_per_interval()
+    public void Reaching_it_is_counted_once_for_each_turn_and_reported_once_per_interval()
     {
         using SemaphoreSlim reported = new(0);
         int reports = 0;
@@ -58,18 +58,18 @@ public sealed class WorkerLimitTests
             Interlocked.Increment(ref reports);
             reported.Release();
         });
-        limit.OnReached(null, Start);
-        limit.OnReached(null, Start);
-        limit.OnReached(null, Start + WorkerLimit.ReportIntervalNanoseconds - 1);
+        limit.OnReached(null, again: false, Start);
+        limit.OnReached(null, again: true, Start);
+        limit.OnReached(null, again: false, Start + WorkerLimit.ReportIntervalNanoseconds - 1);
         Assert.True(reported.Wait(Patience.Limit));
 
-        limit.OnReached(null, Start + WorkerLimit.ReportIntervalNanoseconds);
+        limit.OnReached(null, again: true, Start + WorkerLimit.ReportIntervalNanoseconds);
         Assert.True(reported.Wait(Patience.Limit));
-        limit.OnReached(null, Start + WorkerLimit.ReportIntervalNanoseconds + 1);
-        limit.OnReached(null, Start + (2 * WorkerLimit.ReportIntervalNanoseconds));
+        limit.OnReached(null, again: false, Start + WorkerLimit.ReportIntervalNanoseconds + 1);
+        limit.OnReached(null, again: false, Start + (2 * WorkerLimit.ReportIntervalNanoseconds));
         Assert.True(reported.Wait(Patience.Limit));
         Assert.Equal(3, reports);
-        Assert.Equal(6, limit.Reached);
+        Assert.Equal(4, limit.Reached);
     }
 
     [Fact]
@@ -86,7 +86,7 @@ public sealed class WorkerLimitTests
         });
         Assert.True(limit.TryAdd());
         ThreadStateException refusal = new();
-        limit.OnReached(refusal, Start);
+        limit.OnReached(refusal, again: false, Start);
         reported.WaitInTime("it is reported");
         Assert.Equal(new WorkerLimitReached(1, 5, refusal), report);
         Assert.True(onThreadPool);
@@ -97,7 +97,7 @@ public sealed class WorkerLimitTests
     {
         WorkerLimit limit = new(0, onReached: null);
         Assert.False(limit.TryAdd());
-        limit.OnReached(null, Start);
+        limit.OnReached(null, again: false, Start);
         Assert.Equal(1, limit.Reached);
     }
 
@@ -113,7 +113,7 @@ public sealed class WorkerLimitTests
         });
         for (int i = 1; i <= 2; i++)
         {
-            limit.OnReached(null, i * WorkerLimit.ReportIntervalNanoseconds);
+            limit.OnReached(null, again: false, i * WorkerLimit.ReportIntervalNanoseconds);
             Assert.True(told.Wait(Patience.Limit));
         }
     }

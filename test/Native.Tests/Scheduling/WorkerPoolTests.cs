@@ -80,9 +80,13 @@ public sealed class WorkerPoolTests : IDisposable
         Processor processor = full.Processors[0];
         long state = processor.BeginTurn(new CallbackTurn());
         Assert.False(full.TryHandOff(processor, state));
+        Assert.Equal(1, full.Limit.Reached);
         Assert.False(full.TryHandOff(processor, state));
-        Assert.Equal(2, full.Limit.Reached);
+        Assert.Equal(1, full.Limit.Reached);
         Assert.True(processor.TryEndTurn(state));
+
+        Assert.False(full.TryHandOff(processor, processor.BeginTurn(new CallbackTurn())));
+        Assert.Equal(2, full.Limit.Reached);
     }
 
     [Fact]
@@ -128,6 +132,19 @@ public sealed class WorkerPoolTests : IDisposable
 
         Patience.Until(() => _group.Pool.Running == 1, "they have ended");
         Assert.Equal((0, 0), (_group.Pool.Spares, _group.Limit.Count));
+    }
+
+    [Fact]
+    public void A_spare_that_is_dismissed_ends()
+    {
+        Assert.Null(_group.Pool.TryDismissSpare());
+        Worker first = Take(), second = Take();
+        _group.Pool.Return(first);
+        _group.Pool.Return(second);
+        Assert.Same(first, _group.Pool.TryDismissSpare());
+        Patience.Until(() => first.HasEnded, "it has ended");
+        Assert.Equal((1, 1, 2), (_group.Pool.Spares, _group.Limit.Count, _group.Pool.Running));
+        Assert.False(second.HasEnded);
     }
 
     /// <summary>While it is taken its time does not count; once it is a spare again, it does.</summary>

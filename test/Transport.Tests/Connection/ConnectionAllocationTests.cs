@@ -20,8 +20,7 @@ public sealed class ConnectionAllocationTests
     private const int WarmUp = 5_000;
     private const int RoundTrips = 20_000;
 
-    // An object takes 24 bytes at least. What is left is the runtime's own, once in a while, and the monitor's, if it meets a turn that
-    // a busy machine has stopped.
+    // An object takes 24 bytes at least. What is left is the runtime's own, once in a while.
     private const int Allowed = 8;
 
     public static TheoryData<ApplicationScheduling, int, int> Settings =>

@@ -243,6 +243,36 @@ public sealed class SocketPipeReaderWorkTests
         Assert.InRange(readBeforeOther, 4096, Sent - 1);
     }
 
+    /// <summary>
+    /// Reads that find bytes at once, in a turn that is not the reader's, as of a handler that has come back to a worker: a turn's worth of them,
+    /// and then the rest waits behind what is queued.
+    /// </summary>
+    [Fact]
+    public async Task Pipelined_requests_let_other_turns_run_outside_the_readers_own_turn_too()
+    {
+        const int Requests = 200;
+        await using var pipe = new SocketPipe(workers: 1);
+        pipe.Send(new byte[Requests]);
+        int read = 0;
+        int readBeforeOther = 0;
+        Task? other = null;
+        await pipe.RunOnWorker(async () =>
+        {
+            other = pipe.RunOnWorker(() =>
+            {
+                readBeforeOther = read;
+                return Task.CompletedTask;
+            });
+            for (; read < Requests; read++)
+            {
+                ReadResult result = await pipe.Reader.ReadAsync();
+                pipe.Reader.AdvanceTo(result.Buffer.GetPosition(1));
+            }
+        }).InTime();
+        await other!.InTime();
+        Assert.Equal(64, readBeforeOther);
+    }
+
     [Fact]
     public async Task A_pool_that_fails_ends_the_read_and_is_reported()
     {

@@ -51,6 +51,36 @@ public sealed class SocketPipeWriterTests
         Assert.Equal(0, pipe.Pool.RentedBlocks);
     }
 
+    /// <summary>A call takes 1,024 buffers at most, by the kernel's rule, and 64 by the transport's.</summary>
+    [Theory]
+    [InlineData(63)]
+    [InlineData(64)]
+    [InlineData(65)]
+    [InlineData(1023)]
+    [InlineData(1024)]
+    [InlineData(1025)]
+    public async Task Any_number_of_segments_arrives_in_order(int segments)
+    {
+        const int SegmentLength = 100;
+        await using var pipe = new SocketPipe();
+        byte[] bytes = RandomBytes(segments * SegmentLength);
+        for (int i = 0; i < segments; i++)
+        {
+            // What is left of the last block is not enough for that.
+            Memory<byte> segment = pipe.Writer.GetMemory(4_096);
+            bytes.AsSpan(i * SegmentLength, SegmentLength).CopyTo(segment.Span);
+            pipe.Writer.Advance(SegmentLength);
+        }
+
+        Assert.Equal(segments, pipe.Pool.TotalRents);
+        Task<FlushResult> flush = pipe.Writer.FlushAsync().AsTask();
+        Assert.True(bytes.AsSpan().SequenceEqual(pipe.ReceiveExactly(bytes.Length)));
+        await flush.InTime();
+        await pipe.Writer.DrainAsync().InTime();
+        Assert.True(pipe.SystemCalls.Sends >= (segments + 63) / 64);
+        Assert.Equal(0, pipe.Pool.RentedBlocks);
+    }
+
     [Fact]
     public async Task A_slow_peer_gets_everything_in_order()
     {

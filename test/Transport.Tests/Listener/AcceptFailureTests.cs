@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -137,6 +138,9 @@ public class AcceptFailureTests
         string warning = harness.Logs.Of(TransportKind.Netpoll, 103).First().Message;
         Assert.Contains(SystemErrors.ToSocketException(Errno.ENOMEM).Message, warning, StringComparison.Ordinal);
         Assert.Equal(PeerEnd.Reset, (await lost.ReadToEndAsync()).End);
+        LogEntry logged = harness.Logs.Of(TransportKind.Netpoll, 14).First();
+        Assert.Equal((LogLevel.Debug, "ConnectionError"), (logged.Level, logged.Id.Name));
+        Assert.IsType<SocketException>(logged.Exception);
 
         kernel.Failing = false;
         using RawClient client = await harness.ConnectClientAsync();

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
@@ -8,24 +7,21 @@ namespace KestrelNetpoll.Transport.Tests.Scheduling;
 /// <summary>A server with routes that block their thread until they are released, and others: fast, uploading, downloading.</summary>
 internal sealed class Blockade : IAsyncDisposable
 {
-    private readonly ManualResetEventSlim _released = new();
-    private readonly ConcurrentQueue<Thread> _blocked = new();
+    private readonly Obstacle _obstacle;
     private readonly List<RawClient> _clients = [];
 
-    private Blockade()
-    {
-    }
+    private Blockade(string way) => _obstacle = new Obstacle(way);
 
     internal TestServer Server { get; private set; } = null!;
 
     /// <summary>The threads that block, by name.</summary>
-    internal IEnumerable<string?> BlockedThreads => _blocked.Select(static thread => thread.Name);
+    internal IEnumerable<string?> BlockedThreads => _obstacle.Threads.Select(static thread => thread.Name);
 
-    internal int OnThreadPool => _blocked.Count(static thread => thread.IsThreadPoolThread);
+    internal int OnThreadPool => _obstacle.Threads.Count(static thread => thread.IsThreadPoolThread);
 
-    internal static async Task<Blockade> StartAsync(int workers, Action<TestServerSetup>? configure = null)
+    internal static async Task<Blockade> StartAsync(int workers, Action<TestServerSetup>? configure = null, string way = "event")
     {
-        var blockade = new Blockade();
+        var blockade = new Blockade(way);
         blockade.Server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
         {
             setup.App = blockade.RunAsync;
@@ -50,9 +46,12 @@ internal sealed class Blockade : IAsyncDisposable
         await BlockedAsync(count);
     }
 
-    internal Task BlockedAsync(int count) => Patience.UntilAsync(() => _blocked.Count == count, "the handlers block");
+    internal Task BlockedAsync(int count) => Patience.UntilAsync(() => _obstacle.Threads.Count == count, "the handlers block");
 
-    internal void Release() => _released.Set();
+    internal void Release() => _obstacle.Release();
+
+    /// <summary>Only for "event" and "sleep".</summary>
+    internal void BlockAgain() => _obstacle.BlockAgain();
 
     /// <summary>Releases the handlers; all their responses come.</summary>
     internal async Task ReleaseAsync()
@@ -69,7 +68,7 @@ internal sealed class Blockade : IAsyncDisposable
         Release();
         _clients.ForEach(static client => client.Dispose());
         await Server.DisposeAsync();
-        _released.Dispose();
+        _obstacle.Dispose();
     }
 
     private async Task RunAsync(HttpContext context)
@@ -77,8 +76,7 @@ internal sealed class Blockade : IAsyncDisposable
         switch (context.Request.Path.Value)
         {
             case "/blocking":
-                _blocked.Enqueue(Thread.CurrentThread);
-                _released.Wait(CancellationToken.None);
+                _obstacle.Block();
                 await context.Response.WriteAsync("blocked");
                 break;
             case "/upload":

@@ -57,23 +57,6 @@ public sealed class BlockedServerTests
     }
 
     [Theory]
-    [MemberData(nameof(Workers))]
-    public async Task The_thread_pool_is_not_what_blocks_and_no_worker_is_made_that_is_not_needed(int workers)
-    {
-        await using Blockade blockade = await Blockade.StartAsync(workers);
-        await blockade.BlockAsync(Blocked);
-
-        Assert.Equal(0, blockade.OnThreadPool);
-        await Task.Run(static () => { }).InTime();
-
-        // One for each handler that blocks and one for each place; whatever else there is, was needed for a moment, and is a spare.
-        await Patience.UntilAsync(
-            () => blockade.Server.Factory!.GetStatistics() is var now && now.Workers - now.SpareWorkers == Blocked + workers,
-            "only as many workers are busy as are needed");
-        await blockade.ReleaseAsync();
-    }
-
-    [Theory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(4)]

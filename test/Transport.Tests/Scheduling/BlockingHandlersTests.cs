@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.IO.Pipes;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -29,58 +27,36 @@ public sealed class BlockingHandlersTests
         }
     }
 
+    /// <summary>On connections from before and on new ones, with as many workers as are needed, and no thread of the pool.</summary>
     [Theory]
     [MemberData(nameof(Ways))]
     public async Task Everything_else_goes_on(string way, int workers)
     {
-        using Blocker blocker = new(way);
-        await using TestServer server = await StartAsync(blocker, workers);
-        List<RawClient> clients = [];
-        try
+        await using Blockade blockade = await Blockade.StartAsync(workers, way: way);
+        TestServer server = blockade.Server;
+        using RawClient early = await server.ConnectAsync();
+        await AskAsync(early);
+        await blockade.BlockAsync(Blocked);
+        for (int i = 0; i < 200; i++)
         {
-            using RawClient early = await server.ConnectAsync();
             await AskAsync(early);
-            for (int i = 0; i < Blocked; i++)
-            {
-                RawClient client = await server.ConnectAsync();
-                clients.Add(client);
-                await client.SendAsync(Blocking);
-            }
-
-            await Patience.UntilAsync(() => blocker.Entered == Blocked, "all handlers block");
-
-            // On a connection from before and on new ones; and the thread pool has nothing to do with it.
-            for (int i = 0; i < 200; i++)
-            {
-                await AskAsync(early);
-            }
-
-            for (int i = 0; i < 20; i++)
-            {
-                using RawClient late = await server.ConnectAsync();
-                await AskAsync(late);
-            }
-
-            await Task.Run(static () => { }).InTime();
-            Assert.True(server.Factory!.GetStatistics().HandOffs >= Blocked, "As many workers have been replaced as block.");
-
-            blocker.Release();
-            foreach (RawClient client in clients)
-            {
-                Assert.Equal("blocked", (await client.ReadResponseAsync()).Text);
-            }
-
-            // Nobody blocks now: besides one worker for each place there are only spares.
-            await Patience.UntilAsync(
-                () => server.Factory!.GetStatistics() is var now && now.Workers - now.SpareWorkers == server.Factory.WorkerCount,
-                "those that have come back are spares");
-            Assert.Empty(server.Logs.Above(LogLevel.Information));
         }
-        finally
+
+        for (int i = 0; i < 20; i++)
         {
-            blocker.Release();
-            clients.ForEach(static client => client.Dispose());
+            using RawClient late = await server.ConnectAsync();
+            await AskAsync(late);
         }
+
+        Assert.Equal(0, blockade.OnThreadPool);
+        await Task.Run(static () => { }).InTime();
+        Assert.True(server.Factory!.GetStatistics().HandOffs >= Blocked, "As many workers have been replaced as block.");
+
+        // One for each handler that blocks and one for each place; whatever else there is, was needed for a moment, and is a spare.
+        await BusyAsync(server, Blocked + workers);
+        await blockade.ReleaseAsync();
+        await BusyAsync(server, workers);
+        Assert.Empty(server.Logs.Above(LogLevel.Information));
     }
 
     [Fact]
@@ -115,30 +91,27 @@ public sealed class BlockingHandlersTests
     [InlineData(ApplicationScheduling.ThreadPool)]
     public async Task Pipelined_answers_are_not_held_back_by_the_next_handler(ApplicationScheduling scheduling)
     {
-        using Blocker blocker = new("event");
-        await using TestServer server = await StartAsync(blocker, 1, scheduling);
-        using RawClient client = await server.ConnectAsync();
+        await using Blockade blockade = await Blockade.StartAsync(
+            workers: 1, setup => setup.Netpoll += options => options.ApplicationScheduling = scheduling);
+        using RawClient client = await blockade.Server.ConnectAsync();
         for (int i = 0; i < 20; i++)
         {
             await client.SendAsync(Fast + Fast + Blocking + Fast);
             Assert.Equal("fast", (await client.ReadResponseAsync()).Text);
             Assert.Equal("fast", (await client.ReadResponseAsync()).Text);
-            blocker.Release();
+            blockade.Release();
             Assert.Equal("blocked", (await client.ReadResponseAsync()).Text);
             Assert.Equal("fast", (await client.ReadResponseAsync()).Text);
-            blocker.BlockAgain();
+            blockade.BlockAgain();
         }
     }
 
     [Fact]
     public async Task At_the_limit_requests_wait_and_a_warning_says_so_once()
     {
-        using Blocker blocker = new("event");
-        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
-        {
-            setup.Netpoll = static options => (options.WorkerCount, options.WorkerGroupCount, options.MaxWorkerCount) = (1, 1, 3);
-            setup.App = blocker.RunAsync;
-        });
+        await using Blockade blockade = await Blockade.StartAsync(
+            workers: 1, static setup => setup.Netpoll += static options => options.MaxWorkerCount = 3);
+        TestServer server = blockade.Server;
         List<RawClient> clients = [];
         try
         {
@@ -149,16 +122,16 @@ public sealed class BlockingHandlersTests
             }
 
             // Three block, and a fourth is not to be had.
-            await Patience.UntilAsync(() => blocker.Entered == 3, "three handlers block");
-            await Patience.UntilAsync(() => server.Factory!.GetStatistics().WorkerLimitReached > 100, "the limit has been reached again and again");
+            await blockade.BlockedAsync(3);
+            await Patience.UntilAsync(() => server.Factory!.GetStatistics().WorkerLimitReached != 0, "the limit has been reached");
             await Patience.UntilAsync(() => server.Logs.Of(TransportKind.Netpoll, 108).Any(), "a warning says so");
             LogEntry warning = Assert.Single(server.Logs.Of(TransportKind.Netpoll, 108));
             Assert.Equal(LogLevel.Warning, warning.Level);
             Assert.Contains("MaxWorkerCount is 3", warning.Message, StringComparison.Ordinal);
-            Assert.Equal(3, blocker.Entered);
+            Assert.Equal(3, blockade.BlockedThreads.Count());
             Assert.Equal(3, server.Factory!.GetStatistics().Workers);
 
-            blocker.Release();
+            blockade.Release();
             for (int i = 0; i < clients.Count; i++)
             {
                 Assert.Equal(i % 2 == 0 ? "blocked" : "fast", (await clients[i].ReadResponseAsync()).Text);
@@ -166,21 +139,9 @@ public sealed class BlockingHandlersTests
         }
         finally
         {
-            blocker.Release();
             clients.ForEach(static client => client.Dispose());
         }
     }
-
-    private static Task<TestServer> StartAsync(Blocker blocker, int workers, ApplicationScheduling? scheduling = null) =>
-        TestServer.StartAsync(TransportKind.Netpoll, setup =>
-        {
-            setup.Netpoll = options =>
-            {
-                (options.WorkerCount, options.WorkerGroupCount) = (workers, 1);
-                options.ApplicationScheduling = scheduling ?? options.ApplicationScheduling;
-            };
-            setup.App = blocker.RunAsync;
-        });
 
     private static async Task AskAsync(RawClient client)
     {
@@ -188,112 +149,6 @@ public sealed class BlockingHandlersTests
         Assert.Equal("fast", (await client.ReadResponseAsync()).Text);
     }
 
-    /// <summary>A route that blocks until it is released, and one that does not.</summary>
-    private sealed class Blocker(string way) : IDisposable
-    {
-        private readonly ManualResetEventSlim _event = new();
-        private readonly SemaphoreSlim _semaphore = new(0);
-        private readonly Lock _lock = new();
-        private readonly TaskCompletionSource _task = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly ConcurrentBag<AnonymousPipeServerStream> _pipes = [];
-        private volatile bool _released;
-        private int _entered;
-
-        internal int Entered => Volatile.Read(ref _entered);
-
-        internal Task RunAsync(HttpContext context)
-        {
-            if (context.Request.Path == "/fast")
-            {
-                return context.Response.WriteAsync("fast");
-            }
-
-            if (way == "lock")
-            {
-                // The first one in keeps the others out.
-                Interlocked.Increment(ref _entered);
-                lock (_lock)
-                {
-                    _event.Wait(CancellationToken.None);
-                }
-            }
-            else
-            {
-                Block();
-            }
-
-            return context.Response.WriteAsync("blocked");
-        }
-
-        internal void Release()
-        {
-            if (_released)
-            {
-                return;
-            }
-
-            _released = true;
-            _event.Set();
-            _semaphore.Release(Blocked);
-            _task.TrySetResult();
-            foreach (AnonymousPipeServerStream pipe in _pipes)
-            {
-                pipe.WriteByte(1);
-            }
-        }
-
-        internal void BlockAgain()
-        {
-            _released = false;
-            _event.Reset();
-        }
-
-        public void Dispose()
-        {
-            foreach (AnonymousPipeServerStream pipe in _pipes)
-            {
-                pipe.Dispose();
-            }
-
-            _event.Dispose();
-            _semaphore.Dispose();
-        }
-
-        private void Block()
-        {
-            switch (way)
-            {
-                case "sleep":
-                    Interlocked.Increment(ref _entered);
-                    while (!_released)
-                    {
-                        Thread.Sleep(50);
-                    }
-
-                    break;
-                case "event":
-                    Interlocked.Increment(ref _entered);
-                    _event.Wait(CancellationToken.None);
-                    break;
-                case "task":
-                    Interlocked.Increment(ref _entered);
-                    _task.Task.Wait(CancellationToken.None);
-                    break;
-                case "semaphore":
-                    Interlocked.Increment(ref _entered);
-                    _semaphore.Wait(CancellationToken.None);
-                    break;
-                case "kernel":
-                    AnonymousPipeServerStream pipe = new(PipeDirection.Out);
-                    using (AnonymousPipeClientStream reading = new(PipeDirection.In, pipe.ClientSafePipeHandle))
-                    {
-                        _pipes.Add(pipe);
-                        Interlocked.Increment(ref _entered);
-                        reading.ReadByte();
-                    }
-
-                    break;
-            }
-        }
-    }
+    private static Task BusyAsync(TestServer server, int workers) => Patience.UntilAsync(
+        () => server.Factory!.GetStatistics() is var now && now.Workers - now.SpareWorkers == workers, $"{workers} workers are busy, the others spare");
 }
