@@ -1,0 +1,27 @@
+using KestrelNetpoll.Transport.Internal;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace KestrelNetpoll.Perf.Microbenchmarks.Infrastructure;
+
+/// <summary>The connection behind a reader or a writer, which has nothing to do while nothing fails.</summary>
+internal sealed class QuietOwner : ISocketPipeOwner
+{
+    public string ConnectionId => "benchmark";
+
+    public ILogger Logger => NullLogger.Instance;
+
+    public Exception? AbortReason => null;
+
+    public void OnInputEnded(Exception? error)
+    {
+    }
+
+    public void OnOutputFailed(Exception error) => throw new InvalidOperationException("Sending failed.", error);
+
+    public void OnOutputEnded()
+    {
+    }
+
+    public void OnUnexpectedException(Exception exception) => throw new InvalidOperationException("A turn failed.", exception);
+}
