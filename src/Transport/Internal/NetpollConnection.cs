@@ -164,8 +164,12 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
 
         // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good part
-        // of what a short connection costs.
-        if (TryClaimConnectionClosed())
+        // of what a short connection costs. But only where a callback that blocks holds nobody up.
+        if (!_socket.Group.IsTurnWatched)
+        {
+            FireConnectionClosed();
+        }
+        else if (TryClaimConnectionClosed())
         {
             RunClosedCallbacks();
         }

@@ -70,7 +70,8 @@ internal sealed partial class SocketPipeWriter
     // For each flush, first. A connection whose last burst was one will have another: there the first flush waits, too.
     private void MeasureBurst(long bytes)
     {
-        if (bytes > MaxBurstFlush || IsInTurn)
+        // On the thread pool there are no turns that send what must not wait until the peer's FIN has been heard of.
+        if (_onThreadPool || bytes > MaxBurstFlush || IsInTurn)
         {
             IsInBurst = false;
             return;

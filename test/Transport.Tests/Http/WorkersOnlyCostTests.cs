@@ -128,6 +128,7 @@ public class WorkersOnlyCostTests
         using (client)
         {
             int waited = 0;
+            int inside = 0;
             async Task WriteAsync()
             {
                 await ContextOf(connection).SwitchToWorker();
@@ -148,7 +149,7 @@ public class WorkersOnlyCostTests
                     await flush;
                     waited++;
                     Assert.Equal(OnWorker, where);
-                    Assert.Contains("SocketPipeWriter.Run", stack, StringComparison.Ordinal);
+                    inside += stack.Contains("SocketPipeWriter.Run", StringComparison.Ordinal) ? 1 : 0;
                 }
             }
 
@@ -163,6 +164,9 @@ public class WorkersOnlyCostTests
             }
 
             await writing.InTime();
+
+            // Not each time: on a busy machine one of them may be posted to the context instead.
+            Assert.InRange(inside, 1, waited);
             connection.Abort();
             await connection.DisposeAsync();
         }
