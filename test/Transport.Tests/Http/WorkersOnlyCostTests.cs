@@ -128,7 +128,6 @@ public class WorkersOnlyCostTests
         using (client)
         {
             int waited = 0;
-            int inside = 0;
             async Task WriteAsync()
             {
                 await ContextOf(connection).SwitchToWorker();
@@ -149,7 +148,9 @@ public class WorkersOnlyCostTests
                     await flush;
                     waited++;
                     Assert.Equal(OnWorker, where);
-                    inside += stack.Contains("SocketPipeWriter.Run", StringComparison.Ordinal) ? 1 : 0;
+
+                    // Which of its methods are in the stack depends on what the compiler has inlined; a turn that was posted has none of them.
+                    Assert.Contains("Internal.SocketPipeWriter.", stack, StringComparison.Ordinal);
                 }
             }
 
@@ -164,9 +165,6 @@ public class WorkersOnlyCostTests
             }
 
             await writing.InTime();
-
-            // Not each time: on a busy machine one of them may be posted to the context instead.
-            Assert.InRange(inside, 1, waited);
             connection.Abort();
             await connection.DisposeAsync();
         }
