@@ -23,5 +23,9 @@ internal sealed class QuietOwner : ISocketPipeOwner
     {
     }
 
+    public void OnSendingStopped()
+    {
+    }
+
     public void OnUnexpectedException(Exception exception) => throw new InvalidOperationException("A turn failed.", exception);
 }

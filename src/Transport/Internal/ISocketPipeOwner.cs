@@ -36,6 +36,12 @@ internal interface ISocketPipeOwner
     /// <summary>The application completed its output, and the kernel has taken all of it. Called at most once.</summary>
     void OnOutputEnded();
 
+    /// <summary>
+    /// The thread that was sending when <see cref="SocketPipeWriter.FlushBeforeEnd"/> asked has stopped: everything is sent, or the rest
+    /// waits for the peer, or nothing more will be sent. Called once for each time that it was asked in vain.
+    /// </summary>
+    void OnSendingStopped();
+
     /// <summary>Something threw that must not, for example the memory pool. The connection has to end.</summary>
     void OnUnexpectedException(Exception exception);
 }

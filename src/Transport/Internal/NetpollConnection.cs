@@ -186,11 +186,15 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         {
             _inputEndedCleanly = true;
 
-            // The server closes when it hears of the end; the peer, which has only finished sending, waits for its responses.
-            _writer.FlushDeferred();
             if (!closedHere)
             {
                 NetpollTransportLog.ConnectionReadFin(Logger, ConnectionId);
+            }
+
+            // The server closes when it hears of the end; the peer, which has only finished sending, waits for its responses.
+            if (!_writer.FlushBeforeEnd())
+            {
+                return;
             }
         }
         else if (!closedHere)
@@ -215,6 +219,9 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             _socket.ShutdownSend();
         }
     }
+
+    /// <summary>The responses that were on their way when the peer's FIN was seen have left.</summary>
+    public void OnSendingStopped() => FireConnectionClosed();
 
     /// <summary>A send failed: the peer is gone for both directions.</summary>
     public void OnOutputFailed(Exception error)

@@ -152,7 +152,13 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         Raise(notices);
         if (!found.IsNothing)
         {
-            return found.Error is { } error ? ValueTask.FromException<ReadResult>(error) : new ValueTask<ReadResult>(found.Result);
+            if (found.Error is { } error)
+            {
+                // Here and not through the task, as a pipe does it: Kestrel's request bodies tell the two apart.
+                ExceptionDispatchInfo.Throw(error);
+            }
+
+            return new ValueTask<ReadResult>(found.Result);
         }
 
         if (cancellationToken.CanBeCanceled)

@@ -22,6 +22,9 @@ internal sealed partial class SocketPipeWriter
     private bool _drainScheduled;
     private bool _endReported;
 
+    // The owner waits for the end of the sending.
+    private bool _stopAwaited;
+
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesSent { get; private set; }
 
@@ -39,6 +42,31 @@ internal sealed partial class SocketPipeWriter
             _drained ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             return _drained.Task;
         }
+    }
+
+    /// <summary>
+    /// Sends what was deferred, as <see cref="FlushDeferred"/> does. False: another thread is in the middle of sending what is queued, and
+    /// will call <see cref="ISocketPipeOwner.OnSendingStopped"/>. Any thread.
+    /// </summary>
+    internal bool FlushBeforeEnd()
+    {
+        SendBatch batch;
+        lock (_lock)
+        {
+            if (_sending)
+            {
+                _stopAwaited = true;
+                return false;
+            }
+
+            if (!TryBeginSendingQueued(mayDefer: false, out batch))
+            {
+                return true;
+            }
+        }
+
+        Send(batch, inDrainTurn: false);
+        return true;
     }
 
     /// <summary>
@@ -223,6 +251,11 @@ internal sealed partial class SocketPipeWriter
         {
             batch = _buffer.GetBatch();
         }
+        else
+        {
+            effects.SendingStopped |= _stopAwaited;
+            _stopAwaited = false;
+        }
 
         Settle(ref effects);
         return more;
@@ -308,6 +341,11 @@ internal sealed partial class SocketPipeWriter
             _owner.OnOutputEnded();
         }
 
+        if (effects.SendingStopped)
+        {
+            _owner.OnSendingStopped();
+        }
+
         if (effects.DrainScheduled)
         {
             // Before the application goes on in here, which may take long. This turn does not touch the sending any more.
@@ -326,5 +364,5 @@ internal sealed partial class SocketPipeWriter
 
     // What must be done about what happened, once the lock has been released.
     private record struct Effects(
-        bool FlushSignalled, Exception? OutputError, TaskCompletionSource? Drained, bool OutputEnded, bool DrainScheduled);
+        bool FlushSignalled, Exception? OutputError, TaskCompletionSource? Drained, bool OutputEnded, bool DrainScheduled, bool SendingStopped);
 }

@@ -28,8 +28,13 @@ public class ResetScenarios
         {
             stage.Watch("aborted", context.RequestAborted);
             await context.Request.Body.ReadExactlyAsync(new byte[5]);
-            stage.Reach("reading");
-            await stage.TryAsync("read", () => context.Request.Body.CopyToAsync(Stream.Null));
+            await stage.TryAsync("read", () =>
+            {
+                // The read waits before the client resets. One that begins after the reset leaves Kestrel in another state.
+                Task copying = context.Request.Body.CopyToAsync(Stream.Null);
+                stage.Reach("reading");
+                return copying;
+            });
             await stage.ReachedAsync("aborted");
             await stage.TryAsync("read again", () => context.Request.Body.CopyToAsync(Stream.Null));
             await stage.TryAsync("write", () => context.Response.WriteAsync("too late"));
@@ -157,6 +162,7 @@ public class ResetScenarios
             stage.Reach("started");
             await stage.ReachedAsync("aborted");
             await stage.TryAsync("read", () => context.Request.Body.CopyToAsync(Stream.Null));
+            await stage.TryAsync("read again", () => context.Request.Body.CopyToAsync(Stream.Null));
         },
         Client = static async stage =>
         {
@@ -165,7 +171,7 @@ public class ResetScenarios
             await stage.ReachedAsync("started");
             client.Reset();
         },
-        OnBoth = static seen => seen.Noted("app: read: ConnectionResetException").Logged(19).Quiet(),
+        OnBoth = static seen => seen.Noted("app: read: ConnectionResetException", "app: read again: ConnectionResetException").Logged(19).Quiet(),
     });
 
     private static Task ResetAsync(Func<ScriptClient, Task> script, [System.Runtime.CompilerServices.CallerMemberName] string name = "") => CompareAsync(

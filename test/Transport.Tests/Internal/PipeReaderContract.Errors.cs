@@ -27,6 +27,16 @@ public abstract partial class PipeReaderContract
     }
 
     [Fact]
+    public void An_error_that_is_known_is_thrown_by_the_call_and_not_through_its_task()
+    {
+        FailInput(new InvalidDataException());
+        Assert.Throws<InvalidDataException>(() =>
+        {
+            _ = Reader.ReadAsync().AsTask();
+        });
+    }
+
+    [Fact]
     public async Task An_error_ends_the_read_that_waits()
     {
         var error = new InvalidDataException();

@@ -170,6 +170,7 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     private readonly TaskCompletionSource<Exception?> _inputEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<Exception> _outputFailed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? _abortReason;
+    private int _sendingStops;
 
     public string ConnectionId => "test";
 
@@ -180,6 +181,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
         get => Volatile.Read(ref _abortReason);
         internal set => Volatile.Write(ref _abortReason, value);
     }
+
+    internal int SendingStops => Volatile.Read(ref _sendingStops);
 
     internal Exception? Unexpected { get; set; }
 
@@ -195,6 +198,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     public void OnOutputEnded()
     {
     }
+
+    public void OnSendingStopped() => Interlocked.Increment(ref _sendingStops);
 
     public void OnUnexpectedException(Exception exception) => Unexpected = exception;
 }

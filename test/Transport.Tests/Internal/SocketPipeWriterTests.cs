@@ -4,10 +4,11 @@ using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
+using static KestrelNetpoll.Transport.Tests.Internal.WriterFilling;
 
 namespace KestrelNetpoll.Transport.Tests.Internal;
 
-/// <summary>What the writer does beyond a pipe's: system calls, blocks, failures, threads.</summary>
+/// <summary>What the writer does beyond a pipe's: system calls, blocks, threads.</summary>
 public sealed class SocketPipeWriterTests
 {
     [Fact]
@@ -123,87 +124,6 @@ public sealed class SocketPipeWriterTests
     }
 
     [Fact]
-    public async Task Completing_sends_what_was_written()
-    {
-        await using var pipe = new SocketPipe();
-        Write(pipe, 10);
-        pipe.Writer.Complete();
-        Assert.True(pipe.Writer.DrainAsync().IsCompletedSuccessfully);
-        pipe.ReceiveExactly(10);
-    }
-
-    [Fact]
-    public async Task Draining_waits_until_the_kernel_has_everything()
-    {
-        await using var pipe = new SocketPipe();
-        Assert.True(pipe.Writer.DrainAsync().IsCompletedSuccessfully);
-        int written = await FillAsync(pipe);
-        Task draining = pipe.Writer.DrainAsync();
-        Task drainingToo = pipe.Writer.DrainAsync();
-        pipe.ReceiveExactly(1_000);
-        Assert.False(draining.IsCompleted);
-        pipe.ReceiveExactly(written - 1_000);
-        await draining.InTime();
-        await drainingToo.InTime();
-    }
-
-    [Fact]
-    public async Task Draining_waits_for_a_send_that_is_under_way()
-    {
-        await using var pipe = new SocketPipe();
-        Task? draining = null;
-        pipe.SystemCalls.DuringNextSend = () =>
-        {
-            draining = pipe.Writer.DrainAsync();
-            Assert.False(draining.IsCompleted);
-        };
-        await pipe.Writer.WriteAsync(new byte[10]).InTime();
-        await draining!.InTime();
-    }
-
-    [Theory]
-    [InlineData(100)]
-    [InlineData(20_000)]
-    public async Task An_abort_during_a_send_leaves_the_blocks_to_the_sender(int size)
-    {
-        await using var pipe = new SocketPipe();
-        Write(pipe, size / 2);
-        Write(pipe, size / 2);
-        int rented = pipe.Pool.RentedBlocks;
-        pipe.SystemCalls.DuringNextSend = () =>
-        {
-            pipe.Abort(new ConnectionAbortedException());
-            Assert.Equal(rented, pipe.Pool.RentedBlocks);
-        };
-        Assert.True((await pipe.Writer.FlushAsync().InTime()).IsCompleted);
-        Assert.Equal(0, pipe.Pool.RentedBlocks);
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task An_abort_or_a_close_ends_the_flush_and_the_drain_that_wait(bool abort)
-    {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000);
-        Task<FlushResult> flush = await FillUntilAFlushWaitsAsync(pipe);
-        Task draining = pipe.Writer.DrainAsync();
-        if (abort)
-        {
-            pipe.Abort(new ConnectionAbortedException());
-        }
-        else
-        {
-            pipe.Socket.Close();
-        }
-
-        Assert.True((await flush.InTime()).IsCompleted);
-        await draining.InTime();
-        Assert.Equal(0, pipe.Pool.RentedBlocks);
-        Assert.False(pipe.Owner.OutputFailed.IsCompleted);
-        Assert.True((await pipe.Writer.WriteAsync(new byte[10]).InTime()).IsCompleted);
-    }
-
-    [Fact]
     public async Task Memory_on_lease_survives_the_draining_of_what_was_written_before()
     {
         await using var pipe = new SocketPipe();
@@ -219,40 +139,6 @@ public sealed class SocketPipeWriterTests
         await pipe.Writer.FlushAsync().InTime();
         Assert.Equal([42, 43], pipe.ReceiveExactly(2));
         Assert.Equal(0, pipe.Pool.RentedBlocks);
-    }
-
-    [Fact]
-    public async Task Memory_on_lease_survives_an_abort()
-    {
-        await using var pipe = new SocketPipe();
-        await FillAsync(pipe);
-        Memory<byte> leased = pipe.Writer.GetMemory(10);
-        pipe.Abort(new ConnectionAbortedException());
-        Assert.Equal(1, pipe.Pool.RentedBlocks);
-        leased.Span.Fill(1);
-        pipe.Writer.Advance(10);
-        Assert.True((await pipe.Writer.FlushAsync().InTime()).IsCompleted);
-        Assert.Equal(0, pipe.Pool.RentedBlocks);
-    }
-
-    [Fact]
-    public async Task A_peer_that_is_gone_is_reported_as_a_reset()
-    {
-        await using var pipe = new SocketPipe();
-        pipe.Peer.Dispose();
-        Assert.True((await pipe.Writer.WriteAsync(new byte[10]).InTime()).IsCompleted);
-        Assert.IsType<ConnectionResetException>(await pipe.Owner.OutputFailed.InTime());
-    }
-
-    [Fact]
-    public async Task Other_errors_stay_what_they_are_and_no_flush_throws()
-    {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000);
-        Task<FlushResult> flush = await FillUntilAFlushWaitsAsync(pipe);
-        pipe.SystemCalls.Failure = Errno.ETIMEDOUT;
-        pipe.Socket.WakeWriter();
-        Assert.True((await flush.InTime()).IsCompleted);
-        Assert.Equal(SocketError.TimedOut, Assert.IsType<SocketException>(await pipe.Owner.OutputFailed.InTime()).SocketErrorCode);
     }
 
     [Fact]
@@ -308,74 +194,6 @@ public sealed class SocketPipeWriterTests
     }
 
     [Fact]
-    public async Task A_pool_that_fails_in_the_middle_of_a_write_ends_the_connection()
-    {
-        await using var pipe = new SocketPipe();
-        pipe.Pool.Failure = new InsufficientMemoryException();
-        Assert.Throws<InsufficientMemoryException>(() => pipe.Writer.GetMemory());
-
-        Assert.True((await pipe.Writer.WriteAsync(new byte[10_000_000]).InTime()).IsCompleted);
-        Assert.IsType<InsufficientMemoryException>(pipe.Owner.Unexpected);
-        pipe.Owner.Unexpected = null;
-    }
-
-    [Fact]
-    public async Task A_pool_that_fails_during_a_send_ends_the_connection()
-    {
-        await using var pipe = new SocketPipe();
-        Write(pipe, 4_000);
-        Write(pipe, 4_000);
-        pipe.Pool.PinFailure = new InsufficientMemoryException();
-        Assert.True((await pipe.Writer.FlushAsync().InTime()).IsCompleted);
-        Assert.IsType<InsufficientMemoryException>(pipe.Owner.Unexpected);
-        Assert.Equal(0, pipe.Pool.RentedBlocks);
-        pipe.Owner.Unexpected = null;
-    }
-
-    private static void Write(SocketPipe pipe, int count)
-    {
-        pipe.Writer.GetSpan(count)[..count].Fill(7);
-        pipe.Writer.Advance(count);
-    }
-
-    /// <summary>Writes until the kernel takes no more.</summary>
-    private static async Task<int> FillAsync(SocketPipe pipe)
-    {
-        int written = 0;
-        do
-        {
-            Write(pipe, 4_000);
-            written += 4_000;
-            await pipe.Writer.FlushAsync().InTime();
-        }
-        while (pipe.Pool.RentedBlocks == 0);
-
-        return written;
-    }
-
-    private static async Task<Task<FlushResult>> FillUntilAFlushWaitsAsync(SocketPipe pipe)
-    {
-        while (true)
-        {
-            Write(pipe, 4_000);
-            Task<FlushResult> flush = pipe.Writer.FlushAsync().AsTask();
-            if (!flush.IsCompleted)
-            {
-                return flush;
-            }
-
-            Assert.False((await flush).IsCompleted);
-        }
-    }
-
-    private static byte[] RandomBytes(int count)
-    {
-        byte[] bytes = new byte[count];
-        new Random(count).NextBytes(bytes);
-        return bytes;
-    }
-
-    [Fact]
     public async Task A_peer_that_takes_everything_does_not_keep_the_worker_from_other_turns()
     {
         const int Total = 1_000_000;
@@ -415,5 +233,12 @@ public sealed class SocketPipeWriterTests
         Assert.Equal(MaxSendsInARow, await seen.Task.InTime());
         pipe.ReceiveExactly(Total - sent);
         await pipe.Writer.DrainAsync().InTime();
+    }
+
+    private static byte[] RandomBytes(int count)
+    {
+        byte[] bytes = new byte[count];
+        new Random(count).NextBytes(bytes);
+        return bytes;
     }
 }
