@@ -212,7 +212,7 @@ public class ConnectionEndTests : OneConnection
         kernel.AfterNextDiscard = () =>
         {
             client.Socket.Send("after"u8);
-            reading = input.ReadAsync().AsTask();
+            reading = ReadAsync();
         };
         await Patience.UntilAsync(
             () =>
@@ -225,6 +225,8 @@ public class ConnectionEndTests : OneConnection
         await Assert.ThrowsAsync<ConnectionAbortedException>(() => reading!.InTime());
         await connection.DisposeAsync().InTime();
         client.Dispose();
+
+        async Task<ReadResult> ReadAsync() => await input.ReadAsync();
     }
 
     [Fact]

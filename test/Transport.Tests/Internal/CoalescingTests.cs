@@ -8,20 +8,20 @@ namespace KestrelNetpoll.Transport.Tests.Internal;
 /// <summary>When a flush within a turn is sent at once, and when with what follows.</summary>
 public sealed class CoalescingTests
 {
-    // One, were it not that a busy machine may stop the thread in the middle of a turn, which looks as if the application blocked.
+    // On the thread pool a worker sends what is there when it is free, in the middle of the batch, too.
     private const int Few = 4;
 
     [Fact]
-    public async Task Responses_to_pipelined_requests_leave_together()
+    public Task Responses_to_pipelined_requests_leave_together() => UndisturbedAsync(static async () =>
     {
         await using var pipe = new SocketPipe(workers: 1);
         Task app = pipe.RunOnWorker(() => AnswerLinesAsync(pipe, 16, static _ => default));
         await pipe.ParkedAsync();
         pipe.Send(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("request\n", 16))));
         pipe.ReceiveExactly(16 * 100);
-        Assert.InRange(pipe.SystemCalls.Sends, 1, Few);
         await app.InTime();
-    }
+        return pipe.SystemCalls.Sends == 1;
+    });
 
     [Fact]
     public async Task Kestrels_responses_to_pipelined_requests_leave_together()
@@ -35,14 +35,17 @@ public sealed class CoalescingTests
         const string Request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         await client.SendAsync(Request);
         await client.ReadResponseAsync();
-        int sends = systemCalls.Sends;
-        await client.SendAsync(string.Concat(Enumerable.Repeat(Request, Requests)));
-        for (int i = 0; i < Requests; i++)
+        await UndisturbedAsync(async () =>
         {
-            Assert.Equal("Hello, World!", (await client.ReadResponseAsync()).Text);
-        }
+            int sends = systemCalls.Sends;
+            await client.SendAsync(string.Concat(Enumerable.Repeat(Request, Requests)));
+            for (int i = 0; i < Requests; i++)
+            {
+                Assert.Equal("Hello, World!", (await client.ReadResponseAsync()).Text);
+            }
 
-        Assert.InRange(systemCalls.Sends - sends, 1, Few);
+            return systemCalls.Sends - sends <= Few;
+        });
     }
 
     [Fact]
@@ -94,12 +97,13 @@ public sealed class CoalescingTests
     }
 
     [Fact]
-    public async Task An_application_that_computes_for_long_within_a_turn_keeps_nothing_from_the_peer()
+    public Task An_application_that_computes_for_long_within_a_turn_keeps_nothing_from_the_peer() => UndisturbedAsync(static async () =>
     {
-        await InATurnWithInputLeftAsync(static async pipe =>
+        bool heldBack = false;
+        await InATurnWithInputLeftAsync(async pipe =>
         {
             await pipe.Writer.WriteAsync(new byte[100]);
-            Assert.Equal(0, pipe.SystemCalls.Sends);
+            heldBack = pipe.SystemCalls.Sends == 0;
             while (pipe.SystemCalls.Sends == 0)
             {
                 Thread.SpinWait(10);
@@ -109,7 +113,8 @@ public sealed class CoalescingTests
             pipe.ReceiveExactly(200);
             Assert.Equal(2, pipe.SystemCalls.Sends);
         });
-    }
+        return heldBack;
+    });
 
     [Fact]
     public async Task Much_is_not_held_back()
@@ -179,27 +184,43 @@ public sealed class CoalescingTests
         pipe.ReceiveExactly(100);
     }
 
-    [Fact]
-    public async Task Draining_and_completing_send_what_is_held_back()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public Task Draining_and_completing_send_what_is_held_back(bool drain) => UndisturbedAsync(async () =>
     {
-        foreach (bool drain in (bool[])[true, false])
+        bool heldBack = false;
+        await InATurnWithInputLeftAsync(async pipe =>
         {
-            await InATurnWithInputLeftAsync(async pipe =>
+            await AnswerAsync(pipe, 100);
+            heldBack = pipe.SystemCalls.Sends == 0;
+            if (drain)
             {
-                await AnswerAsync(pipe, 100);
-                Assert.Equal(0, pipe.SystemCalls.Sends);
-                if (drain)
-                {
-                    Assert.True(pipe.Writer.DrainAsync().IsCompletedSuccessfully);
-                }
-                else
-                {
-                    pipe.Writer.Complete();
-                }
+                await pipe.Writer.DrainAsync().InTime();
+            }
+            else
+            {
+                pipe.Writer.Complete();
+            }
 
-                Assert.Equal(1, pipe.SystemCalls.Sends);
-            });
+            pipe.ReceiveExactly(100);
+            Assert.Equal(1, pipe.SystemCalls.Sends);
+        });
+        return heldBack;
+    });
+
+    // A busy machine may stop a thread in the middle of a turn, which looks as if the application blocked, so that nothing is held back.
+    private static async Task UndisturbedAsync(Func<Task<bool>> attempt)
+    {
+        for (int i = 0; i < 100; i++)
+        {
+            if (await attempt())
+            {
+                return;
+            }
         }
+
+        Assert.Fail("Nothing was held back, however often it was tried.");
     }
 
     // Runs the function in a turn of the reader, after it has consumed one of two requests.
