@@ -30,7 +30,10 @@ internal interface ISocketPipeOwner
     /// </summary>
     void OnInputEnded(Exception? error);
 
-    /// <summary>Sending failed, and nothing more will be sent. Called at most once, and not for a close by the connection itself.</summary>
+    /// <summary>
+    /// Sending failed, and nothing more will be sent. Called at most once, and not for a close by the connection itself, unless the peer
+    /// has reset it.
+    /// </summary>
     void OnOutputFailed(Exception error);
 
     /// <summary>The application completed its output, and the kernel has taken all of it. Called at most once.</summary>

@@ -43,10 +43,13 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     // system call that fails because of the close finds the reason.
     private Exception? _closeReason;
 
+    // A close that waits for the thread that is sending. Set after _closeReason, taken by the one who finishes it.
+    private PendingClose? _pendingClose;
+
     // Written by the reader's turn when the peer's FIN has been read; an Abort(null) then leaves the buffered bytes readable.
     private volatile bool _inputEndedCleanly;
 
-    // 0 until somebody has queued the callbacks of ConnectionClosed, then 1.
+    // 0 until somebody has queued the callbacks of ConnectionClosed, or runs them, then 1.
     private int _connectionClosedFired;
 
     // The FIN has been sent, because the application completed its output. Whoever closes in the meantime may send another: harmless.
@@ -163,8 +166,10 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             ReleaseExposedSocket(reset: false);
         }
 
+        FinishClose();
+
         // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good part
-        // of what a short connection costs. But only where a callback that blocks holds nobody up.
+        // of what a short connection costs. But only where the monitor notices a callback that blocks, as it does with a handler.
         if (!_socket.Group.IsTurnWatched)
         {
             FireConnectionClosed();
@@ -220,8 +225,12 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    /// <summary>The responses that were on their way when the peer's FIN was seen have left.</summary>
-    public void OnSendingStopped() => FireConnectionClosed();
+    /// <summary>What was on its way when the peer's FIN was seen, or when this side began to close, has left.</summary>
+    public void OnSendingStopped()
+    {
+        FinishClose();
+        FireConnectionClosed();
+    }
 
     /// <summary>A send failed: the peer is gone for both directions.</summary>
     public void OnOutputFailed(Exception error)
@@ -276,22 +285,35 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             _reader.Abort(reason);
         }
 
-        if (reset)
+        // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
+        Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput));
+        if (_writer.FlushBeforeClose())
         {
-            NetpollTransportLog.ConnectionWriteRst(Logger, ConnectionId, reason.Message);
+            FinishClose();
+        }
+    }
+
+    // By whoever comes first: the one who closes, the thread that was sending, or the dispose.
+    private void FinishClose()
+    {
+        if (Interlocked.Exchange(ref _pendingClose, null) is not { } close)
+        {
+            return;
+        }
+
+        if (close.Reset)
+        {
+            NetpollTransportLog.ConnectionWriteRst(Logger, ConnectionId, close.Reason.Message);
             _socket.Close(reset: true);
         }
         else
         {
-            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, reason.Message);
-
-            // Responses that are finished, and wait only for their turn's end.
-            _writer.FlushDeferred();
-            CloseWithFin(keepInput, mayLinger: false);
+            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, close.Reason.Message);
+            CloseWithFin(close.KeepInput, mayLinger: false);
         }
 
-        ReleaseExposedSocket(reset);
-        _writer.Abort(reason);
+        ReleaseExposedSocket(close.Reset);
+        _writer.Abort(close.Reason);
         FireConnectionClosed();
     }
 
@@ -366,6 +388,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
         }
     }
+
+    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput);
 
     /// <summary>Lets the reader look at a hang-up even while it is not waiting, for example because it is paused.</summary>
     private sealed class HangupTurn(NetpollConnection connection) : Turn

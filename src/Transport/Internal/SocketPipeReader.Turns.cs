@@ -34,13 +34,14 @@ internal sealed partial class SocketPipeReader
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token)
     {
         ValueTaskSourceStatus status = _source.GetStatus(token);
-        if (status == ValueTaskSourceStatus.Pending || _hiddenLooks == 0 || _socket.Group.IsWorkerThread)
+        if (status == ValueTaskSourceStatus.Pending || _hiddenLooks == 0 || IsTurnOfCurrentThread)
         {
             return status;
         }
 
-        // A worker was quicker than the awaiter, who would now go on on the thread pool. An awaiter looks once or twice before it
-        // registers, and then goes on on a worker; whoever only polls looks again and learns the truth.
+        // A worker was quicker than the awaiter, who would now go on on the thread pool, or in the rest of a turn that is not the read's
+        // any more and that an end of the input would not be left to. An awaiter looks once or twice before it registers, and then goes
+        // on in a turn; whoever only polls looks again and learns the truth.
         _hiddenLooks--;
         return ValueTaskSourceStatus.Pending;
     }

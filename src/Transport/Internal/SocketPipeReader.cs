@@ -61,8 +61,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     // one awaiter.
     private volatile bool _awaited;
 
-    // How often a look at the read from another thread than a worker still finds it waiting when it has been answered. Set when it
-    // was begun on such a thread; otherwise 0. For the one awaiter.
+    // How often a look at the read still finds it waiting when it has been answered. Set when it was begun on another thread than a
+    // worker, or in a turn; otherwise 0. For the one awaiter.
     private int _hiddenLooks;
 
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
@@ -144,7 +144,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
                 _source.Reset();
                 version = _source.Version;
                 _awaited = true;
-                _hiddenLooks = mayReceive ? 0 : MaxHiddenLooks;
+                _hiddenLooks = mayReceive && !IsTurnOfCurrentThread ? 0 : MaxHiddenLooks;
                 _token = cancellationToken;
             }
         }

@@ -143,7 +143,8 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    private bool MayDefer(long bytes) => bytes < MaxDeferredBytes && bytes < _pauseThreshold && (IsInBurst || GoesOnInTurn);
+    private bool MayDefer(long bytes) =>
+        bytes < MaxDeferredBytes && bytes < _pauseThreshold && !_endIsNear && (IsInBurst || GoesOnInTurn);
 
     private bool IsInBurst { get; set; }
 

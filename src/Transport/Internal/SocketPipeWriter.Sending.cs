@@ -22,8 +22,12 @@ internal sealed partial class SocketPipeWriter
     private bool _drainScheduled;
     private bool _endReported;
 
-    // The owner waits for the end of the sending.
+    // The peer has finished, and the server may close at any time: nothing is held back any more.
+    private bool _endIsNear;
+
+    // The owner waits for the end of the sending, which comes at the latest when this many bytes have been sent.
     private bool _stopAwaited;
+    private long _lastByte = long.MaxValue;
 
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesSent { get; private set; }
@@ -45,29 +49,17 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>
-    /// Sends what was deferred, as <see cref="FlushDeferred"/> does. False: another thread is in the middle of sending what is queued, and
-    /// will call <see cref="ISocketPipeOwner.OnSendingStopped"/>. Any thread.
+    /// Sends what was deferred, as <see cref="FlushDeferred"/> does, and sees to it that nothing is deferred from now on. False: another
+    /// thread is in the middle of sending what is queued, or a worker is about to go on with it, and will call
+    /// <see cref="ISocketPipeOwner.OnSendingStopped"/>. Any thread.
     /// </summary>
-    internal bool FlushBeforeEnd()
-    {
-        SendBatch batch;
-        lock (_lock)
-        {
-            if (_sending)
-            {
-                _stopAwaited = true;
-                return false;
-            }
+    internal bool FlushBeforeEnd() => FlushBefore(closing: false);
 
-            if (!TryBeginSendingQueued(mayDefer: false, out batch))
-            {
-                return true;
-            }
-        }
-
-        Send(batch, inDrainTurn: false);
-        return true;
-    }
+    /// <summary>
+    /// The same before the connection is closed from this side, which must not take long: neither what is flushed later is waited for,
+    /// nor a worker, nor a queue that is longer than what may be deferred.
+    /// </summary>
+    internal bool FlushBeforeClose() => FlushBefore(closing: true);
 
     /// <summary>
     /// Drops what is queued. A flush that waits, and every later one, says IsCompleted: it is the reads that throw
@@ -85,6 +77,34 @@ internal sealed partial class SocketPipeWriter
     }
 
     private bool IsDrained => _closed || (_buffer.QueuedBytes == 0 && !_sending);
+
+    private bool FlushBefore(bool closing)
+    {
+        SendBatch batch;
+        lock (_lock)
+        {
+            _endIsNear = true;
+            if (closing && (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes))
+            {
+                return true;
+            }
+
+            if (_sending || _drainScheduled)
+            {
+                _stopAwaited = true;
+                _lastByte = closing ? Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes) : _lastByte;
+                return false;
+            }
+
+            if (!TryBeginSendingQueued(mayDefer: false, out batch))
+            {
+                return true;
+            }
+        }
+
+        Send(batch, inDrainTurn: false);
+        return true;
+    }
 
     // Under the lock. Queues what was written. True: the caller must send the batch.
     private bool TryBeginSending(bool mayDefer, out SendBatch batch)
@@ -228,7 +248,7 @@ internal sealed partial class SocketPipeWriter
         else if (result.IsSuccess)
         {
             // After a short send, too: that the buffer is full is for the kernel to say.
-            more = _buffer.QueuedBytes > 0;
+            more = _buffer.QueuedBytes > 0 && BytesSent < _lastByte;
         }
         else if (result.WouldBlock)
         {
@@ -251,10 +271,9 @@ internal sealed partial class SocketPipeWriter
         {
             batch = _buffer.GetBatch();
         }
-        else
+        else if (!_drainScheduled || _lastByte != long.MaxValue)
         {
-            effects.SendingStopped |= _stopAwaited;
-            _stopAwaited = false;
+            EndSending(ref effects);
         }
 
         Settle(ref effects);
@@ -304,6 +323,13 @@ internal sealed partial class SocketPipeWriter
         }
 
         Settle(ref effects);
+    }
+
+    // Under the lock, when nobody sends, nor will before the peer makes room.
+    private void EndSending(ref Effects effects)
+    {
+        effects.SendingStopped |= _stopAwaited;
+        _stopAwaited = false;
     }
 
     // Under the lock, whenever less is queued than before.

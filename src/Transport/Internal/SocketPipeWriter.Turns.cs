@@ -27,6 +27,10 @@ internal sealed partial class SocketPipeWriter
                 }
 
                 send = TryBeginSendingQueued(mayDefer: false, out batch);
+                if (!send)
+                {
+                    EndSending(ref effects);
+                }
             }
 
             Raise(effects, inDrainTurn: true);

@@ -229,6 +229,27 @@ public class ConnectionEndTests : OneConnection
         async Task<ReadResult> ReadAsync() => await input.ReadAsync();
     }
 
+    /// <summary>As HTTP/2 ends a connection: with a GOAWAY, whose flush may be one of a burst, and an abort behind it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_was_flushed_leaves_before_an_abort(bool reset)
+    {
+        for (int i = 0; i < 50; i++)
+        {
+            (NetpollConnection connection, RawClient client) = await Harness.ConnectAsync();
+            for (int flush = 0; flush < 50; flush++)
+            {
+                await connection.Transport.Output.WriteAsync(new byte[100]);
+            }
+
+            connection.Abort(reset ? new ConnectionAbortedException() : null!);
+            await connection.DisposeAsync().InTime();
+            Assert.Equal(50 * 100, connection.BytesSent);
+            client.Dispose();
+        }
+    }
+
     [Fact]
     public async Task Everybody_gets_the_same_id()
     {

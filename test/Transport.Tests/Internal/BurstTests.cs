@@ -69,6 +69,20 @@ public sealed class BurstTests
         await received.InTime();
     }
 
+    [Fact]
+    public async Task None_waits_once_the_peer_has_finished()
+    {
+        await using var pipe = new SocketPipe();
+        Assert.True(pipe.Writer.FlushBeforeEnd());
+        for (int i = 1; i <= 50; i++)
+        {
+            await FlushAsync(pipe, 1);
+            Assert.Equal(i, pipe.SystemCalls.Sends);
+        }
+
+        pipe.ReceiveExactly(50 * Size);
+    }
+
     private static async ValueTask FlushAsync(SocketPipe pipe, byte value)
     {
         pipe.Writer.GetSpan(Size)[..Size].Fill(value);

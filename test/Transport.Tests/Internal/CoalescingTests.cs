@@ -12,7 +12,7 @@ public sealed class CoalescingTests
     private const int Few = 4;
 
     [Fact]
-    public Task Responses_to_pipelined_requests_leave_together() => UndisturbedAsync(static async () =>
+    public Task Responses_to_pipelined_requests_leave_together() => Undisturbed.OnceAsync(static async () =>
     {
         await using var pipe = new SocketPipe(workers: 1);
         Task app = pipe.RunOnWorker(() => AnswerLinesAsync(pipe, 16, static _ => default));
@@ -35,7 +35,7 @@ public sealed class CoalescingTests
         const string Request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         await client.SendAsync(Request);
         await client.ReadResponseAsync();
-        await UndisturbedAsync(async () =>
+        await Undisturbed.OnceAsync(async () =>
         {
             int sends = systemCalls.Sends;
             await client.SendAsync(string.Concat(Enumerable.Repeat(Request, Requests)));
@@ -97,7 +97,7 @@ public sealed class CoalescingTests
     }
 
     [Fact]
-    public Task An_application_that_computes_for_long_within_a_turn_keeps_nothing_from_the_peer() => UndisturbedAsync(static async () =>
+    public Task An_application_that_computes_for_long_within_a_turn_keeps_nothing_from_the_peer() => Undisturbed.OnceAsync(static async () =>
     {
         bool heldBack = false;
         await InATurnWithInputLeftAsync(async pipe =>
@@ -187,7 +187,7 @@ public sealed class CoalescingTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public Task Draining_and_completing_send_what_is_held_back(bool drain) => UndisturbedAsync(async () =>
+    public Task Draining_and_completing_send_what_is_held_back(bool drain) => Undisturbed.OnceAsync(async () =>
     {
         bool heldBack = false;
         await InATurnWithInputLeftAsync(async pipe =>
@@ -208,20 +208,6 @@ public sealed class CoalescingTests
         });
         return heldBack;
     });
-
-    // A busy machine may stop a thread in the middle of a turn, which looks as if the application blocked, so that nothing is held back.
-    private static async Task UndisturbedAsync(Func<Task<bool>> attempt)
-    {
-        for (int i = 0; i < 100; i++)
-        {
-            if (await attempt())
-            {
-                return;
-            }
-        }
-
-        Assert.Fail("Nothing was held back, however often it was tried.");
-    }
 
     // Runs the function in a turn of the reader, after it has consumed one of two requests.
     private static async Task InATurnWithInputLeftAsync(Func<SocketPipe, Task> function, int maxWriteBufferSize = 0)

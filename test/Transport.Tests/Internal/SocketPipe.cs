@@ -182,6 +182,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
         internal set => Volatile.Write(ref _abortReason, value);
     }
 
+    internal Action? WhenSendingStops { get; set; }
+
     internal int SendingStops => Volatile.Read(ref _sendingStops);
 
     internal Exception? Unexpected { get; set; }
@@ -199,7 +201,11 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     {
     }
 
-    public void OnSendingStopped() => Interlocked.Increment(ref _sendingStops);
+    public void OnSendingStopped()
+    {
+        Interlocked.Increment(ref _sendingStops);
+        WhenSendingStops?.Invoke();
+    }
 
     public void OnUnexpectedException(Exception exception) => Unexpected = exception;
 }

@@ -72,6 +72,25 @@ public sealed class SocketPipeWriterEndTests
     }
 
     [Fact]
+    public async Task Whoever_ends_the_connection_is_told_when_a_worker_has_sent_what_is_more_than_its_share()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        int written = await FillAsync(pipe);
+        Write(pipe, 4_000);
+        written += 4_000;
+        await pipe.Writer.FlushAsync().InTime();
+        var sent = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        pipe.Owner.WhenSendingStops = () => sent.SetResult(pipe.Writer.BytesSent);
+
+        // 40 sends at least; a share has 32.
+        pipe.SystemCalls.MaxBytesPerSend = 100;
+        pipe.SystemCalls.DuringNextSend = () => Assert.False(pipe.Writer.FlushBeforeEnd());
+        pipe.ReceiveExactly((int)pipe.Writer.BytesSent);
+
+        Assert.Equal(written, await sent.Task.InTime());
+    }
+
+    [Fact]
     public async Task Whoever_ends_the_connection_does_not_wait_for_a_peer_that_takes_nothing()
     {
         await using var pipe = new SocketPipe();
