@@ -21,8 +21,11 @@ internal sealed class PollDescriptor
     // Never held during I/O, epoll_ctl or anybody else's code. The deadline heap's lock may be taken inside it.
     private readonly Lock _lock = new();
     private readonly DeadlineHeap _heap;
-    private readonly PollDeadline _readDeadline;
-    private readonly PollDeadline _writeDeadline;
+
+    // Created with the first deadline, and then there for good, because their sequences must never start again. Most descriptors, such as
+    // those of Kestrel's connections, never have one. Guarded by _lock.
+    private PollDeadline? _readDeadline;
+    private PollDeadline? _writeDeadline;
 
     // PollInfo's word. Closing and the expiry bits change under _lock, the event bits without it; all by CAS.
     private ulong _info;
@@ -37,8 +40,6 @@ internal sealed class PollDescriptor
     {
         Slot = slot;
         _heap = heap;
-        _readDeadline = new PollDeadline(this, PollMode.Read);
-        _writeDeadline = new PollDeadline(this, PollMode.Write);
         _info = PollInfo.Create(fdseq: 1, PollInfo.Closing).Word;
     }
 
@@ -229,7 +230,6 @@ internal sealed class PollDescriptor
     internal bool SetDeadline(PollMode mode, long deadline, out PollWaiter? waiter)
     {
         waiter = null;
-        PollDeadline side = mode == PollMode.Read ? _readDeadline : _writeDeadline;
         ulong expired = ExpiredFlag(mode);
         bool earliestMoved = false;
         lock (_lock)
@@ -239,6 +239,7 @@ internal sealed class PollDescriptor
                 return false;
             }
 
+            PollDeadline side = Deadline(mode);
             side.Value = deadline;
             if (deadline > 0 && (side.ArmedAt == PollDeadline.NotArmed || deadline < side.ArmedAt))
             {
@@ -315,8 +316,20 @@ internal sealed class PollDescriptor
     }
 
     // Under _lock.
-    private void Forget(PollDeadline side)
+    private PollDeadline Deadline(PollMode mode)
     {
+        ref PollDeadline? side = ref mode == PollMode.Read ? ref _readDeadline : ref _writeDeadline;
+        return side ??= new PollDeadline(this, mode);
+    }
+
+    // Under _lock.
+    private void Forget(PollDeadline? side)
+    {
+        if (side is null)
+        {
+            return;
+        }
+
         side.Seq++;
         side.Value = PollDeadline.None;
         if (side.ArmedAt != PollDeadline.NotArmed)
