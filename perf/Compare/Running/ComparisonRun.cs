@@ -1,6 +1,7 @@
 using KestrelNetpoll.Perf.Compare.Load;
 using KestrelNetpoll.Perf.Compare.Model;
 using KestrelNetpoll.Perf.Compare.Scenarios;
+using KestrelNetpoll.Perf.Compare.Servers;
 using Spectre.Console;
 
 namespace KestrelNetpoll.Perf.Compare.Running;
@@ -21,7 +22,8 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
                 options.IdleConnections,
                 directory.FullName,
                 LoadGenerators.Create(programs, options.Generator),
-                programs);
+                programs,
+                new PublishedServer(directory.FullName));
             DateTimeOffset startedAt = DateTimeOffset.UtcNow;
             List<ScenarioResult> results = await MeasureAllAsync(scenarios, context, cancellationToken);
             return new RunResult(

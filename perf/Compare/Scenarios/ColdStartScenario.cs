@@ -11,6 +11,9 @@ internal sealed class ColdStartScenario : Scenario
 {
     private const string Path = "/plaintext";
 
+    /// <summary>Is the application published with ReadyToRun, and not started as it was built?</summary>
+    internal bool IsPublished { get; init; }
+
     internal override bool WorksAttached => false;
 
     internal override bool NeedsFreshServers => true;
@@ -18,8 +21,11 @@ internal sealed class ColdStartScenario : Scenario
     internal override async Task<PassFigures> MeasureAsync(
         ScenarioContext context, Leg leg, MeasuredServer? server, CancellationToken cancellationToken)
     {
+        string program = IsPublished
+            ? await context.PublishedServer.GetAsync(cancellationToken)
+            : System.IO.Path.Combine(AppContext.BaseDirectory, ServerProcess.Application);
         long start = Stopwatch.GetTimestamp();
-        await using ServerProcess process = await ServerProcess.StartAsync(leg.Arguments, cancellationToken);
+        await using ServerProcess process = await ServerProcess.StartAsync(program, leg.Arguments, cancellationToken);
         int port = process.Port("http1");
         await FirstAnswer.GetAsync(ServerProcess.Host, port, Path, cancellationToken);
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);

@@ -106,6 +106,11 @@ internal static class ScenarioCatalogue
             Name = "cold-start", Title = "start of the process to the first answer",
             Headline = [Metrics.FirstAnswer, Metrics.StartCpu], IsQuick = true,
         },
+        new ColdStartScenario
+        {
+            Name = "cold-start-r2r", Title = "start of the process to the first answer, published with ReadyToRun", IsPublished = true,
+            Headline = [Metrics.FirstAnswer, Metrics.StartCpu],
+        },
     ];
 
     private static LoadScenario Upload(string name, string title, int connections, long bytes, IReadOnlyList<Metric> headline) => new()

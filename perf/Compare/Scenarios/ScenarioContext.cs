@@ -1,4 +1,5 @@
 using KestrelNetpoll.Perf.Compare.Load;
+using KestrelNetpoll.Perf.Compare.Servers;
 
 namespace KestrelNetpoll.Perf.Compare.Scenarios;
 
@@ -9,10 +10,12 @@ namespace KestrelNetpoll.Perf.Compare.Scenarios;
 /// <param name="Directory">A directory for what is made on the way.</param>
 /// <param name="Generators">Who makes ordinary load.</param>
 /// <param name="Programs">Our own load programs.</param>
+/// <param name="PublishedServer">The measured application as one would deploy it.</param>
 internal sealed record ScenarioContext(
     double Seconds,
     int LoadThreads,
     int IdleConnections,
     string Directory,
     LoadGenerators Generators,
-    LoadPrograms Programs);
+    LoadPrograms Programs,
+    PublishedServer PublishedServer);

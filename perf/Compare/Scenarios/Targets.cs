@@ -35,6 +35,7 @@ internal static class Targets
         new("idle-plain", Metrics.HeapPerConnection, 0.7),
         new("idle-plain", Metrics.IdleCpu, Even),
         new("cold-start", Metrics.FirstAnswer, 1.05),
+        new("cold-start-r2r", Metrics.FirstAnswer, 1.05),
         new("echo", Metrics.Cpu, 1.5, "c-epoll"),
     ];
 }

@@ -9,7 +9,8 @@ internal sealed class ServerProcess : IAsyncDisposable
 {
     internal const string Host = "127.0.0.1";
 
-    private const string Application = "KestrelNetpoll.Perf.Server";
+    /// <summary>The measured application's file, beside this program.</summary>
+    internal const string Application = "KestrelNetpoll.Perf.Server";
     private const string Readiness = "Ready: ";
 
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
