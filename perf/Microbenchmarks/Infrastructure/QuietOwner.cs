@@ -23,7 +23,7 @@ internal sealed class QuietOwner : ISocketPipeOwner
     {
     }
 
-    public void OnSendingStopped()
+    public void OnSendingStopped(bool mayClose)
     {
     }
 

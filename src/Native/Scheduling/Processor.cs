@@ -65,6 +65,9 @@ internal sealed class Processor
         set => _isIdle = value;
     }
 
+    /// <summary>For the holder: was the group gathered when it last looked for work? See <see cref="WorkerGroup"/>'s idling.</summary>
+    internal bool IsGathered { get; set; }
+
     /// <summary>Looks for a turn; for the holder. Every 61st looks at the group's queue first.</summary>
     internal uint Tick { get; set; }
 

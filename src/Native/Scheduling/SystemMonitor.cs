@@ -139,7 +139,7 @@ internal sealed class SystemMonitor
             return;
         }
 
-        watched.Group.OnTurnLasts();
+        watched.Group.OnTurnLasts(now, now - watched.Since);
         bool blocked = waits && watched.Waits;
         bool inKernel = false;
         findings.Suspicion |= waits && !watched.Waits;

@@ -15,7 +15,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
 /// <list type="bullet">
 /// <item>one that has been awake for a millisecond still finds more events than it takes at once;</item>
-/// <item>the monitor finds one in the same turn twice, and nobody waiting for events;</item>
+/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread;</item>
 /// <item>the group is spread again.</item>
 /// </list>
 /// Nothing is lost meanwhile: at least one processor is active, and looks at everything before it sleeps. If it is inside a turn that does
@@ -27,6 +27,9 @@ internal sealed partial class WorkerGroup
     private const int SharedBatch = 2;
     private const long GatheredTime = LoadMeter.LongSleep;
 
+    // A busy machine stops threads in the middle of turns all the time, but seldom for so long.
+    private const long LastingTurn = 1 * MonotonicClock.NanosecondsPerMillisecond;
+
     private readonly IdleProcessors _idle;
 
     // Times; any worker, and the monitor. Whoever writes last is right enough.
@@ -35,24 +38,41 @@ internal sealed partial class WorkerGroup
 
     internal int IdleProcessorCount => _idle.Count;
 
-    /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed.</summary>
-    internal void OnTurnLasts()
+    /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for events.</summary>
+    internal void OnTurnLasts(long now, long nanoseconds)
     {
+        if (nanoseconds >= LastingTurn)
+        {
+            SpreadUntil(now + GatheredTime);
+        }
+
         if (Sleepers == 0)
         {
             _idle.TryWakeOne();
         }
     }
 
-    // What one worker has fetched, the others can only steal. Where there are no others, many at once cost less.
+    // What one worker has fetched, the others can only steal. Where turns are short, or there are no others, many at once cost less.
     private void LimitBatch(Processor processor) =>
-        processor.Batch.Limit = _idle.Count == _processors.Length - 1 ? processor.Batch.Capacity : Math.Min(SharedBatch, processor.Batch.Capacity);
+        processor.Batch.Limit = processor.IsGathered || _idle.Count == _processors.Length - 1
+            ? processor.Batch.Capacity
+            : Math.Min(SharedBatch, processor.Batch.Capacity);
+
+    private bool IsGathered(long now) => now < Volatile.Read(ref _gatheredUntil) && now >= Volatile.Read(ref _spreadUntil);
 
     // Every processor is needed: others must not wait for the turns that run now.
     private void Spread(long now)
     {
-        Volatile.Write(ref _spreadUntil, now + SpreadTime);
+        SpreadUntil(now + SpreadTime);
         _idle.WakeAll();
+    }
+
+    private void SpreadUntil(long time)
+    {
+        if (time > Volatile.Read(ref _spreadUntil))
+        {
+            Volatile.Write(ref _spreadUntil, time);
+        }
     }
 
     // Instead of a sleep. False: sleep, after all.
@@ -70,9 +90,9 @@ internal sealed partial class WorkerGroup
             return false;
         }
 
+        processor.IsGathered = IsGathered(now);
         if (Monitor is null
-            || now >= Volatile.Read(ref _gatheredUntil)
-            || now < Volatile.Read(ref _spreadUntil)
+            || !processor.IsGathered
             || _current.Value is not { } worker
             || !_idle.TryAnnounce(processor, worker))
         {
@@ -83,6 +103,9 @@ internal sealed partial class WorkerGroup
         PassOn(processor, nextFromOwnQueue: false);
         IdleProcessors.Rest(processor, worker);
         processor.Load.OnWoken(MonotonicClock.Now);
+
+        // It was woken because there is more than others can do, perhaps events that nobody has fetched: it looks before it rests again.
+        processor.GroupTurnsSincePoll = GroupTurnsBetweenPolls;
         return true;
     }
 
@@ -102,5 +125,7 @@ internal sealed partial class WorkerGroup
             Volatile.Write(ref _gatheredUntil, now + GatheredTime);
             _idle.TryWakeOne();
         }
+
+        processor.IsGathered = IsGathered(now);
     }
 }

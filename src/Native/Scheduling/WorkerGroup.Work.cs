@@ -40,8 +40,9 @@ internal sealed partial class WorkerGroup
     /// <summary>Fills the queue of a processor that has found nothing, or sleeps until there may be something.</summary>
     internal void FindWork(Processor processor)
     {
-        if (processor.GroupTurnsSincePoll >= GroupTurnsBetweenPolls)
+        if (processor.GroupTurnsSincePoll >= GroupTurnsBetweenPolls || processor.Batch.IsFull)
         {
+            // There is more where a full batch came from: asking for it is no sleep, and does not look like one.
             Poll(processor);
         }
         else if (FindVictim(processor) is not null)

@@ -202,6 +202,8 @@ internal sealed partial class WorkerGroup
                 processor.RefusedState = state;
             }
 
+            // The others are all there is.
+            Spread(MonotonicClock.Now);
             return false;
         }
 

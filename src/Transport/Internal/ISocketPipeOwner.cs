@@ -40,10 +40,12 @@ internal interface ISocketPipeOwner
     void OnOutputEnded();
 
     /// <summary>
-    /// The thread that was sending when <see cref="SocketPipeWriter.FlushBeforeEnd"/> asked has stopped: everything is sent, or the rest
-    /// waits for the peer, or nothing more will be sent. Called once for each time that it was asked in vain.
+    /// The thread that was sending when <see cref="SocketPipeWriter.FlushBeforeEnd"/> or <see cref="SocketPipeWriter.FlushBeforeClose"/>
+    /// asked has stopped: everything is sent, or the rest waits for the peer, or nothing more will be sent. Called once for all who have asked
+    /// in vain.
     /// </summary>
-    void OnSendingStopped();
+    /// <param name="mayClose">Did one of them ask in order to close?</param>
+    void OnSendingStopped(bool mayClose);
 
     /// <summary>Something threw that must not, for example the memory pool. The connection has to end.</summary>
     void OnUnexpectedException(Exception exception);

@@ -226,9 +226,13 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     }
 
     /// <summary>What was on its way when the peer's FIN was seen, or when this side began to close, has left.</summary>
-    public void OnSendingStopped()
+    public void OnSendingStopped(bool mayClose)
     {
-        FinishClose();
+        if (mayClose)
+        {
+            FinishClose();
+        }
+
         FireConnectionClosed();
     }
 
@@ -280,16 +284,21 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end. In any other case
         // it gets nothing more, decided before bytes are thrown away: what comes after them would look like the continuation.
         bool keepInput = graceful && _inputEndedCleanly;
-        if (!keepInput)
+        try
         {
-            _reader.Abort(reason);
+            if (!keepInput)
+            {
+                _reader.Abort(reason);
+            }
         }
-
-        // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
-        Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput));
-        if (_writer.FlushBeforeClose())
+        finally
         {
-            FinishClose();
+            // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
+            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput));
+            if (_writer.FlushBeforeClose())
+            {
+                FinishClose();
+            }
         }
     }
 

@@ -25,8 +25,10 @@ internal sealed partial class SocketPipeWriter
     // The peer has finished, and the server may close at any time: nothing is held back any more.
     private bool _endIsNear;
 
-    // The owner waits for the end of the sending, which comes at the latest when this many bytes have been sent.
-    private bool _stopAwaited;
+    // The owner waits for the end of the sending, because the input has ended, or in order to close. In the latter case it comes at the
+    // latest when so many bytes have been sent.
+    private bool _endAwaited;
+    private bool _closeAwaited;
     private long _lastByte = long.MaxValue;
 
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
@@ -84,15 +86,19 @@ internal sealed partial class SocketPipeWriter
         lock (_lock)
         {
             _endIsNear = true;
-            if (closing && (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes))
+            if (closing)
             {
-                return true;
+                _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
+                if (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes)
+                {
+                    return true;
+                }
             }
 
             if (_sending || _drainScheduled)
             {
-                _stopAwaited = true;
-                _lastByte = closing ? Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes) : _lastByte;
+                _endAwaited |= !closing;
+                _closeAwaited |= closing;
                 return false;
             }
 
@@ -178,8 +184,20 @@ internal sealed partial class SocketPipeWriter
                     Close(ref effects);
                 }
 
-                _buffer.Consume(result.IsSuccess ? result.Value : 0);
-                more = GoOnSending(result, mayGoOn: --left > 0, out batch, ref effects);
+                try
+                {
+                    _buffer.Consume(result.IsSuccess ? result.Value : 0);
+                    more = GoOnSending(result, mayGoOn: --left > 0, out batch, ref effects);
+                }
+                catch (Exception e)
+                {
+                    // It may also not want its memory back.
+                    unexpected = e;
+                    more = _sending = false;
+                    _closed = true;
+                    EndSending(ref effects);
+                    Settle(ref effects);
+                }
             }
         }
         while (more);
@@ -328,8 +346,9 @@ internal sealed partial class SocketPipeWriter
     // Under the lock, when nobody sends, nor will before the peer makes room.
     private void EndSending(ref Effects effects)
     {
-        effects.SendingStopped |= _stopAwaited;
-        _stopAwaited = false;
+        effects.SendingStopped |= _endAwaited || _closeAwaited;
+        effects.MayClose |= _closeAwaited;
+        _endAwaited = _closeAwaited = false;
     }
 
     // Under the lock, whenever less is queued than before.
@@ -369,7 +388,7 @@ internal sealed partial class SocketPipeWriter
 
         if (effects.SendingStopped)
         {
-            _owner.OnSendingStopped();
+            _owner.OnSendingStopped(effects.MayClose);
         }
 
         if (effects.DrainScheduled)
@@ -390,5 +409,11 @@ internal sealed partial class SocketPipeWriter
 
     // What must be done about what happened, once the lock has been released.
     private record struct Effects(
-        bool FlushSignalled, Exception? OutputError, TaskCompletionSource? Drained, bool OutputEnded, bool DrainScheduled, bool SendingStopped);
+        bool FlushSignalled,
+        Exception? OutputError,
+        TaskCompletionSource? Drained,
+        bool OutputEnded,
+        bool DrainScheduled,
+        bool SendingStopped,
+        bool MayClose);
 }

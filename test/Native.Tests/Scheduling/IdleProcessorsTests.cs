@@ -18,6 +18,27 @@ public sealed class IdleProcessorsTests
         Patience.Until(() => runtime.Groups[0].IdleProcessorCount == workers - 1, "all but one processor are idle");
     }
 
+    /// <summary>More events than one can take, of short turns and with nobody in a turn for long: nothing but the backlog shows it.</summary>
+    [Fact]
+    public void One_that_cannot_keep_up_gets_help()
+    {
+        const int LooksInARow = 20;
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out _);
+        WorkerGroup group = runtime.Groups[0];
+        List<PingPong> games = [new(runtime)];
+        Patience.Until(() => group.IdleProcessorCount == 3, "all but one processor are idle");
+        games.AddRange(Enumerable.Range(0, 100).Select(_ => new PingPong(runtime)));
+        int helped = 0;
+        Patience.Until(
+            () =>
+            {
+                helped = group.IdleProcessorCount < 3 ? helped + 1 : 0;
+                return helped == LooksInARow;
+            },
+            "others help");
+        games.ForEach(static game => game.Dispose());
+    }
+
     [Fact]
     public void A_processor_that_is_alone_never_goes_idle()
     {

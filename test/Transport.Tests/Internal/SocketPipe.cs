@@ -201,7 +201,7 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     {
     }
 
-    public void OnSendingStopped()
+    public void OnSendingStopped(bool mayClose)
     {
         Interlocked.Increment(ref _sendingStops);
         WhenSendingStops?.Invoke();
