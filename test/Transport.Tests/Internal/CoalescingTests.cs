@@ -8,9 +8,6 @@ namespace KestrelNetpoll.Transport.Tests.Internal;
 /// <summary>When a flush within a turn is sent at once, and when with what follows.</summary>
 public sealed class CoalescingTests
 {
-    // On the thread pool a worker sends what is there when it is free, in the middle of the batch, too.
-    private const int Few = 4;
-
     [Fact]
     public Task Responses_to_pipelined_requests_leave_together() => Undisturbed.OnceAsync(static async () =>
     {
@@ -28,7 +25,13 @@ public sealed class CoalescingTests
     {
         const int Requests = 16;
         var systemCalls = new ScriptedSystemCalls();
-        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.SystemCalls = systemCalls);
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.SystemCalls = systemCalls;
+
+            // On the thread pool a worker sends what is there when it is free, in the middle of the batch, too.
+            setup.Netpoll = static options => options.ApplicationScheduling = ApplicationScheduling.Workers;
+        });
         using RawClient client = await server.ConnectAsync();
 
         // The first one takes the connection to a worker.
@@ -44,7 +47,8 @@ public sealed class CoalescingTests
                 Assert.Equal("Hello, World!", (await client.ReadResponseAsync()).Text);
             }
 
-            return systemCalls.Sends - sends <= Few;
+            // The last response is flushed twice, and nothing that is worth waiting for comes behind it.
+            return systemCalls.Sends - sends <= 2;
         });
     }
 
