@@ -39,8 +39,8 @@ internal sealed partial class SocketPipeReader
             return status;
         }
 
-        // A worker was quicker than the awaiter, who would now go on on the thread pool, or in the rest of a turn that is not the read's
-        // any more and that an end of the input would not be left to. An awaiter looks once or twice before it registers, and then goes
+        // A worker was quicker than the awaiter, who would now go on on the thread pool, or on a worker but outside of the read's turn, so
+        // that an end of the input would not be left to the turn's end. An awaiter looks once or twice before it registers, and then goes
         // on in a turn; whoever only polls looks again and learns the truth.
         _hiddenLooks--;
         return ValueTaskSourceStatus.Pending;

@@ -61,8 +61,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     // one awaiter.
     private volatile bool _awaited;
 
-    // How often a look at the read still finds it waiting when it has been answered. Set when it was begun on another thread than a
-    // worker, or in a turn; otherwise 0. For the one awaiter.
+    // How often a look at a read that waits, from outside of its turn, still finds it waiting when it has been answered. For the one awaiter.
     private int _hiddenLooks;
 
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
@@ -144,7 +143,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
                 _source.Reset();
                 version = _source.Version;
                 _awaited = true;
-                _hiddenLooks = mayReceive && !IsTurnOfCurrentThread ? 0 : MaxHiddenLooks;
+                _hiddenLooks = MaxHiddenLooks;
                 _token = cancellationToken;
             }
         }
