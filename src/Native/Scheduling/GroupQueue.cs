@@ -13,6 +13,9 @@ internal sealed class GroupQueue
 
     internal bool IsEmpty => _turns.IsEmpty;
 
+    /// <summary>Dearer than <see cref="IsEmpty"/>.</summary>
+    internal int Count => _turns.Count;
+
     internal void Enqueue(Turn turn) => _turns.Enqueue(turn);
 
     internal bool TryDequeue([NotNullWhen(true)] out Turn? turn) => _turns.TryDequeue(out turn);

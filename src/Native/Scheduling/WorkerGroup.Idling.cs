@@ -14,11 +14,11 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
 /// <list type="bullet">
-/// <item>one that has been awake for a millisecond still finds more events than it takes at once;</item>
+/// <item>one has found, for a millisecond and at each look, as many events as it takes at once, or turns in the group's queue;</item>
 /// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread;</item>
 /// <item>the group is spread again.</item>
 /// </list>
-/// Nothing is lost meanwhile: at least one processor is active, and looks at everything before it sleeps. If it is inside a turn that does
+/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If it is inside a turn that does
 /// not end, it is the monitor that helps, which does not doze while a turn runs.
 /// </remarks>
 internal sealed partial class WorkerGroup
@@ -64,6 +64,7 @@ internal sealed partial class WorkerGroup
     private void Spread(long now)
     {
         SpreadUntil(now + SpreadTime);
+        Interlocked.MemoryBarrier();
         _idle.WakeAll();
     }
 
@@ -86,6 +87,7 @@ internal sealed partial class WorkerGroup
 
         if (processor.Load.TurnsAreLong)
         {
+            processor.IsGathered = false;
             Spread(now);
             return false;
         }
@@ -101,6 +103,14 @@ internal sealed partial class WorkerGroup
 
         // What it would have slept for may be nobody's now: a deadline that is earlier than the end of the others' sleeps, above all.
         PassOn(processor, nextFromOwnQueue: false);
+
+        // Whoever has spread the group in between may not have seen this one among the idle. The other side of Spread's fence; this one's is
+        // the announcement.
+        if (!IsGathered(now))
+        {
+            _idle.WakeAll();
+        }
+
         IdleProcessors.Rest(processor, worker);
         processor.Load.OnWoken(MonotonicClock.Now);
 
@@ -120,10 +130,18 @@ internal sealed partial class WorkerGroup
     private void OnPolled(Processor processor)
     {
         long now = MonotonicClock.Now;
-        if (processor.Load.OnPolled(now, processor.Batch.IsFull))
+
+        // One turn in the group's queue may be an upload that has had its share: nobody else need come for it.
+        if (processor.Load.OnPolled(now, processor.Batch.IsFull || _queue.Count > 1))
         {
             Volatile.Write(ref _gatheredUntil, now + GatheredTime);
             _idle.TryWakeOne();
+        }
+
+        // A processor that always finds turns in the group's queue never gets as far as to rest, where this is asked otherwise.
+        if (processor.Load.TurnsAreLong && _idle.Count != 0)
+        {
+            Spread(now);
         }
 
         processor.IsGathered = IsGathered(now);

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using KestrelNetpoll.Native.Descriptors;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -26,10 +25,6 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     // In _closeReason: ended by DisposeAsync. It has no meaning as an exception and is never thrown.
     private static readonly Exception EndedByDispose = new ConnectionAbortedException("The connection was disposed.");
 
-    // Bounds the work that a close does for a peer that keeps sending.
-    private const int MaxDiscardedBytes = 1024 * 1024;
-    private const int DiscardBlockSize = 8 * 1024;
-
     private readonly NetpollTransportContext _context;
     private readonly StreamSocket _socket;
     private readonly SocketPipeReader _reader;
@@ -42,9 +37,6 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     // Why this side closed the socket; null while it has not. Set once, by CAS, before the descriptor is closed, so that a
     // system call that fails because of the close finds the reason.
     private Exception? _closeReason;
-
-    // A close that waits for the thread that is sending. Set after _closeReason, taken by the one who finishes it.
-    private PendingClose? _pendingClose;
 
     // Written by the reader's turn when the peer's FIN has been read; an Abort(null) then leaves the buffered bytes readable.
     private volatile bool _inputEndedCleanly;
@@ -225,17 +217,6 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    /// <summary>What was on its way when the peer's FIN was seen, or when this side began to close, has left.</summary>
-    public void OnSendingStopped(bool mayClose)
-    {
-        if (mayClose)
-        {
-            FinishClose();
-        }
-
-        FireConnectionClosed();
-    }
-
     /// <summary>A send failed: the peer is gone for both directions.</summary>
     public void OnOutputFailed(Exception error)
     {
@@ -274,106 +255,6 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    private void Close(Exception reason, bool reset, bool graceful = false)
-    {
-        if (Interlocked.CompareExchange(ref _closeReason, reason, null) is not null)
-        {
-            return;
-        }
-
-        // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end. In any other case
-        // it gets nothing more, decided before bytes are thrown away: what comes after them would look like the continuation.
-        bool keepInput = graceful && _inputEndedCleanly;
-        try
-        {
-            if (!keepInput)
-            {
-                _reader.Abort(reason);
-            }
-        }
-        finally
-        {
-            // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
-            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput));
-            if (_writer.FlushBeforeClose())
-            {
-                FinishClose();
-            }
-        }
-    }
-
-    // By whoever comes first: the one who closes, the thread that was sending, or the dispose.
-    private void FinishClose()
-    {
-        if (Interlocked.Exchange(ref _pendingClose, null) is not { } close)
-        {
-            return;
-        }
-
-        if (close.Reset)
-        {
-            NetpollTransportLog.ConnectionWriteRst(Logger, ConnectionId, close.Reason.Message);
-            _socket.Close(reset: true);
-        }
-        else
-        {
-            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, close.Reason.Message);
-            CloseWithFin(close.KeepInput, mayLinger: false);
-        }
-
-        ReleaseExposedSocket(close.Reset);
-        _writer.Abort(close.Reason);
-        FireConnectionClosed();
-    }
-
-    /// <summary>
-    /// Closing with received bytes unread makes the kernel send RST, which can destroy a response that the peer has not
-    /// read yet. So the write side is shut down first, and what has arrived by now is thrown away, within bounds. If there was anything,
-    /// more is probably on its way, and a RST would answer that; if a part of the response is still under way, anything that comes could
-    /// destroy it. In both cases the socket lingers after the last response, until the peer has finished, too.
-    /// </summary>
-    private void CloseWithFin(bool keepInput, bool mayLinger)
-    {
-        // Asked before the shutdown, whose FIN counts as unacknowledged, too.
-        bool unsent = mayLinger && !keepInput && _socket.HasUnsentBytes();
-        _socket.ShutdownSend();
-        if (!keepInput)
-        {
-            bool ended = DiscardInput(out bool discardedAny);
-            bool unread = discardedAny || _reader.HadUnreadInput;
-            if (mayLinger
-                && !ended
-                && (unread || unsent)
-                && _socket.Fd < _context.Headroom.FirstReserved
-                && _context.Lingering.TryAdd(_socket, unread))
-            {
-                return;
-            }
-        }
-
-        _socket.Close();
-    }
-
-    // True: the peer has ended the connection.
-    private bool DiscardInput(out bool any)
-    {
-        any = false;
-        Span<byte> scrap = stackalloc byte[DiscardBlockSize];
-        for (int discarded = 0; discarded < MaxDiscardedBytes;)
-        {
-            SyscallResult received = _socket.Receive(scrap);
-            if (received.IsError || received.Value == 0)
-            {
-                return !received.WouldBlock;
-            }
-
-            any = true;
-            discarded += received.Value;
-        }
-
-        return false;
-    }
-
     // True: the caller, and nobody else, runs the callbacks, or lets them run.
     private bool TryClaimConnectionClosed() => Interlocked.Exchange(ref _connectionClosedFired, 1) == 0;
 
@@ -397,8 +278,6 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
         }
     }
-
-    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput);
 
     /// <summary>Lets the reader look at a hang-up even while it is not waiting, for example because it is paused.</summary>
     private sealed class HangupTurn(NetpollConnection connection) : Turn
