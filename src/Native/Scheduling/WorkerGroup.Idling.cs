@@ -15,7 +15,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
 /// <list type="bullet">
 /// <item>one has found, for a millisecond and at each look, as many events as it takes at once, or turns in the group's queue;</item>
-/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread;</item>
+/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread, so that who is active waits for events;</item>
 /// <item>the group is spread again.</item>
 /// </list>
 /// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If it is inside a turn that does
@@ -112,7 +112,9 @@ internal sealed partial class WorkerGroup
         }
 
         IdleProcessors.Rest(processor, worker);
-        processor.Load.OnWoken(MonotonicClock.Now);
+        now = MonotonicClock.Now;
+        processor.Load.OnWoken(now);
+        processor.IsGathered = IsGathered(now);
 
         // It was woken because there is more than others can do, perhaps events that nobody has fetched: it looks before it rests again.
         processor.GroupTurnsSincePoll = GroupTurnsBetweenPolls;

@@ -37,7 +37,7 @@ internal sealed partial class SocketPipeWriter
 
     /// <summary>
     /// The same before the connection is closed from this side, which must not take long: neither what is flushed later is waited for,
-    /// nor a worker, nor a queue that is longer than what may be deferred.
+    /// nor a worker, nor a queue that is longer than what may be deferred, nor what the one send of a write under way leaves.
     /// </summary>
     internal bool FlushBeforeClose() => FlushBefore(closing: true);
 

@@ -192,7 +192,8 @@ internal sealed partial class SocketPipeWriter
             Fail(result.Errno, ref effects);
         }
 
-        if (more && !mayGoOn)
+        // Where a close waits, what is left is little, and no worker is waited for.
+        if (more && !mayGoOn && _lastByte == long.MaxValue)
         {
             more = false;
             _parked = _drainScheduled = true;
@@ -204,7 +205,7 @@ internal sealed partial class SocketPipeWriter
         {
             batch = _buffer.GetBatch();
         }
-        else if (!_drainScheduled || _lastByte != long.MaxValue)
+        else if (!_drainScheduled)
         {
             EndSending(ref effects);
         }
