@@ -105,7 +105,7 @@ public abstract partial class PipeReaderContract
     [Fact]
     public async Task A_completion_by_another_thread_leaves_a_waiting_read_to_the_end_of_the_input_and_lets_no_byte_through()
     {
-        Task<ReadResult> read = Reader.ReadAsync().AsTask();
+        Task<ReadResult> read = await BeginReadAsync();
 
         await Task.Run(() => Reader.Complete()).InTime();
         Assert.False(read.IsCompleted);

@@ -19,6 +19,9 @@ public abstract partial class PipeReaderContract : IAsyncLifetime
 
     protected abstract void EndInput();
 
+    /// <summary>Begins a read that finds nothing. It waits for bytes when this returns, and is not only about to.</summary>
+    protected virtual Task<Task<ReadResult>> BeginReadAsync() => Task.FromResult(Reader.ReadAsync().AsTask());
+
     /// <summary>Does it call back? Obsolete, and Kestrel does not ask for it: ours does not.</summary>
     protected virtual bool CallsBack => true;
 
@@ -268,6 +271,18 @@ public sealed class SocketPipeReaderContract : PipeReaderContract
     protected override bool RefusesASecondRead => true;
 
     protected override bool CallsBack => false;
+
+    /// <summary>On a worker, which looks for bytes itself. Any other thread leaves that to one, who then meets what has come meanwhile.</summary>
+    protected override async Task<Task<ReadResult>> BeginReadAsync()
+    {
+        Task<ReadResult>? read = null;
+        await _pipe.RunOnWorker(() =>
+        {
+            read = Reader.ReadAsync().AsTask();
+            return Task.CompletedTask;
+        }).InTime();
+        return read!;
+    }
 
     protected override void Send(byte[] bytes) => _pipe.Send(bytes);
 
