@@ -293,7 +293,7 @@ between:
 #endif
 #ifdef POLLS
     if
-    :: POLLABLE -> goto poll                                            /* many turns since the last time */
+    :: POLLABLE -> goto poll                                /* many turns since the last time, or WorkerGroup.TryBusyPoll */
     :: true
     fi;
 #endif

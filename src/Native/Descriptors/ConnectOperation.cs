@@ -24,6 +24,7 @@ internal sealed class ConnectOperation : PollOperation<StreamSocket>
     internal static async ValueTask<StreamSocket> ConnectAsync(
         NetpollRuntime runtime, EndPoint endPoint, CancellationToken cancellationToken = default)
     {
+        byte[] address = SocketAddresses.ToBytes(endPoint);
         SyscallResult created = runtime.SystemCalls.Socket(
             SocketAddresses.DomainOf(endPoint), LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, 0);
         if (created.IsError)
@@ -31,7 +32,6 @@ internal sealed class ConnectOperation : PollOperation<StreamSocket>
             throw SystemErrors.ToSocketException(created.Errno);
         }
 
-        byte[] address = SocketAddresses.ToBytes(endPoint);
         var socket = new StreamSocket(
             created.Value, runtime.NextGroup(), runtime.SystemCalls, SocketAddressBytes.FromKernel(address));
         try

@@ -40,8 +40,7 @@ internal abstract class Descriptor
     internal bool IsRegistered => Poll is not null;
 
     /// <summary>
-    /// Sticky: a hang-up or an error was reported. While false, a short read means that the kernel is drained. TCP urgent data is the
-    /// exception: a receive stops at its mark, and what lies behind waits for the next edge.
+    /// Sticky: a hang-up or an error was reported.
     /// </summary>
     internal bool HangupSeen => Poll is { HangupSeen: true };
 

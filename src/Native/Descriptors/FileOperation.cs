@@ -10,6 +10,10 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
     /// <summary>The kernel takes a little less than 2 GiB in one call anyway; as in Go, larger requests are cut here.</summary>
     protected const int MaxBytesPerCall = 1 << 30;
 
+    private const int CallsBetweenLooks = 16;
+
+    private int _calls;
+
     protected FileDescriptor File => file;
 
     /// <summary>Bytes moved so far, reported with a deadline that passed on the way. 0 for reads.</summary>
@@ -17,6 +21,27 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
 
     /// <summary>Must the operation wait for readiness after this answer?</summary>
     protected bool MustWait(SyscallResult result) => result.WouldBlock && file.IsRegistered;
+
+    /// <summary>
+    /// After a call that made progress, for an operation that goes on. True: it must return as if it had to wait, and is called again at once,
+    /// unless it was cancelled, its time is up, or the file is closed. It would not hear of that while the other side keeps up with it.
+    /// </summary>
+    protected bool MustLookUp()
+    {
+        if (!file.IsRegistered || ++_calls % CallsBetweenLooks != 0)
+        {
+            return false;
+        }
+
+        // Whoever is about to park is told that the time is up or the file closed, unless there is an edge; and looks whether it was
+        // cancelled only if there is one. Nobody is parked, so it is left behind.
+        if (file.Poll is { } poll && poll.Info.Check(Mode) == PollResult.Ready)
+        {
+            file.Group.Schedule(poll.Wake(Mode));
+        }
+
+        return true;
+    }
 
     protected Exception ToException(SyscallResult result, string operation)
     {

@@ -44,6 +44,10 @@ internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<
             }
 
             Advance(wrote.LongValue);
+            if (SkipEmptyBuffers() && MustLookUp())
+            {
+                return false;
+            }
         }
 
         result = _written;

@@ -23,6 +23,8 @@ internal struct SocketAddressBytes
     /// <summary>A Unix address with a name, which did not fit: whoever wants it has to ask the kernel.</summary>
     internal readonly bool IsNamedUnix => _length > sizeof(ushort) && Family == LibC.AF_UNIX;
 
+    internal readonly bool IsUnix => Family == LibC.AF_UNIX;
+
     private readonly ushort Family => _length < sizeof(ushort) ? (ushort)LibC.AF_UNSPEC : MemoryMarshal.Read<ushort>(Bytes);
 
     /// <summary>All of the storage, for a system call to fill. Follow with <see cref="WithLength"/>.</summary>

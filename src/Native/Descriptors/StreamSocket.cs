@@ -28,6 +28,13 @@ internal sealed class StreamSocket : Descriptor
     internal EndPoint? GetLocalEndPoint() => GetEndPoint(ofPeer: false);
 
     /// <summary>
+    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix socket,
+    /// where a receive stops behind bytes that came with descriptors. TCP urgent data is a similar exception, which is not made: what
+    /// lies behind its mark waits for the next edge.
+    /// </summary>
+    internal bool ShortReadDrains => !_remoteAddress.IsUnix;
+
+    /// <summary>
     /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, whether or not anybody waits.
     /// Set before <see cref="Start"/>. Like any turn it may come spuriously.
     /// </summary>

@@ -39,6 +39,11 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
             }
 
             _written += wrote.Value;
+            if (_written < buffer.Length && MustLookUp())
+            {
+                result = 0;
+                return false;
+            }
         }
 
         result = _written;

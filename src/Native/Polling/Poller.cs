@@ -134,7 +134,8 @@ internal abstract class Poller : IDisposable
     protected abstract void Signal();
 
     /// <summary>
-    /// The backend has consumed the signal. After, not before: a wake-up that comes between the two must signal again.
+    /// The backend has consumed the signal. After, not before: it would also consume that of a wake-up between the two, which would remain
+    /// pending for ever, so that nobody signalled again. This way, such a wake-up does not signal, and need not: the caller looks at the queues.
     /// A full fence, so that the caller's look at the work queues comes after it.
     /// </summary>
     protected void OnSignalConsumed() => Interlocked.Exchange(ref _wakePending, 0);

@@ -21,10 +21,13 @@ internal sealed class LoadMeter(WorkerCounters counters)
     /// <summary>Who has been awake for so long, and still finds more events than it takes at once, needs help.</summary>
     internal const long Saturation = 1 * MonotonicClock.NanosecondsPerMillisecond;
 
+    /// <summary>A sleep that lasts no longer was none: there was something to do already.</summary>
+    internal const long NoSleep = 5_000;
+
     private const int WindowTurns = 256;
     private const long Window = 20 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // When its time was last counted, and when it last began to sleep.
+    // When its time was last counted (0: never), and when it last began to sleep.
     private long _countedAt;
     private long _sleptAt;
 
@@ -55,6 +58,9 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return now - _sleptAt > LongSleep;
     }
 
+    /// <summary>It has slept. True: for no time.</summary>
+    internal bool IsNoSleep(long now) => now - _sleptAt <= NoSleep;
+
     /// <summary>It has looked at the poller without sleeping. True, at most once in <see cref="Saturation"/>: it needs help.</summary>
     internal bool OnPolled(long now, bool full)
     {
@@ -70,7 +76,7 @@ internal sealed class LoadMeter(WorkerCounters counters)
 
     private void Count(long now)
     {
-        _busyTime += now - _countedAt;
+        _busyTime += _countedAt == 0 ? 0 : now - _countedAt;
         _countedAt = now;
         long turns = counters.Turns - _turnsBefore;
         if (turns >= WindowTurns || _busyTime >= Window)

@@ -8,8 +8,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>The engine: its worker groups, from start to stop. Thread-safe.</summary>
 internal sealed class NetpollRuntime : IDisposable
 {
-    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one
-    // dispatching thread is enough, and nothing blocks it. It lives as long as the process.
+    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one dispatching thread is
+    // enough. It hands off all the same: another process that shares a terminal can make it blocking, and then a read of it blocks, and a
+    // write whose reader keeps up takes long. It lives as long as the process.
     private static readonly SharedRuntime SharedInstance = new();
 
     private readonly ThreadLocal<Worker?> _current = new();
@@ -128,7 +129,11 @@ internal sealed class NetpollRuntime : IDisposable
 
         var layout = EpollEventLayout.For(RuntimeInformation.ProcessArchitecture);
         var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
-        var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor);
+        var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor)
+        {
+            // A client that has to run on the same CPU first cannot answer meanwhile.
+            BusyPolls = Environment.ProcessorCount > 1,
+        };
         var group = new WorkerGroup(id, setup, poller, SystemCalls, _current);
         group.Start();
         return group;
@@ -152,7 +157,7 @@ internal sealed class NetpollRuntime : IDisposable
             {
                 if (_runtime is null)
                 {
-                    var created = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "netpoll files" });
+                    var created = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "netpoll files" });
                     Volatile.Write(ref _runtime, created);
                 }
 

@@ -58,6 +58,9 @@ internal sealed class Processor
     /// <summary>For the holder.</summary>
     internal LoadMeter Load { get; }
 
+    /// <summary>For the holder.</summary>
+    internal BusyPolling BusyPolling { get; } = new();
+
     /// <summary>See <see cref="IdleProcessors"/>.</summary>
     internal bool IsIdle
     {

@@ -52,6 +52,9 @@ internal sealed class SystemMonitor
         _thread = new Thread(Loop) { IsBackground = true, Name = $"{name} monitor" };
     }
 
+    /// <summary>Nobody looks after turns any more. Any thread.</summary>
+    internal bool IsStopping => _stopping;
+
     /// <summary>Whom to watch. Once, before <see cref="Start"/>, or before the first <see cref="Look"/> of a test.</summary>
     internal void Watch(ReadOnlySpan<WorkerGroup> groups)
     {
@@ -167,15 +170,24 @@ internal sealed class SystemMonitor
         }
     }
 
-    // There is no worker to take over, but what the turn has deferred must not wait for one. Once for each turn.
+    // There is no worker to take over, but what the turn has deferred must not wait for one. As often as it defers something, one at a time.
     private static void DoDeferredWorkElsewhere(Watched watched, long state)
     {
         if (watched.Processor.Current is { HasDeferredWork: true } turn
             && watched.Processor.State == state
-            && watched.RelievedState != state)
+            && !watched.IsRelieved)
         {
-            watched.RelievedState = state;
-            ThreadPool.UnsafeQueueUserWorkItem(static turn => Worker.RunGuarded(new DeferredWork(turn)), turn, preferLocal: false);
+            watched.IsRelieved = true;
+            ThreadPool.UnsafeQueueUserWorkItem(
+                static item =>
+                {
+                    Worker.RunGuarded(new DeferredWork(item.turn));
+
+                    // What has been deferred meanwhile the next look finds.
+                    item.watched.IsRelieved = false;
+                },
+                (watched, turn),
+                preferLocal: false);
         }
     }
 
@@ -258,9 +270,11 @@ internal sealed class SystemMonitor
         }
     }
 
-    // What the monitor remembers of a processor; its own.
+    // What the monitor remembers of a processor; its own unless it says otherwise.
     private sealed class Watched(WorkerGroup group, Processor processor)
     {
+        private bool _isRelieved;
+
         internal WorkerGroup Group { get; } = group;
 
         internal Processor Processor { get; } = processor;
@@ -272,21 +286,25 @@ internal sealed class SystemMonitor
 
         internal long NextKernelLook { get; set; }
 
-        /// <summary>The turn whose deferred work was given to the thread pool.</summary>
-        internal long RelievedState { get; set; }
+        /// <summary>What a turn has deferred was given to the thread pool, which is not done with it. Written by both.</summary>
+        internal bool IsRelieved
+        {
+            get => Volatile.Read(ref _isRelieved);
+            set => Volatile.Write(ref _isRelieved, value);
+        }
 
         /// <summary>It was in a managed wait at the last look.</summary>
         internal bool Waits { get; set; }
     }
 }
 
-/// <summary>What the monitor has seen at one look.</summary>
+/// <summary>What the monitor has seen and done at one look.</summary>
 internal struct MonitorFindings
 {
     /// <summary>A processor has got another worker, or its turn had ended when it was to get one.</summary>
     internal bool HandedOff { get; set; }
 
-    /// <summary>A processor was to get another worker, and there is none.</summary>
+    /// <summary>A processor was to get another worker, and there is none. Changes nothing about the next look.</summary>
     internal bool Refused { get; set; }
 
     /// <summary>A turn waits that did not at the last look: soon one will know.</summary>

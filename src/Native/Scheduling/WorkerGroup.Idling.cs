@@ -14,7 +14,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
 /// <list type="bullet">
-/// <item>one has found, for a millisecond and at each look, as many events as it takes at once, or turns in the group's queue;</item>
+/// <item>one has found, for a millisecond and at each look, as many events as it takes at once, or several that were there before it could
+/// fall asleep, or turns in the group's queue;</item>
 /// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread, so that who is active waits for events;</item>
 /// <item>the group is spread again.</item>
 /// </list>
@@ -32,7 +33,7 @@ internal sealed partial class WorkerGroup
 
     private readonly IdleProcessors _idle;
 
-    // Times; any worker, and the monitor. Whoever writes last is right enough.
+    // Times; any worker, and the monitor. Of the first whoever writes last is right enough; of the second, who writes the latest.
     private long _gatheredUntil;
     private long _spreadUntil;
 
@@ -70,9 +71,16 @@ internal sealed partial class WorkerGroup
 
     private void SpreadUntil(long time)
     {
-        if (time > Volatile.Read(ref _spreadUntil))
+        long seen = Volatile.Read(ref _spreadUntil);
+        while (time > seen)
         {
-            Volatile.Write(ref _spreadUntil, time);
+            long before = Interlocked.CompareExchange(ref _spreadUntil, time, seen);
+            if (before == seen)
+            {
+                return;
+            }
+
+            seen = before;
         }
     }
 
@@ -121,20 +129,13 @@ internal sealed partial class WorkerGroup
         return true;
     }
 
-    private void OnWoken(Processor processor)
-    {
-        if (processor.Load.OnWoken(MonotonicClock.Now))
-        {
-            _idle.WakeAll();
-        }
-    }
+    // One turn in the group's queue may be an upload that has had its share: nobody else need come for it.
+    private void OnPolled(Processor processor) =>
+        OnPolled(processor, MonotonicClock.Now, full: processor.Batch.IsFull || _queue.Count > 1);
 
-    private void OnPolled(Processor processor)
+    private void OnPolled(Processor processor, long now, bool full)
     {
-        long now = MonotonicClock.Now;
-
-        // One turn in the group's queue may be an upload that has had its share: nobody else need come for it.
-        if (processor.Load.OnPolled(now, processor.Batch.IsFull || _queue.Count > 1))
+        if (processor.Load.OnPolled(now, full))
         {
             Volatile.Write(ref _gatheredUntil, now + GatheredTime);
             _idle.TryWakeOne();

@@ -26,8 +26,8 @@ internal sealed partial class WorkerGroup
         Poller.Wake();
     }
 
-    /// <summary>Waits for the workers to leave. False: one of them is still inside a turn.</summary>
-    internal bool WaitForWorkers(long deadline) => Pool.Join(_current.Value, deadline);
+    /// <summary>Waits for the workers to leave. False: one of them is still inside a turn, perhaps the caller's.</summary>
+    internal bool WaitForWorkers(long deadline) => Pool.Join(_current.Value, deadline) && !IsWorkerThread;
 
     /// <summary>After <see cref="RequestStop"/>: a turn does not end. What waits behind it, or will, does not wait any longer.</summary>
     internal void Abandon()
@@ -41,6 +41,12 @@ internal sealed partial class WorkerGroup
             while (processor.Queue.StealInto(stolen) != 0)
             {
                 MoveToGroup(stolen);
+            }
+
+            // Nor does what the turn has left to its end, before the monitor stopped.
+            if (processor.Current is { HasDeferredWork: true } turn)
+            {
+                _queue.Enqueue(new DeferredWork(turn));
             }
         }
 

@@ -54,17 +54,16 @@ internal sealed partial class WorkerGroup
                 Steal(processor);
             }
         }
-        else if (!TryRest(processor, out long now) && TryBeginSleep(processor, out long until))
+        else if (!TryRest(processor, out long now) && !TryBusyPoll(processor, ref now))
         {
-            processor.Forget();
-            Fetch(processor, until == DeadlineHeap.None ? -1 : Math.Max(0, until - now));
-            EndSleep(processor);
-            OnWoken(processor);
-            Dispatch(processor);
+            Sleep(processor, now);
         }
     }
 
-    /// <summary>Queues what is due, no more than a batch: the rest is still due, so that somebody is woken for it, or comes back at once.</summary>
+    /// <summary>
+    /// Queues what is due, no more than a batch at a time (before each turn): the rest is still due, so that somebody is woken for it, or comes
+    /// back at once.
+    /// </summary>
     internal void FireDeadlines(Processor processor)
     {
         DeadlineHeap deadlines = Poller.Deadlines;
@@ -92,30 +91,6 @@ internal sealed partial class WorkerGroup
         QueueReady(processor);
     }
 
-    /// <summary>Announces a sleep. False: there is something to do, do not sleep.</summary>
-    internal bool TryBeginSleep(Processor processor, out long until)
-    {
-        until = Poller.Deadlines.Earliest;
-        processor.SleepsUntil = until;
-        Interlocked.Increment(ref _sleepers);
-        if (_queue.IsEmpty && Poller.Deadlines.Earliest >= until && !Stopping && FindVictim(processor) is null)
-        {
-            return true;
-        }
-
-        EndSleep(processor);
-        return false;
-    }
-
-    internal void EndSleep(Processor processor)
-    {
-        processor.SleepsUntil = Processor.Awake;
-        if (Interlocked.Decrement(ref _sleepers) == 0)
-        {
-            Monitor?.OnNobodyAsleep();
-        }
-    }
-
     /// <summary>A worker is about to run a turn: somebody must look after what it leaves behind.</summary>
     /// <param name="processor">What the worker holds.</param>
     /// <param name="nextFromOwnQueue">The turn is still in the processor's queue, if there is one: one there is not left behind.</param>
@@ -140,7 +115,7 @@ internal sealed partial class WorkerGroup
     internal bool IsWorkWaiting(Processor processor) =>
         !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.Deadlines.Earliest <= MonotonicClock.Now;
 
-    // A full queue's turns go to the group: the oldest half of it would be fairer, but it takes 256 events in one batch to get here.
+    // A full queue's turns go to the group: the oldest half of it would be fairer, but that takes hundreds of deadlines that are due at once.
     private void QueueReady(Processor processor)
     {
         ReadyList ready = processor.Ready;

@@ -45,6 +45,7 @@ internal sealed partial class WorkerGroup
         Limit = setup.Limit;
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
+        _busyPolls = setup.BusyPolls;
         _processors = new Processor[setup.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
         {
@@ -79,7 +80,8 @@ internal sealed partial class WorkerGroup
     /// <summary>
     /// Is the calling thread inside a turn whose worker still has its processor, so that the monitor notices if the turn blocks?
     /// </summary>
-    internal bool IsTurnWatched => Monitor is not null && _current.Value is { } worker && worker.Group == this && worker.HoldsProcessorOfTurn;
+    internal bool IsTurnWatched =>
+        Monitor is { IsStopping: false } && _current.Value is { } worker && worker.Group == this && worker.HoldsProcessorOfTurn;
 
     /// <summary>Runs the turn once on a worker of this group, first in, first out. Any thread.</summary>
     internal void Schedule(Turn turn)

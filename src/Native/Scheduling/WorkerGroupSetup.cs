@@ -13,4 +13,8 @@ internal sealed record WorkerGroupSetup(
     int EventBatchSize,
     TimeSpan SpareIdleTime,
     WorkerLimit Limit,
-    SystemMonitor? Monitor = null);
+    SystemMonitor? Monitor = null)
+{
+    /// <summary>Whether a processor may stay awake for a moment when it has nothing to do: see <see cref="BusyPolling"/>.</summary>
+    internal bool BusyPolls { get; init; }
+}

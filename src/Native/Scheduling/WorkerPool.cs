@@ -113,9 +113,9 @@ internal sealed class WorkerPool
         }
 
         Worker? started = TryStart(processor: null, out refusal);
-        if (started is null && refusal is null)
+        if (started is null)
         {
-            // There may be room as soon as the monitor looks again.
+            // There may be room as soon as the monitor looks again: below the limit, or below the system's.
             _limit.MakeRoom(this);
         }
 

@@ -40,11 +40,10 @@ internal interface ISocketPipeOwner
     void OnOutputEnded();
 
     /// <summary>
-    /// The thread that was sending when <see cref="SocketPipeWriter.FlushBeforeEnd"/> or <see cref="SocketPipeWriter.FlushBeforeClose"/>
-    /// asked has stopped: everything is sent, or the rest waits for the peer, or nothing more will be sent. Called once for all who have asked
-    /// in vain.
+    /// What <see cref="SocketPipeWriter.FlushBeforeEnd"/> or <see cref="SocketPipeWriter.FlushBeforeClose"/> has asked for in vain: after the
+    /// former, everything is sent, or never will be, or the peer has had its time; after the latter, the thread that was sending has stopped.
     /// </summary>
-    /// <param name="mayClose">Did one of them ask in order to close?</param>
+    /// <param name="mayClose">Is it the latter, or both?</param>
     void OnSendingStopped(bool mayClose);
 
     /// <summary>Something threw that must not, for example the memory pool. The connection has to end.</summary>

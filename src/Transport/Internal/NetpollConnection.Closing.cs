@@ -15,7 +15,10 @@ internal sealed partial class NetpollConnection
     // A close that waits for the thread that is sending. Set after _closeReason, taken by the one who finishes it.
     private PendingClose? _pendingClose;
 
-    /// <summary>What was on its way when the peer's FIN was seen, or when this side began to close, has left.</summary>
+    /// <summary>
+    /// What was queued when the peer's FIN was seen has left, or has had its time; or the thread that was sending when this side began to close has
+    /// stopped, and what is left waits for the peer.
+    /// </summary>
     public void OnSendingStopped(bool mayClose)
     {
         if (mayClose)
@@ -42,6 +45,11 @@ internal sealed partial class NetpollConnection
             {
                 _reader.Abort(reason);
             }
+        }
+        catch (Exception e)
+        {
+            // The pool is foreign code, and this may be inside one of Kestrel's locks. The end is near anyway.
+            NetpollTransportLog.UnexpectedException(Logger, ConnectionId, e);
         }
         finally
         {

@@ -60,15 +60,16 @@ internal sealed class SendBuffer
         return _tail!.Free;
     }
 
+    /// <summary>What was written into the memory handed out last counts; or does not, if it is to be dropped.</summary>
     /// <exception cref="ArgumentOutOfRangeException">More than the memory that was handed out.</exception>
-    internal void Advance(int bytes)
+    internal void Advance(int bytes, bool drop = false)
     {
         if ((uint)bytes > (uint)(_leased ? _tail!.FreeLength : 0))
         {
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "More was written than there was memory for.");
         }
 
-        if (bytes != 0)
+        if (bytes != 0 && !drop)
         {
             _tail!.End += bytes;
             Volatile.Write(ref _uncommittedBytes, _uncommittedBytes + bytes);

@@ -21,6 +21,10 @@ internal sealed partial class SocketPipeReader
     // The application has begun to read.
     private bool _readBegun;
 
+    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone on to the
+    // next request.
+    private bool TurnRuns => Volatile.Read(ref _turnThread) != 0 || _writer is { TurnRuns: true };
+
     // Turns have had their time; an application that blocks them learns of the end all the same. Written by the timer.
     private volatile bool _noTimeForTurns;
     private Timer? _turnTimer;
@@ -31,13 +35,8 @@ internal sealed partial class SocketPipeReader
     /// </summary>
     internal void OnHangup()
     {
-        if (Volatile.Read(ref _turnThread) != 0 && !_noTimeForTurns)
-        {
-            LeaveReadAheadToTurn();
-            return;
-        }
-
         Notices notices = default;
+        bool turnRuns = false;
         lock (_lock)
         {
             if (_wait != Wait.None)
@@ -45,7 +44,13 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            if (!_completed && !_noTimeForTurns && (!_readBegun || _awaited || _onThreadPool))
+            // A turn says that it runs before it takes the lock in order to answer a read. So if it is not seen here, and no read waits,
+            // either it is over, or what it has answered is still to be read.
+            if (TurnRuns && !_noTimeForTurns)
+            {
+                turnRuns = true;
+            }
+            else if (!_completed && !_noTimeForTurns && (!_readBegun || _awaited || _onThreadPool))
             {
                 // The turn is still to come: nothing has been read yet, or a read was answered before its awaiter was there. A peer that
                 // connects, sends its request and finishes must not be dropped before the application has seen the request. On the
@@ -54,8 +59,7 @@ internal sealed partial class SocketPipeReader
                 _turnTimer ??= StartTurnTimer();
                 return;
             }
-
-            if (_completed)
+            else if (_completed)
             {
                 Discard(ref notices);
             }
@@ -65,7 +69,24 @@ internal sealed partial class SocketPipeReader
             }
         }
 
-        Raise(notices);
+        if (turnRuns)
+        {
+            LeaveReadAheadToTurn();
+        }
+        else
+        {
+            Raise(notices);
+        }
+    }
+
+    /// <summary>At the end of a turn of this connection, of either half, when it no longer counts as running.</summary>
+    internal void OnTurnEnded()
+    {
+        if (_readAheadDue)
+        {
+            _readAheadDue = false;
+            ScheduleReadAhead();
+        }
     }
 
     // Under the lock.
@@ -117,7 +138,7 @@ internal sealed partial class SocketPipeReader
 
         // A turn's end takes its thread out and then looks: one of the two sees the other.
         Interlocked.MemoryBarrier();
-        if (Volatile.Read(ref _turnThread) == 0)
+        if (!TurnRuns)
         {
             ScheduleReadAhead();
             return;

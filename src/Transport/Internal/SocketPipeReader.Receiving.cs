@@ -133,7 +133,7 @@ internal sealed partial class SocketPipeReader
             // Less than was asked for: there was no more, and more will come as an edge. Unless the peer has hung up, since the
             // end is no byte and its edge may have come already. Looked at after the receive: the edge is recorded before it wakes.
             bool hangup = _socket.HangupSeen;
-            _drained = !filled && !hangup;
+            _drained = !filled && !hangup && _socket.ShortReadDrains;
             notices.ReadAhead |= hangup;
             if (!_paused && Room <= 0)
             {
@@ -203,7 +203,7 @@ internal sealed partial class SocketPipeReader
 
             if (notices.ReadAhead)
             {
-                if (IsTurnOfCurrentThread && !_noTimeForTurns)
+                if ((IsTurnOfCurrentThread || _writer is { IsTurnOfCurrentThread: true }) && !_noTimeForTurns)
                 {
                     LeaveReadAheadToTurn();
                 }

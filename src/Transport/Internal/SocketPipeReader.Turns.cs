@@ -129,11 +129,7 @@ internal sealed partial class SocketPipeReader
         {
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
             _writer?.FlushDeferred();
-            if (_readAheadDue)
-            {
-                _readAheadDue = false;
-                ScheduleReadAhead();
-            }
+            OnTurnEnded();
         }
     }
 

@@ -288,6 +288,24 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         }
     }
 
+    /// <summary>
+    /// A read that still waits, although the reader was completed, ends: its place in front of the socket is needed. Any thread, after
+    /// <see cref="Complete"/>.
+    /// </summary>
+    internal void EndWaitingRead()
+    {
+        bool wake;
+        lock (_lock)
+        {
+            wake = _wait == Wait.Parked;
+        }
+
+        if (wake)
+        {
+            _socket.WakeReader();
+        }
+    }
+
     /// <summary>The read that waits, or the next one, throws <paramref name="reason"/>. The first reason or error stays. Any thread.</summary>
     internal void Abort(Exception reason)
     {

@@ -22,8 +22,8 @@ internal sealed partial class SocketPipeWriter
     private const int FlushesBeforeBurst = 2;
     private const long LateNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and what others
-    // deferred the ends of their turns will send.
+    // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and for what others deferred
+    // the ends of their turns are there, or, outside of turns, what they have queued.
     private volatile bool _deferred;
 
     // The flushing thread's, about flushes outside of turns: when the last one was, how many have followed each other quickly, and whether they
@@ -42,6 +42,12 @@ internal sealed partial class SocketPipeWriter
 
     // The worker inside one of this writer's turns; like its counterpart in the reader.
     private int _turnThread;
+
+    /// <summary>Is some thread inside one of the turns? Any thread; conclusive for one that knows of what the turn has done.</summary>
+    internal bool TurnRuns => Volatile.Read(ref _turnThread) != 0;
+
+    /// <summary>Is it the calling thread?</summary>
+    internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
     /// <summary>Has a flush been left to the end of the turn? Any thread; may be a moment old.</summary>
     internal bool HasDeferred => _deferred;
@@ -151,7 +157,7 @@ internal sealed partial class SocketPipeWriter
     // Waiting is worthwhile only if the application goes on to the next request within this turn.
     private bool GoesOnInTurn => IsInTurn && _reader.HasUnparsedInput && (_onThreadPool || _socket.Group.IsTurnWatched);
 
-    private bool IsInTurn => _reader.IsTurnOfCurrentThread || Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+    private bool IsInTurn => _reader.IsTurnOfCurrentThread || IsTurnOfCurrentThread;
 
     // The monitor takes the processor away, and then looks whether anything was deferred; this is the other way round. One of them sees
     // the other.

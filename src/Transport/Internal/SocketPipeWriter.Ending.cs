@@ -1,3 +1,6 @@
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Timers;
+
 namespace KestrelNetpoll.Transport.Internal;
 
 /// <summary>What is sent before the connection ends, who waits for it, and how it is cut short.</summary>
@@ -6,11 +9,17 @@ internal sealed partial class SocketPipeWriter
     // The peer has finished, and the server may close at any time: nothing is held back any more.
     private bool _endIsNear;
 
-    // The owner waits for the end of the sending, because the input has ended, or in order to close. In the latter case it comes at the
-    // latest when so many bytes have been sent.
+    // How long a peer that has finished, and does not take its responses, keeps the owner from hearing of the former.
+    private const long MaxEndNanoseconds = 2_000 * MonotonicClock.NanosecondsPerMillisecond;
+
+    // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter is
+    // over at the latest when so many bytes have been sent.
     private bool _endAwaited;
     private bool _closeAwaited;
     private long _lastByte = long.MaxValue;
+
+    // For the former, once.
+    private TurnTimer? _endTimer;
 
     /// <summary>Completes, on the thread pool, when the kernel has taken everything that was flushed, or never will. Any thread.</summary>
     internal Task DrainAsync()
@@ -29,17 +38,67 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>
-    /// Sends what was deferred, as <see cref="FlushDeferred"/> does, and sees to it that nothing is deferred from now on. False: another
-    /// thread is in the middle of sending what is queued, or a worker is about to go on with it, and will call
-    /// <see cref="ISocketPipeOwner.OnSendingStopped"/>. Any thread.
+    /// Sends what was deferred, as <see cref="FlushDeferred"/> does, and sees to it that nothing is deferred from now on. False: not everything
+    /// that is queued has been sent, and <see cref="ISocketPipeOwner.OnSendingStopped"/> will be called when it has, or never will be, at the latest
+    /// after 2 seconds. Any thread.
     /// </summary>
-    internal bool FlushBeforeEnd() => FlushBefore(closing: false);
+    internal bool FlushBeforeEnd()
+    {
+        SendBatch batch;
+        bool send;
+        lock (_lock)
+        {
+            _endIsNear = true;
+            send = TryBeginSendingQueued(mayDefer: false, out batch);
+            if (IsDrained)
+            {
+                return true;
+            }
+
+            _endAwaited = true;
+        }
+
+        if (send)
+        {
+            Send(batch, inDrainTurn: false);
+        }
+
+        LimitEnd();
+        return false;
+    }
 
     /// <summary>
-    /// The same before the connection is closed from this side, which must not take long: neither what is flushed later is waited for,
-    /// nor a worker, nor a queue that is longer than what may be deferred, nor what the one send of a write under way leaves.
+    /// The same before the connection is closed from this side, which must not take long: only a thread that is in the middle of sending is waited for,
+    /// neither what is flushed later, nor the peer, nor a worker, nor a queue that is longer than what may be deferred, nor what the one send
+    /// of a write under way leaves.
     /// </summary>
-    internal bool FlushBeforeClose() => FlushBefore(closing: true);
+    internal bool FlushBeforeClose()
+    {
+        SendBatch batch;
+        lock (_lock)
+        {
+            _endIsNear = true;
+            _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
+            if (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes)
+            {
+                return true;
+            }
+
+            if (_sending)
+            {
+                _closeAwaited = true;
+                return false;
+            }
+
+            if (!TryBeginSendingQueued(mayDefer: false, out batch))
+            {
+                return true;
+            }
+        }
+
+        Send(batch, inDrainTurn: false);
+        return true;
+    }
 
     /// <summary>
     /// Drops what is queued. A flush that waits, and every later one, says IsCompleted: it is the reads that throw
@@ -56,43 +115,51 @@ internal sealed partial class SocketPipeWriter
         Raise(effects, inDrainTurn: false);
     }
 
-    private bool FlushBefore(bool closing)
+    // What takes long is done with a part of the connection's lifetime that matters to nobody but the peer.
+    private void LimitEnd()
     {
-        SendBatch batch;
+        TurnTimer timer;
         lock (_lock)
         {
-            _endIsNear = true;
-            if (closing)
+            if (!_endAwaited || _endTimer is not null)
             {
-                _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
-                if (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes)
-                {
-                    return true;
-                }
+                return;
             }
 
-            if (_sending || _drainScheduled)
-            {
-                _endAwaited |= !closing;
-                _closeAwaited |= closing;
-                return false;
-            }
-
-            if (!TryBeginSendingQueued(mayDefer: false, out batch))
-            {
-                return true;
-            }
+            timer = _endTimer = new TurnTimer(new EndTurn(this));
         }
 
-        Send(batch, inDrainTurn: false);
-        return true;
+        _socket.Group.ScheduleAt(timer, MonotonicClock.Now + MaxEndNanoseconds);
     }
 
     // Under the lock, when nobody sends, nor will before the peer makes room.
     private void EndSending(ref Effects effects)
     {
-        effects.SendingStopped |= _endAwaited || _closeAwaited;
+        bool ended = _endAwaited && (_closed || _buffer.QueuedBytes == 0);
+        effects.SendingStopped |= ended || _closeAwaited;
         effects.MayClose |= _closeAwaited;
-        _endAwaited = _closeAwaited = false;
+        _endAwaited &= !ended;
+        _closeAwaited = false;
+    }
+
+    // The peer has had its time.
+    private sealed class EndTurn(SocketPipeWriter writer) : Turn
+    {
+        internal override void Run()
+        {
+            lock (writer._lock)
+            {
+                if (!writer._endAwaited)
+                {
+                    return;
+                }
+
+                writer._endAwaited = false;
+            }
+
+            writer._owner.OnSendingStopped(mayClose: false);
+        }
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }
 }

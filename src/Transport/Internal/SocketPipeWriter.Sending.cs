@@ -175,7 +175,7 @@ internal sealed partial class SocketPipeWriter
         {
             // Meanwhile, and the blocks were left to the sender.
             _sending = false;
-            _buffer.Clear();
+            ClearBuffer(ref effects);
             effects.OutputError = result.Errno == Errno.ECONNRESET ? SocketFailure.From(result.Errno) : null;
         }
         else if (result.IsSuccess)
@@ -251,12 +251,24 @@ internal sealed partial class SocketPipeWriter
     {
         _closed = true;
         _deferred = false;
+        Settle(ref effects);
         if (!_sending)
+        {
+            ClearBuffer(ref effects);
+        }
+    }
+
+    // Under the lock. The pool is foreign code, and may not want its memory back.
+    private void ClearBuffer(ref Effects effects)
+    {
+        try
         {
             _buffer.Clear();
         }
-
-        Settle(ref effects);
+        catch (Exception e)
+        {
+            effects.Unexpected = e;
+        }
     }
 
     // Under the lock, whenever less is queued than before.
@@ -313,6 +325,8 @@ internal sealed partial class SocketPipeWriter
         {
             ScheduleFlushTurn(effects.FlushSignalled);
         }
+
+        ReportUnexpected(effects.Unexpected);
     }
 
     // What must be done about what happened, once the lock has been released.
@@ -323,5 +337,6 @@ internal sealed partial class SocketPipeWriter
         bool OutputEnded,
         bool DrainScheduled,
         bool SendingStopped,
-        bool MayClose);
+        bool MayClose,
+        Exception? Unexpected);
 }

@@ -26,7 +26,8 @@ internal sealed partial class SocketPipeWriter
                     Close(ref effects);
                 }
 
-                send = TryBeginSendingQueued(mayDefer: false, out batch);
+                batch = default;
+                send = !_closed && TryBeginSendingQueued(mayDefer: false, out batch);
                 if (!send)
                 {
                     EndSending(ref effects);
@@ -43,6 +44,7 @@ internal sealed partial class SocketPipeWriter
         {
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
             FlushDeferred();
+            _reader.OnTurnEnded();
         }
     }
 
@@ -72,6 +74,7 @@ internal sealed partial class SocketPipeWriter
         {
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
             FlushDeferred();
+            _reader.OnTurnEnded();
         }
     }
 

@@ -120,7 +120,8 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     {
         lock (_lock)
         {
-            _buffer.Advance(bytes);
+            // Nobody will ever send them: the application may use the same memory again.
+            _buffer.Advance(bytes, drop: _closed);
         }
     }
 

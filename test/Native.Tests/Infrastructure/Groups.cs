@@ -16,10 +16,14 @@ internal static class Groups
         SystemMonitor? monitor = null,
         int maxWorkers = 100,
         int id = 0,
-        TimeSpan? spareIdleTime = null)
+        TimeSpan? spareIdleTime = null,
+        bool busyPolls = false)
     {
         WorkerLimit limit = new(maxWorkers, onReached: null);
-        WorkerGroupSetup setup = new("by hand", processors, batchSize, spareIdleTime ?? Patience.Limit, limit, monitor);
+        WorkerGroupSetup setup = new("by hand", processors, batchSize, spareIdleTime ?? Patience.Limit, limit, monitor)
+        {
+            BusyPolls = busyPolls,
+        };
         WorkerGroup group = new(id, setup, poller, systemCalls, current);
 
         // The test is the worker: somebody is there to run what is scheduled.

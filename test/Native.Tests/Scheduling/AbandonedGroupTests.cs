@@ -47,6 +47,42 @@ public sealed class AbandonedGroupTests
         Assert.Empty(systemCalls.Violations);
     }
 
+    /// <summary>Its worker is not waited for, but what waits for its turn, or is scheduled later, does not wait either.</summary>
+    [Fact]
+    public void A_turn_that_disposes_of_the_runtime_may_wait_for_others()
+    {
+        ObservedSystemCalls systemCalls = new();
+        NetpollRuntime runtime = CreateRuntime(1, systemCalls, out string name);
+        WorkerGroup group = runtime.Groups[0];
+        CallbackTurn before = new(), after = new();
+        bool ran = false;
+        CallbackTurn disposing = new(() =>
+        {
+            group.Schedule(before);
+            runtime.Dispose();
+            group.Schedule(after);
+            ran = SpinWait.SpinUntil(() => before.Runs + after.Runs == 2, Patience.Limit);
+        });
+        group.Schedule(disposing);
+        Patience.Until(() => WorkerThreads.Count(name) == 0, "the threads are gone");
+        Assert.True(ran);
+        Patience.Until(() => systemCalls.OpenDescriptors.Count == 0, "everything is closed");
+        Assert.Empty(systemCalls.Violations);
+    }
+
+    /// <summary>Nobody would see that the turn blocks.</summary>
+    [Fact]
+    public void What_a_turn_has_deferred_is_done_without_it()
+    {
+        using ByHand engine = new();
+        DeferringTurn turn = new();
+        engine.Processor.BeginTurn(turn);
+        engine.Group.RequestStop();
+        engine.Group.Abandon();
+        Patience.Until(() => turn.IsDone, "what it deferred is done");
+        engine.LeaveOne();
+    }
+
     [Fact]
     public void Closing_a_descriptor_releases_its_waiter_all_the_same()
     {
@@ -182,6 +218,25 @@ public sealed class AbandonedGroupTests
         {
             _poller.Dispose();
             _current.Dispose();
+        }
+    }
+
+    private sealed class DeferringTurn : Turn
+    {
+        private volatile bool _isDone;
+
+        internal bool IsDone => _isDone;
+
+        internal override bool HasDeferredWork => !_isDone;
+
+        internal override void DoDeferredWork() => _isDone = true;
+
+        internal override void Run()
+        {
+        }
+
+        internal override void OnUnhandledException(Exception exception)
+        {
         }
     }
 }

@@ -42,6 +42,24 @@ public sealed class LoadMeterTests
         Assert.Equal(expected, _meter.OnWoken(_now));
     }
 
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(5, true)]
+    [InlineData(6, false)]
+    public void A_sleep_that_lasts_no_time_is_none(int microseconds, bool expected)
+    {
+        _meter.OnSleep(_now);
+        Assert.Equal(expected, _meter.IsNoSleep(_now + (microseconds * Microsecond)));
+    }
+
+    [Fact]
+    public void The_time_before_the_first_count_is_nobodys()
+    {
+        LoadMeter meter = new(_counters);
+        meter.OnSleep(_now);
+        Assert.False(meter.TurnsAreLong);
+    }
+
     [Fact]
     public void Who_always_finds_more_than_it_takes_needs_help_once_in_a_millisecond()
     {

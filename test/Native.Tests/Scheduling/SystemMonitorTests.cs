@@ -200,9 +200,9 @@ public sealed class SystemMonitorTests : IDisposable
 
     /// <summary>No worker is to be had here. The turn says for as long as it runs that it has deferred something.</summary>
     [Fact]
-    public void What_a_turn_has_deferred_is_given_to_the_thread_pool_once_for_each_turn()
+    public void What_a_turn_has_deferred_is_given_to_the_thread_pool_once()
     {
-        DeferringTurn first = new(defers: true), second = new(defers: true);
+        DeferringTurn first = new(defers: true, onlyUntilRelieved: true), second = new(defers: true, onlyUntilRelieved: true);
         long state = Processor.BeginTurn(first);
         _probe.InManagedWait = true;
         for (int i = 0; i < 10; i++)
@@ -220,6 +220,26 @@ public sealed class SystemMonitorTests : IDisposable
 
         Patience.Until(() => second.Relieved != 0, "the second turn's work is done");
         Assert.Equal((1, 1), (first.Relieved, second.Relieved));
+    }
+
+    /// <summary>Nobody takes its processor away, so that it may go on deferring.</summary>
+    [Fact]
+    public void What_a_turn_defers_again_is_given_to_the_thread_pool_again()
+    {
+        DeferringTurn turn = new(defers: true, onlyUntilRelieved: true);
+        Processor.BeginTurn(turn);
+        _probe.InManagedWait = true;
+        for (int i = 1; i <= 3; i++)
+        {
+            turn.Defer();
+            Patience.Until(
+                () =>
+                {
+                    _monitor.Look(_now);
+                    return turn.Relieved >= i;
+                },
+                "the turn's work is done");
+        }
     }
 
     [Fact]
@@ -307,15 +327,23 @@ public sealed class SystemMonitorTests : IDisposable
 
     private sealed class Timer : DeadlineTimer;
 
-    private sealed class DeferringTurn(bool defers) : Turn
+    private sealed class DeferringTurn(bool defers, bool onlyUntilRelieved = false) : Turn
     {
         private int _relieved;
 
+        private volatile bool _defers = defers;
+
         internal int Relieved => Volatile.Read(ref _relieved);
 
-        internal override bool HasDeferredWork => defers;
+        internal override bool HasDeferredWork => _defers;
 
-        internal override void DoDeferredWork() => Interlocked.Increment(ref _relieved);
+        internal void Defer() => _defers = true;
+
+        internal override void DoDeferredWork()
+        {
+            _defers &= !onlyUntilRelieved;
+            Interlocked.Increment(ref _relieved);
+        }
 
         internal override void Run()
         {

@@ -24,6 +24,9 @@ internal sealed class DiagnosticMemoryPool(int blockSize = 4096) : MemoryPool<by
     /// <summary>When set, pinning throws it.</summary>
     internal Exception? PinFailure { get; set; }
 
+    /// <summary>When set, returning throws it, once it is done.</summary>
+    internal Exception? ReturnFailure { get; set; }
+
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, blockSize);
@@ -83,6 +86,10 @@ internal sealed class DiagnosticMemoryPool(int blockSize = 4096) : MemoryPool<by
 
             Array.Fill(_bytes, Poison);
             Interlocked.Decrement(ref pool._rentedBlocks);
+            if (pool.ReturnFailure is { } failure)
+            {
+                throw failure;
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
@@ -28,7 +29,8 @@ internal sealed class SocketPipe : IAsyncDisposable
         int workers = 2,
         MemoryPool<byte>? pool = null,
         NetpollRuntime? runtime = null,
-        bool hangupTurn = true)
+        bool hangupTurn = true,
+        bool fromUnixClient = false)
     {
         Pool = new DiagnosticMemoryPool();
         _ownsRuntime = runtime is null;
@@ -41,7 +43,15 @@ internal sealed class SocketPipe : IAsyncDisposable
             SystemCalls.SetSockOpt(first, LibC.SOL_SOCKET, LibC.SO_SNDBUF, sendBufferSize);
         }
 
-        Socket = new StreamSocket(first, _runtime.NextGroup(), SystemCalls);
+        SocketAddressBytes address = default;
+        if (fromUnixClient)
+        {
+            // As accept gives it: a client has no name.
+            MemoryMarshal.Write(address.Buffer, (ushort)LibC.AF_UNIX);
+            address = address.WithLength(sizeof(ushort));
+        }
+
+        Socket = new StreamSocket(first, _runtime.NextGroup(), SystemCalls, address);
         Owner = new RecordingOwner();
         Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize);
         Writer = new SocketPipeWriter(Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader);

@@ -75,6 +75,42 @@ public sealed class SocketPipeReaderEndTests
         Assert.Null(await pipe.Owner.InputEnded.InTime());
     }
 
+    /// <summary>It has gone on to the next request there, and is to be done with it before it learns of the end.</summary>
+    [Fact]
+    public async Task A_hangup_is_left_to_the_end_of_a_turn_in_which_the_application_goes_on_after_a_flush()
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000);
+        pipe.Send([1]);
+        var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        bool noticedInTurn = true;
+        bool inTurnOfWriter = false;
+        Task app = pipe.RunOnWorker(async () =>
+        {
+            ReadResult result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.End);
+            ValueTask<FlushResult> flush;
+            do
+            {
+                WriterFilling.Write(pipe, 4_000);
+                flush = pipe.Writer.FlushAsync();
+            }
+            while (flush.IsCompleted);
+
+            waiting.SetResult();
+            await flush;
+            inTurnOfWriter = pipe.Writer.IsTurnOfCurrentThread;
+            pipe.ShutdownPeer();
+            Assert.True(Task.Run(pipe.Reader.OnHangup).Wait(Patience.Limit));
+            noticedInTurn = pipe.Owner.InputEnded.IsCompleted;
+        });
+        await waiting.Task.InTime();
+        pipe.ReceiveExactly((int)pipe.Writer.BytesSent);
+        await app.InTime();
+        Assert.True(inTurnOfWriter);
+        Assert.False(noticedInTurn);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
     [Fact]
     public async Task A_hangup_whose_turn_came_before_the_turn_of_a_cancelled_read_is_noticed()
     {

@@ -89,12 +89,39 @@ public sealed class SocketPipeWriterEndTests
         Assert.Equal(written, await sent.Task.InTime());
     }
 
+    /// <summary>The peer has finished, and waits for its responses.</summary>
     [Fact]
-    public async Task Whoever_ends_the_connection_does_not_wait_for_a_peer_that_takes_nothing()
+    public async Task Whoever_ends_the_connection_is_told_when_the_peer_has_taken_what_is_queued()
+    {
+        await using var pipe = new SocketPipe();
+        int written = await FillAsync(pipe);
+        Write(pipe, 4_000);
+        written += 4_000;
+        await pipe.Writer.FlushAsync().InTime();
+        var sent = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        pipe.Owner.WhenSendingStops = () => sent.SetResult(pipe.Writer.BytesSent);
+        Assert.False(pipe.Writer.FlushBeforeEnd());
+        pipe.ReceiveExactly(written);
+        Assert.Equal(written, await sent.Task.InTime());
+        Assert.True(pipe.Writer.FlushBeforeEnd());
+    }
+
+    [Fact]
+    public async Task Whoever_ends_the_connection_does_not_wait_for_ever_for_a_peer_that_takes_nothing()
     {
         await using var pipe = new SocketPipe();
         await FillAsync(pipe);
-        Assert.True(pipe.Writer.FlushBeforeEnd());
+        Assert.False(pipe.Writer.FlushBeforeEnd());
+        await Patience.UntilAsync(() => pipe.Owner.SendingStops == 1, "it is told");
+        Assert.NotEqual(0, pipe.Pool.RentedBlocks);
+    }
+
+    [Fact]
+    public async Task Whoever_closes_the_connection_does_not_wait_for_the_peer()
+    {
+        await using var pipe = new SocketPipe();
+        await FillAsync(pipe);
+        Assert.True(pipe.Writer.FlushBeforeClose());
     }
 
     [Fact]
@@ -196,6 +223,41 @@ public sealed class SocketPipeWriterEndTests
         Assert.True((await pipe.Writer.WriteAsync(new byte[10_000_000]).InTime()).IsCompleted);
         Assert.IsType<InsufficientMemoryException>(pipe.Owner.Unexpected);
         pipe.Owner.Unexpected = null;
+    }
+
+    /// <summary>Those who wait do so no longer, whatever the pool says.</summary>
+    [Fact]
+    public async Task A_pool_that_does_not_want_its_memory_back_keeps_nobody_waiting()
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, workers: 1);
+        Task<FlushResult> flush = await FillUntilAFlushWaitsAsync(pipe);
+        Task draining = pipe.Writer.DrainAsync();
+        pipe.Pool.ReturnFailure = new InsufficientMemoryException();
+        pipe.Abort(new ConnectionAbortedException());
+        Assert.True((await flush.InTime()).IsCompleted);
+        await draining.InTime();
+        Assert.IsType<InsufficientMemoryException>(pipe.Owner.Unexpected);
+        pipe.Pool.ReturnFailure = null;
+
+        // The turn that waited for room has found the socket closed, too.
+        await pipe.ParkedAsync();
+        pipe.Owner.Unexpected = null;
+    }
+
+    [Fact]
+    public async Task What_is_written_when_nobody_can_get_it_takes_no_memory()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Abort(new ConnectionAbortedException());
+        for (int i = 0; i < 100; i++)
+        {
+            Write(pipe, 3_000);
+        }
+
+        Assert.Equal(1, pipe.Pool.RentedBlocks);
+        Assert.Throws<ArgumentOutOfRangeException>(() => pipe.Writer.Advance(1_000_000));
+        Assert.True((await pipe.Writer.FlushAsync().InTime()).IsCompleted);
+        Assert.Equal(0, pipe.Pool.RentedBlocks);
     }
 
     [Fact]

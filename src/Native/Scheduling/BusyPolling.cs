@@ -1,0 +1,56 @@
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>
+/// Whether a processor that has nothing to do asks the poller again and again for a moment before it sleeps. Falling asleep and waking up
+/// costs more CPU than a turn, and the next event of a client that answers at once comes sooner than that. For the holder of the processor.
+/// </summary>
+/// <remarks>
+/// <code>
+///   state      busy polls   becomes    when
+///   Unlikely   no           Likely     a sleep was short
+///   Likely     yes          Unlikely   a sleep was not short
+///                           Likely     it has found something: half the penalty
+///                           Paying     it was in vain: as many sleeps as the penalty says; twice the penalty
+///   Paying     no           Paying     a sleep of any length; those that were short are counted
+///                           Likely     enough of them were
+/// </code>
+/// So what it costs in vain is bounded: where it never helps, 30 µs for each 256 short sleeps.
+/// </remarks>
+internal sealed class BusyPolling
+{
+    /// <summary>Nanoseconds: about what a sleep costs.</summary>
+    internal const long Longest = 30_000;
+
+    /// <summary>
+    /// Nanoseconds. The end of a sleep that lasts no longer would have come while polling: a good part of it is the way back to the CPU.
+    /// </summary>
+    internal const long ShortSleep = 2 * Longest;
+
+    internal const int LeastPenalty = 1;
+    internal const int MostPenalty = 256;
+
+    private bool _lastSleepWasShort;
+    private int _penalty = LeastPenalty;
+    private int _toPay;
+
+    internal bool IsWorthwhile => _lastSleepWasShort && _toPay == 0;
+
+    /// <summary>It has polled, and found something.</summary>
+    internal void OnFound() => _penalty = Math.Max(LeastPenalty, _penalty / 2);
+
+    /// <summary>It has polled for as long as it may, and goes to sleep.</summary>
+    internal void OnFoundNothing()
+    {
+        _toPay = _penalty;
+        _penalty = Math.Min(MostPenalty, _penalty * 2);
+    }
+
+    internal void OnSlept(long nanoseconds)
+    {
+        _lastSleepWasShort = nanoseconds <= ShortSleep;
+        if (_lastSleepWasShort && _toPay > 0)
+        {
+            _toPay--;
+        }
+    }
+}

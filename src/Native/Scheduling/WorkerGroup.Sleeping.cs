@@ -1,0 +1,95 @@
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Native.Scheduling;
+
+/// <summary>How the holder of a processor waits for events once it has found nothing to do: awake for a moment, if that pays, then asleep.</summary>
+internal sealed partial class WorkerGroup
+{
+    // About a microsecond: the kernel, and the CPU's other thread, have something to do as well.
+    private const int SpinsBetweenPolls = 30;
+
+    private readonly bool _busyPolls;
+
+    /// <summary>Announces a sleep. False: there is something to do, do not sleep.</summary>
+    internal bool TryBeginSleep(Processor processor, out long until)
+    {
+        until = Poller.Deadlines.Earliest;
+        processor.SleepsUntil = until;
+        Interlocked.Increment(ref _sleepers);
+        if (_queue.IsEmpty && Poller.Deadlines.Earliest >= until && !Stopping && FindVictim(processor) is null)
+        {
+            return true;
+        }
+
+        EndSleep(processor);
+        return false;
+    }
+
+    internal void EndSleep(Processor processor)
+    {
+        processor.SleepsUntil = Processor.Awake;
+        if (Interlocked.Decrement(ref _sleepers) == 0)
+        {
+            Monitor?.OnNobodyAsleep();
+        }
+    }
+
+    private void Sleep(Processor processor, long now)
+    {
+        if (!TryBeginSleep(processor, out long until))
+        {
+            return;
+        }
+
+        processor.Forget();
+        Fetch(processor, until == DeadlineHeap.None ? -1 : Math.Max(0, until - now));
+        EndSleep(processor);
+        long woken = MonotonicClock.Now;
+        processor.BusyPolling.OnSlept(woken - now);
+        if (processor.Batch.Count > 1 && processor.Load.IsNoSleep(woken))
+        {
+            // The events were there already, and others could have taken some: as good as a full batch.
+            OnPolled(processor, woken, full: true);
+        }
+        else if (processor.Load.OnWoken(woken))
+        {
+            _idle.WakeAll();
+        }
+
+        Dispatch(processor);
+    }
+
+    /// <summary>
+    /// Looks for something to do for a moment. Only where one waits for the events of all: several would poll for the same ones. It is no sleeper,
+    /// so that nobody signals it; it looks at everything itself. True: there may be something to do.
+    /// </summary>
+    internal bool TryBusyPoll(Processor processor, ref long now)
+    {
+        if (!processor.IsGathered || !processor.BusyPolling.IsWorthwhile || !_busyPolls)
+        {
+            return false;
+        }
+
+        long end = now + BusyPolling.Longest;
+        do
+        {
+            Thread.SpinWait(SpinsBetweenPolls);
+            Fetch(processor, timeoutNanoseconds: 0);
+            now = MonotonicClock.Now;
+            if (processor.Batch.Count != 0 || HasWork(processor, now))
+            {
+                processor.BusyPolling.OnFound();
+                processor.Load.OnWoken(now);
+                Dispatch(processor);
+                return true;
+            }
+        }
+        while (now < end);
+
+        processor.BusyPolling.OnFoundNothing();
+        return false;
+    }
+
+    private bool HasWork(Processor processor, long now) =>
+        !_queue.IsEmpty || Poller.Deadlines.Earliest <= now || Stopping || FindVictim(processor) is not null;
+}
