@@ -6,7 +6,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 /// <remarks>
 /// <code>
-///   state      busy polls   becomes    when
+///   state      busy polls   becomes    when (a wake-up after which it hardly worked changes nothing)
 ///   Unlikely   no           Likely     a sleep was short
 ///   Likely     yes          Unlikely   a sleep was not short
 ///                           Likely     it has found something: half the penalty
@@ -26,6 +26,12 @@ internal sealed class BusyPolling
     /// </summary>
     internal const long ShortSleep = 2 * Longest;
 
+    /// <summary>
+    /// Nanoseconds. Who has worked for less since it woke up has only passed something on, to the thread pool for example: there is somebody else who
+    /// needs the CPU.
+    /// </summary>
+    internal const long LeastWork = 4_000;
+
     internal const int LeastPenalty = 1;
     internal const int MostPenalty = 256;
 
@@ -33,7 +39,7 @@ internal sealed class BusyPolling
     private int _penalty = LeastPenalty;
     private int _toPay;
 
-    internal bool IsWorthwhile => _lastSleepWasShort && _toPay == 0;
+    internal bool IsWorthwhile(long workedFor) => workedFor >= LeastWork && _lastSleepWasShort && _toPay == 0;
 
     /// <summary>It has polled, and found something.</summary>
     internal void OnFound() => _penalty = Math.Max(LeastPenalty, _penalty / 2);

@@ -27,9 +27,10 @@ internal sealed class LoadMeter(WorkerCounters counters)
     private const int WindowTurns = 256;
     private const long Window = 20 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // When its time was last counted (0: never), and when it last began to sleep.
+    // When its time was last counted (0: never), when it last began to sleep, and when the sleep ended.
     private long _countedAt;
     private long _sleptAt;
+    private long _wokenAt;
 
     // Since when there has always been more to do than it took.
     private long _fullSince;
@@ -55,8 +56,12 @@ internal sealed class LoadMeter(WorkerCounters counters)
     {
         _countedAt = now;
         _fullSince = now;
+        _wokenAt = now;
         return now - _sleptAt > LongSleep;
     }
+
+    /// <summary>At the beginning of a sleep: how long it has been awake.</summary>
+    internal long WorkedFor => _sleptAt - _wokenAt;
 
     /// <summary>It has slept. True: for no time.</summary>
     internal bool IsNoSleep(long now) => now - _sleptAt <= NoSleep;

@@ -65,7 +65,7 @@ internal sealed partial class WorkerGroup
     /// </summary>
     internal bool TryBusyPoll(Processor processor, ref long now)
     {
-        if (!processor.IsGathered || !processor.BusyPolling.IsWorthwhile || !_busyPolls)
+        if (!processor.IsGathered || !processor.BusyPolling.IsWorthwhile(processor.Load.WorkedFor) || !_busyPolls)
         {
             return false;
         }

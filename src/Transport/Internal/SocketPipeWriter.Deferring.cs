@@ -19,18 +19,31 @@ internal sealed partial class SocketPipeWriter
 
     // Larger ones gain nothing: sending them costs more than the system call does.
     private const int MaxBurstFlush = 3 * 1024;
-    private const int FlushesBeforeBurst = 2;
+    private const int LeastFlushesBeforeBurst = 2;
+
+    // How long the pool may take, at least; at most twice that, so that the timers of many connections go off together.
     private const long LateNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
+
+    // So many bursts in a row that have gathered nothing show that there are none: a client that answers quickly looks like one.
+    private const int SinglesBeforeNoBurst = 4;
+    private const int MaxFlushesBeforeBurst = 256;
 
     // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and for what others deferred
     // the ends of their turns are there, or, outside of turns, what they have queued.
     private volatile bool _deferred;
 
-    // The flushing thread's, about flushes outside of turns: when the last one was, how many have followed each other quickly, and whether they
-    // are expected to.
+    // The flushing thread's, about flushes outside of turns: when the last one was, how many have followed each other quickly, how many of them
+    // make a burst, and whether one is expected.
     private long _lastFlush;
     private int _quickFlushes;
+    private int _flushesBeforeBurst = LeastFlushesBeforeBurst;
     private bool _bursts;
+
+    // Written under the lock: how many flushes the burst has gathered that waits to be sent, and then how many in a row have gathered one, or
+    // that one has gathered more. The latter are read and cleared by the flushing thread.
+    private int _gathered;
+    private volatile int _singles;
+    private volatile bool _gathersMany;
 
     // 1 from the moment that the turn is scheduled, on a worker or on the thread pool, until it runs. Interlocked.
     private int _deferredFlushScheduled;
@@ -76,18 +89,30 @@ internal sealed partial class SocketPipeWriter
     // For each flush, first. A connection whose last burst was one will have another: there the first flush waits, too.
     private void MeasureBurst(long bytes)
     {
-        // On the thread pool there are no turns that send what must not wait until the peer's FIN has been heard of.
-        if (_onThreadPool || bytes > MaxBurstFlush || IsInTurn)
+        if (bytes > MaxBurstFlush || IsInTurn)
         {
             IsInBurst = false;
             return;
+        }
+
+        if (_singles >= SinglesBeforeNoBurst)
+        {
+            _singles = 0;
+            _bursts = false;
+            _quickFlushes = 0;
+            _flushesBeforeBurst = Math.Min(MaxFlushesBeforeBurst, _flushesBeforeBurst * 2);
+        }
+        else if (_gathersMany)
+        {
+            _gathersMany = false;
+            _flushesBeforeBurst = LeastFlushesBeforeBurst;
         }
 
         long now = MonotonicClock.Now;
         if (now - _lastFlush < BurstNanoseconds)
         {
             _quickFlushes++;
-            _bursts |= _quickFlushes >= FlushesBeforeBurst;
+            _bursts |= _quickFlushes >= _flushesBeforeBurst;
         }
         else
         {
@@ -106,6 +131,7 @@ internal sealed partial class SocketPipeWriter
             return false;
         }
 
+        _gathered += IsInBurst ? 1 : 0;
         if (!_deferred)
         {
             _deferred = true;
@@ -145,7 +171,18 @@ internal sealed partial class SocketPipeWriter
         if (Interlocked.Exchange(ref _lateFlushArmed, 1) == 0)
         {
             _lateFlushTimer ??= new TurnTimer(new LateFlushTurn(this));
-            _socket.Group.ScheduleAt(_lateFlushTimer, MonotonicClock.Now + LateNanoseconds);
+            _socket.Group.ScheduleAt(_lateFlushTimer, ((MonotonicClock.Now / LateNanoseconds) + 2) * LateNanoseconds);
+        }
+    }
+
+    // Under the lock, when what was deferred is about to be sent.
+    private void EndBurst()
+    {
+        if (_gathered != 0)
+        {
+            _singles = _gathered == 1 ? _singles + 1 : 0;
+            _gathersMany |= _gathered > 1;
+            _gathered = 0;
         }
     }
 

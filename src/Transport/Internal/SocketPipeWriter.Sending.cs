@@ -55,6 +55,7 @@ internal sealed partial class SocketPipeWriter
 
         _deferred = false;
         _sending = true;
+        EndBurst();
         batch = _buffer.GetBatch();
         return true;
     }

@@ -25,6 +25,8 @@ public sealed class BusyPollingTests : IDisposable
 
     private Processor Processor => _group.Processors[0];
 
+    private bool IsWorthwhile => _decision.IsWorthwhile(BusyPolling.LeastWork);
+
     public void Dispose()
     {
         _poller.Dispose();
@@ -38,9 +40,17 @@ public sealed class BusyPollingTests : IDisposable
     [InlineData(long.MaxValue, false)]
     public void It_is_worthwhile_after_a_short_sleep(long nanoseconds, bool expected)
     {
-        Assert.False(_decision.IsWorthwhile);
+        Assert.False(IsWorthwhile);
         _decision.OnSlept(nanoseconds);
-        Assert.Equal(expected, _decision.IsWorthwhile);
+        Assert.Equal(expected, IsWorthwhile);
+    }
+
+    [Fact]
+    public void It_is_not_for_those_who_only_pass_on()
+    {
+        _decision.OnSlept(1);
+        Assert.False(_decision.IsWorthwhile(BusyPolling.LeastWork - 1));
+        Assert.True(IsWorthwhile);
     }
 
     [Fact]
@@ -50,7 +60,7 @@ public sealed class BusyPollingTests : IDisposable
         for (int i = 0; i < 1_000; i++)
         {
             _decision.OnFound();
-            Assert.True(_decision.IsWorthwhile);
+            Assert.True(IsWorthwhile);
         }
     }
 
@@ -101,16 +111,18 @@ public sealed class BusyPollingTests : IDisposable
             _decision.OnSlept(BusyPolling.ShortSleep + 1);
         }
 
-        Assert.False(_decision.IsWorthwhile);
+        Assert.False(IsWorthwhile);
         Assert.Equal(1, ShortSleepsUntilWorthwhile());
     }
 
     [Theory]
-    [InlineData(false, true)]
-    [InlineData(true, false)]
-    public void It_is_for_the_one_who_waits_for_the_events_of_all(bool gathered, bool sleptShortly)
+    [InlineData(false, true, true)]
+    [InlineData(true, false, true)]
+    [InlineData(true, true, false)]
+    public void It_is_for_the_one_who_serves_the_events_of_all(bool gathered, bool sleptShortly, bool worked)
     {
         Processor.IsGathered = gathered;
+        Work(worked);
         Processor.BusyPolling.OnSlept(sleptShortly ? 1 : long.MaxValue);
         long now = MonotonicClock.Now;
         Assert.False(_group.TryBusyPoll(Processor, ref now));
@@ -123,7 +135,7 @@ public sealed class BusyPollingTests : IDisposable
         Assert.False(TryBusyPoll());
         Assert.NotEmpty(_kernel.Waits);
         Assert.All(_kernel.Waits, static wait => Assert.Equal(0, wait.Timeout));
-        Assert.False(Processor.BusyPolling.IsWorthwhile);
+        Assert.False(Processor.BusyPolling.IsWorthwhile(BusyPolling.LeastWork));
     }
 
     [Fact]
@@ -184,22 +196,30 @@ public sealed class BusyPollingTests : IDisposable
     private bool TryBusyPoll()
     {
         Processor.IsGathered = true;
+        Work();
         Processor.BusyPolling.OnSlept(1);
         long now = MonotonicClock.Now;
         return _group.TryBusyPoll(Processor, ref now);
     }
 
+    private void Work(bool enough = true)
+    {
+        long now = MonotonicClock.Now;
+        Processor.Load.OnWoken(now - (enough ? BusyPolling.LeastWork : 0));
+        Processor.Load.OnSleep(now);
+    }
+
     private void FindNothing()
     {
-        Assert.True(_decision.IsWorthwhile);
+        Assert.True(IsWorthwhile);
         _decision.OnFoundNothing();
-        Assert.False(_decision.IsWorthwhile);
+        Assert.False(IsWorthwhile);
     }
 
     private int ShortSleepsUntilWorthwhile()
     {
         int sleeps = 0;
-        while (!_decision.IsWorthwhile)
+        while (!IsWorthwhile)
         {
             _decision.OnSlept(1);
             sleeps++;

@@ -41,6 +41,23 @@ public sealed class BurstTests
         }
     }
 
+    /// <summary>A peer that answers quickly makes flushes follow each other quickly, too. There is nothing to gather.</summary>
+    [Fact]
+    public async Task Those_that_a_quick_peer_causes_are_sent_at_once()
+    {
+        const int Rounds = 5_000;
+        await using var pipe = new SocketPipe();
+        int left = 0;
+        for (int i = 0; i < Rounds; i++)
+        {
+            await FlushAsync(pipe, 1);
+            left += pipe.Writer.HasDeferred ? 1 : 0;
+            pipe.ReceiveExactly(Size);
+        }
+
+        Assert.InRange(left, 0, Rounds / 25);
+    }
+
     [Fact]
     public async Task Large_ones_are_sent_at_once()
     {
