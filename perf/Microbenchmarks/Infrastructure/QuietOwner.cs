@@ -23,6 +23,8 @@ internal sealed class QuietOwner : ISocketPipeOwner
     {
     }
 
+    public void OnOutputBroken(Exception error) => throw new InvalidOperationException("Nobody writes an error.", error);
+
     public void OnSendingStopped(bool mayClose)
     {
     }

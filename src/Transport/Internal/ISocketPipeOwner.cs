@@ -36,8 +36,11 @@ internal interface ISocketPipeOwner
     /// </summary>
     void OnOutputFailed(Exception error);
 
-    /// <summary>The application completed its output, and the kernel has taken all of it. Called at most once.</summary>
+    /// <summary>The application completed its output without an error, and the kernel has taken all of it. Called at most once.</summary>
     void OnOutputEnded();
+
+    /// <summary>The application completed its output with an error. Called at most once.</summary>
+    void OnOutputBroken(Exception error);
 
     /// <summary>
     /// What <see cref="SocketPipeWriter.FlushBeforeEnd"/> or <see cref="SocketPipeWriter.FlushBeforeClose"/> has asked for in vain: after the

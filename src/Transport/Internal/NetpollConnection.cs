@@ -16,7 +16,8 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   DisposeAsync, all sent          FIN             reader is completed           7
 ///   Abort(null)                     FIN             throws, or the end if a FIN   7
 ///                                                   from the peer had been read
-///   Abort(reason), a failed send    RST             throws the reason             8
+///   Abort(reason), a failed send,   RST             throws the reason             8
+///   output completed with an error
 ///   the same with FinOnError        FIN             throws the reason             7
 /// </code>
 /// </summary>
@@ -216,6 +217,17 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "The application completed its output.");
             _socket.ShutdownSend();
         }
+    }
+
+    /// <summary>The peer must not take what it has for all there is: as from the Sockets transport, it gets a RST.</summary>
+    public void OnOutputBroken(Exception error)
+    {
+        if (Volatile.Read(ref _closeReason) is null)
+        {
+            NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
+        }
+
+        Close(error, reset: !_context.FinOnError);
     }
 
     /// <summary>A send failed: the peer is gone for both directions.</summary>

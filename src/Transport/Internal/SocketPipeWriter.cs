@@ -203,7 +203,10 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         ScheduleFlushTurn(signal);
     }
 
-    /// <summary>Sends what was written. A flush that waits, and everything queued, goes on as before.</summary>
+    /// <summary>
+    /// Sends what was written. A flush that waits, and everything queued, goes on as before; unless there was an error: the peer is to learn that this is
+    /// not all, and the owner ends the connection.
+    /// </summary>
     public override void Complete(Exception? exception = null)
     {
         SendBatch batch;
@@ -217,6 +220,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             }
 
             _completed = true;
+            _endReported |= exception is not null;
             send = TryBeginSending(mayDefer: false, out batch);
             Settle(ref effects);
         }
@@ -225,6 +229,11 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         if (send)
         {
             Send(batch, inDrainTurn: false);
+        }
+
+        if (exception is not null)
+        {
+            _owner.OnOutputBroken(exception);
         }
     }
 

@@ -43,6 +43,28 @@ public class RawConnectionEndScenarios
             "app: the read that waited: ConnectionAbortedException", "closed: fired", "app: write: done"),
     });
 
+    /// <summary>A proxy whose other side has failed: what was sent is not all there is.</summary>
+    [Fact]
+    public Task The_handler_completes_its_output_with_an_error() => CompareAsync(new Scenario
+    {
+        Connection = static async (connection, stage) =>
+        {
+            await connection.Transport.Output.WriteAsync("a part"u8.ToArray());
+            await stage.ReachedAsync("received");
+            await connection.Transport.Output.CompleteAsync(new InvalidDataException("broken"));
+            await stage.ReachedAsync("ended");
+        },
+        Client = static async stage =>
+        {
+            ScriptClient client = await stage.ConnectAsync();
+            await client.ReceiveUntilAsync("a part");
+            stage.Reach("received");
+            await client.ReceiveToEndAsync();
+            stage.Reach("ended");
+        },
+        OnBoth = static seen => seen.Ended("RST").Logged(8).Logged(14).Quiet(),
+    });
+
     [Fact]
     public Task ConnectionClosed_fires_on_the_clients_FIN_and_the_handler_still_answers() => CompareAsync(new Scenario
     {

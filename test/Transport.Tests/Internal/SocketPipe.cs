@@ -211,6 +211,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     {
     }
 
+    public void OnOutputBroken(Exception error) => _outputFailed.SetResult(error);
+
     public void OnSendingStopped(bool mayClose)
     {
         Interlocked.Increment(ref _sendingStops);
