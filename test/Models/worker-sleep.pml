@@ -57,6 +57,7 @@
 #define TURNS      1
 #define EVENTS     1
 #define DEADLINES
+#define POLLS
 #endif
 #ifdef IDLE
 #define PROCESSORS 2
@@ -64,6 +65,7 @@
 #define TURNS      1
 #define EVENTS     1
 #define DEADLINES
+#define POLLS
 #define RESTS
 #endif
 #ifdef THREE

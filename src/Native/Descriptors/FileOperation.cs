@@ -23,21 +23,29 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
     protected bool MustWait(SyscallResult result) => result.WouldBlock && file.IsRegistered;
 
     /// <summary>
-    /// After a call that made progress, for an operation that goes on. True: it must return as if it had to wait, and is called again at once,
-    /// unless it was cancelled, its time is up, or the file is closed. It would not hear of that while the other side keeps up with it.
+    /// After a call that made progress, for an operation that goes on: it would not hear of its end while the other side keeps up with it. True: it
+    /// must return. With an error, because its time is up, or the file is closed; or as if it had to wait, and then it is called again at once, unless
+    /// it was cancelled.
     /// </summary>
-    protected bool MustLookUp()
+    protected bool MustLookUp(out Exception? error)
     {
+        error = null;
         if (!file.IsRegistered || ++_calls % CallsBetweenLooks != 0)
         {
             return false;
         }
 
-        // Whoever is about to park is told that the time is up or the file closed, unless there is an edge; and looks whether it was
-        // cancelled only if there is one. Nobody is parked, so it is left behind.
-        if (file.Poll is { } poll && poll.Info.Check(Mode) == PollResult.Ready)
+        // Asked here: readiness outranks them for whoever is about to park, and there is always some. It is whether it was cancelled that it then
+        // looks at. Nobody is parked, so that the edge is left behind.
+        PollDescriptor poll = file.Poll!;
+        PollResult result = poll.Info.Check(Mode);
+        if (result == PollResult.Ready)
         {
             file.Group.Schedule(poll.Wake(Mode));
+        }
+        else
+        {
+            error = ToException(result);
         }
 
         return true;

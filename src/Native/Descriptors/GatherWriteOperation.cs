@@ -44,9 +44,9 @@ internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<
             }
 
             Advance(wrote.LongValue);
-            if (SkipEmptyBuffers() && MustLookUp())
+            if (SkipEmptyBuffers() && MustLookUp(out error))
             {
-                return false;
+                return error is not null;
             }
         }
 

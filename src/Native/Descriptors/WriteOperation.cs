@@ -39,10 +39,10 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
             }
 
             _written += wrote.Value;
-            if (_written < buffer.Length && MustLookUp())
+            if (_written < buffer.Length && MustLookUp(out error))
             {
                 result = 0;
-                return false;
+                return error is not null;
             }
         }
 

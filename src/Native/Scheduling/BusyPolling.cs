@@ -6,7 +6,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 /// <remarks>
 /// <code>
-///   state      busy polls   becomes    when (a wake-up after which it hardly worked changes nothing)
+///   state      busy polls   becomes    when
 ///   Unlikely   no           Likely     a sleep was short
 ///   Likely     yes          Unlikely   a sleep was not short
 ///                           Likely     it has found something: half the penalty
@@ -14,7 +14,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   Paying     no           Paying     a sleep of any length; those that were short are counted
 ///                           Likely     enough of them were
 /// </code>
-/// So what it costs in vain is bounded: where it never helps, 30 µs for each 256 short sleeps.
+/// After hardly any work it does not, whatever the state. So what it costs in vain is bounded: where it never helps, 30 µs for each 256 short sleeps.
 /// </remarks>
 internal sealed class BusyPolling
 {

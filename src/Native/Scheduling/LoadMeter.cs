@@ -51,7 +51,7 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return frequent;
     }
 
-    /// <summary>It has slept. True: for long.</summary>
+    /// <summary>It has slept, or polled for a while instead. True: for long.</summary>
     internal bool OnWoken(long now)
     {
         _countedAt = now;
@@ -60,7 +60,7 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return now - _sleptAt > LongSleep;
     }
 
-    /// <summary>At the beginning of a sleep: how long it has been awake.</summary>
+    /// <summary>At the beginning of a sleep: how long ago the last one, or what stood in for it, has ended.</summary>
     internal long WorkedFor => _sleptAt - _wokenAt;
 
     /// <summary>It has slept. True: for no time.</summary>

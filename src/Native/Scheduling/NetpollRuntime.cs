@@ -108,6 +108,15 @@ internal sealed class NetpollRuntime : IDisposable
             group.RequestStop();
         }
 
+        // What waits behind the turn that disposes of the runtime may be what another group's turn waits for.
+        foreach (WorkerGroup group in groups)
+        {
+            if (group.IsWorkerThread)
+            {
+                group.Abandon();
+            }
+        }
+
         // One time limit for all of them.
         long deadline = MonotonicClock.After(_stopTimeout);
         foreach (WorkerGroup group in groups)
@@ -131,8 +140,7 @@ internal sealed class NetpollRuntime : IDisposable
         var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
         var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor)
         {
-            // A client that has to run on the same CPU first cannot answer meanwhile.
-            BusyPolls = Environment.ProcessorCount > 1,
+            BusyPolls = options.BusyPolls,
         };
         var group = new WorkerGroup(id, setup, poller, SystemCalls, _current);
         group.Start();

@@ -18,9 +18,12 @@ internal sealed class NetpollRuntimeOptions
     internal TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// Whether a blocked worker's place is handed on. False where no turn runs foreign code: then nothing blocks, and no monitor is needed.
+    /// Whether a blocked worker's place is handed on. False where nothing blocks, or nobody is to notice, as in some tests: then there is no monitor.
     /// </summary>
     internal bool HandsOff { get; init; } = true;
+
+    /// <summary>Whether workers may stay awake for a moment when they have nothing to do: see <see cref="BusyPolling"/>.</summary>
+    internal bool BusyPolls { get; init; } = Environment.ProcessorCount > 1;
 
     /// <summary>Told, at most every 10 seconds and on the thread pool, that a blocked worker's place could not be handed on.</summary>
     internal Action<WorkerLimitReached>? OnWorkerLimitReached { get; init; }

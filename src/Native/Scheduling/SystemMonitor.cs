@@ -175,16 +175,16 @@ internal sealed class SystemMonitor
     {
         if (watched.Processor.Current is { HasDeferredWork: true } turn
             && watched.Processor.State == state
-            && !watched.IsRelieved)
+            && watched.Relieved != turn)
         {
-            watched.IsRelieved = true;
+            watched.Relieved = turn;
             ThreadPool.UnsafeQueueUserWorkItem(
                 static item =>
                 {
                     Worker.RunGuarded(new DeferredWork(item.turn));
 
-                    // What has been deferred meanwhile the next look finds.
-                    item.watched.IsRelieved = false;
+                    // What has been deferred meanwhile the next look finds. Unless another turn is being relieved by now.
+                    item.watched.EndRelief(item.turn);
                 },
                 (watched, turn),
                 preferLocal: false);
@@ -273,7 +273,7 @@ internal sealed class SystemMonitor
     // What the monitor remembers of a processor; its own unless it says otherwise.
     private sealed class Watched(WorkerGroup group, Processor processor)
     {
-        private bool _isRelieved;
+        private Turn? _relieved;
 
         internal WorkerGroup Group { get; } = group;
 
@@ -286,15 +286,18 @@ internal sealed class SystemMonitor
 
         internal long NextKernelLook { get; set; }
 
-        /// <summary>What a turn has deferred was given to the thread pool, which is not done with it. Written by both.</summary>
-        internal bool IsRelieved
+        /// <summary>The turn whose deferred work was given to the thread pool, which is not done with it. Written by the monitor.</summary>
+        internal Turn? Relieved
         {
-            get => Volatile.Read(ref _isRelieved);
-            set => Volatile.Write(ref _isRelieved, value);
+            get => Volatile.Read(ref _relieved);
+            set => Volatile.Write(ref _relieved, value);
         }
 
         /// <summary>It was in a managed wait at the last look.</summary>
         internal bool Waits { get; set; }
+
+        /// <summary>By the thread pool.</summary>
+        internal void EndRelief(Turn turn) => Interlocked.CompareExchange(ref _relieved, null, turn);
     }
 }
 

@@ -37,6 +37,8 @@ internal sealed partial class WorkerGroup
     private long _gatheredUntil;
     private long _spreadUntil;
 
+    internal IdleProcessors Idle => _idle;
+
     internal int IdleProcessorCount => _idle.Count;
 
     /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for events.</summary>

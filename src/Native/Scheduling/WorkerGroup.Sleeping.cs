@@ -60,22 +60,33 @@ internal sealed partial class WorkerGroup
     }
 
     /// <summary>
-    /// Looks for something to do for a moment. Only where one waits for the events of all: several would poll for the same ones. It is no sleeper,
+    /// Looks for something to do for a moment. Only where one serves the events of all: several would poll for the same ones. It is no sleeper,
     /// so that nobody signals it; it looks at everything itself. True: there may be something to do.
     /// </summary>
     internal bool TryBusyPoll(Processor processor, ref long now)
     {
-        if (!processor.IsGathered || !processor.BusyPolling.IsWorthwhile(processor.Load.WorkedFor) || !_busyPolls)
+        if (!_busyPolls
+            || !processor.IsGathered
+            || _idle.Count != _processors.Length - 1
+            || !processor.BusyPolling.IsWorthwhile(processor.Load.WorkedFor))
         {
             return false;
         }
 
         long end = now + BusyPolling.Longest;
-        do
+        for (bool first = true; first || now < end; first = false)
         {
             Thread.SpinWait(SpinsBetweenPolls);
             Fetch(processor, timeoutNanoseconds: 0);
             now = MonotonicClock.Now;
+            if (first && processor.Batch.Count > 1)
+            {
+                // As in Sleep: it did not have to wait.
+                OnPolled(processor, now, full: true);
+                Dispatch(processor);
+                return true;
+            }
+
             if (processor.Batch.Count != 0 || HasWork(processor, now))
             {
                 processor.BusyPolling.OnFound();
@@ -84,7 +95,6 @@ internal sealed partial class WorkerGroup
                 return true;
             }
         }
-        while (now < end);
 
         processor.BusyPolling.OnFoundNothing();
         return false;

@@ -149,12 +149,13 @@ internal sealed partial class WorkerGroup
         processor.GroupTurnsSincePoll = 0;
         LimitBatch(processor);
         Poller.Wait(processor.Batch, timeoutNanoseconds);
-        processor.Counters.Polls++;
-        processor.Counters.Events += processor.Batch.Count;
     }
 
+    // Here the looks are counted, and not where they are made: those of busy polling are many, and in vain but for the last.
     private void Dispatch(Processor processor)
     {
+        processor.Counters.Polls++;
+        processor.Counters.Events += processor.Batch.Count;
         for (int i = 0; i < processor.Batch.Count; i++)
         {
             if (!Poller.Dispatch(in processor.Batch[i], processor.Ready))

@@ -19,7 +19,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// A signal wakes one worker. A worker that leaves its sleep to run turns passes the signal on when it leaves something
 /// behind: more turns, or a deadline that no remaining sleeper would wake up for. Without a sleeper nobody is signalled: a worker looks
-/// before it sleeps, and if all of them are blocked in turns, the monitor sees to it.
+/// before it sleeps, one that polls without sleeping (<see cref="BusyPolling"/>) also meanwhile, and if all of them are blocked in turns, the
+/// monitor sees to it.
 /// </remarks>
 internal sealed partial class WorkerGroup
 {

@@ -51,11 +51,12 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     /// time: as soon as it has ended, a worker may start.
     /// </summary>
     /// <param name="wanting">The group's.</param>
-    internal void MakeRoom(WorkerPool wanting)
+    /// <returns>A spare is about to end.</returns>
+    internal bool MakeRoom(WorkerPool wanting)
     {
         if (_dismissed is { HasEnded: false })
         {
-            return;
+            return false;
         }
 
         _dismissed = null;
@@ -64,9 +65,11 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
             if (pool != wanting && pool.TryDismissSpare() is { } spare)
             {
                 _dismissed = spare;
-                return;
+                return true;
             }
         }
+
+        return false;
     }
 
     /// <summary>A worker was wanted, and there is none: the limit is reached, or the system gives no thread.</summary>

@@ -113,10 +113,11 @@ internal sealed class WorkerPool
         }
 
         Worker? started = TryStart(processor: null, out refusal);
-        if (started is null)
+        if (started is null && _limit.MakeRoom(this))
         {
             // There may be room as soon as the monitor looks again: below the limit, or below the system's.
-            _limit.MakeRoom(this);
+            _refusal = null;
+            return null;
         }
 
         _refusal = refusal;

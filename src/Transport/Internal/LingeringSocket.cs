@@ -18,6 +18,7 @@ internal sealed class LingeringSocket : Turn
 
     private const int MaxReceivesPerTurn = 32;
     private const int BlockSize = 16 * 1024;
+    private const long RetryNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
 
     private readonly StreamSocket _socket;
     private readonly Action<LingeringSocket> _onClosed;
@@ -25,6 +26,7 @@ internal sealed class LingeringSocket : Turn
 
     // Of the turn, which is in one place at a time.
     private bool _parked;
+    private TurnTimer? _retry;
     private long _discarded;
 
     // 0 until the close, then 1. Interlocked.
@@ -85,7 +87,19 @@ internal sealed class LingeringSocket : Turn
 
             // Before it is parked, since it may be woken, and run, on another worker before the call returns.
             _parked = true;
-            PollResult result = _socket.BeginWaitReadable(this);
+            PollResult result;
+            try
+            {
+                result = _socket.BeginWaitReadable(this);
+            }
+            catch (InvalidOperationException)
+            {
+                // A read that the application has left behind has the place in front of the socket. It was made to end, and will have soon.
+                _parked = false;
+                _socket.Group.ScheduleAt(_retry ??= new TurnTimer(this), MonotonicClock.Now + RetryNanoseconds);
+                return;
+            }
+
             if (result == PollResult.Pending)
             {
                 return;
@@ -102,6 +116,5 @@ internal sealed class LingeringSocket : Turn
         _socket.Group.Schedule(this);
     }
 
-    // For example because the application has a read waiting, against the rules, which has the place in front of the socket.
     internal override void OnUnhandledException(Exception exception) => Close();
 }

@@ -124,9 +124,15 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         try
         {
             // The ones made here, whatever middleware has put into Transport since. The application rarely completes them.
-            _reader.Complete();
-            _reader.EndWaitingRead();
-            _writer.Complete();
+            try
+            {
+                _reader.Complete();
+            }
+            finally
+            {
+                _reader.EndWaitingRead();
+                _writer.Complete();
+            }
 
             // Takes as long as the peer does; Kestrel's data rate limits, or the server's stop, cut it with Abort.
             await _writer.DrainAsync().ConfigureAwait(false);

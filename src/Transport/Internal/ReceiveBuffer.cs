@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 
@@ -105,24 +106,37 @@ internal sealed class ReceiveBuffer
         }
     }
 
-    /// <summary>Drops everything. Sequences handed out before are invalid from now on.</summary>
+    /// <summary>
+    /// Drops everything. Sequences handed out before are invalid from now on. Throws what the pool throws, once all is done.
+    /// </summary>
     internal void Clear()
     {
+        ExceptionDispatchInfo? failure = null;
         _tail = null;
-        while (_head is { } head)
+        while ((_head ?? _kept) is { } segment)
         {
-            _head = head.NextSegment;
-            _spares.Return(head);
-        }
+            if (_head is null)
+            {
+                _kept = null;
+            }
+            else
+            {
+                _head = segment.NextSegment;
+            }
 
-        if (_kept is { } kept)
-        {
-            _kept = null;
-            _spares.Return(kept);
+            try
+            {
+                _spares.Return(segment);
+            }
+            catch (Exception e)
+            {
+                failure ??= ExceptionDispatchInfo.Capture(e);
+            }
         }
 
         _consumed = _received;
         Volatile.Write(ref _examined, _received);
+        failure?.Throw();
     }
 
     private static long? PositionOf(SequencePosition position) => position.GetObject() switch

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 
 namespace KestrelNetpoll.Transport.Internal;
 
@@ -131,12 +132,22 @@ internal sealed class SendBuffer
         ReleaseSent();
     }
 
-    /// <summary>Drops everything that is written, but not the memory that the application has on lease.</summary>
+    /// <summary>
+    /// Drops everything that is written, but not the memory that the application has on lease. Throws what the pool throws, once all is done.
+    /// </summary>
     internal void Clear()
     {
+        ExceptionDispatchInfo? failure = null;
         while (_head is not null && !(_leased && _head == _tail))
         {
-            DropHead();
+            try
+            {
+                DropHead();
+            }
+            catch (Exception e)
+            {
+                failure ??= ExceptionDispatchInfo.Capture(e);
+            }
         }
 
         if (_head is { } leased)
@@ -147,6 +158,7 @@ internal sealed class SendBuffer
 
         Volatile.Write(ref _queuedBytes, 0);
         Volatile.Write(ref _uncommittedBytes, 0);
+        failure?.Throw();
     }
 
     // Blocks in which everything that was ever written has been sent, and which the application does not have on lease.

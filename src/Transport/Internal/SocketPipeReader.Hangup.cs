@@ -44,8 +44,15 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            // A turn says that it runs before it takes the lock in order to answer a read. So if it is not seen here, and no read waits,
-            // either it is over, or what it has answered is still to be read.
+            // A turn says that it runs before it takes the lock in order to answer a read, and before the flush that it ends no longer waits. So
+            // if it is not seen here, and neither a read nor a flush waits, either it is over, or what it has answered is still to be read.
+            if (_writer is { IsFlushWaiting: true } && !_completed && !_noTimeForTurns)
+            {
+                _readAheadDue = true;
+                _turnTimer ??= StartTurnTimer();
+                return;
+            }
+
             if (TurnRuns && !_noTimeForTurns)
             {
                 turnRuns = true;

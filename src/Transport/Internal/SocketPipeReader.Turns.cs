@@ -179,8 +179,8 @@ internal sealed partial class SocketPipeReader
             {
                 // The pool is foreign code. Somebody waits for an answer.
                 unexpected = e;
-                Fail(e);
-                found = new Found(_error!);
+                _error ??= e;
+                found = new Found(_error);
             }
 
             if (!found.IsNothing)

@@ -267,7 +267,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
 
     /// <summary>
     /// Gives every block back. A read that waits meanwhile, against the rules of pipes, ends with the input, or when it is
-    /// cancelled. That the peer ends the connection is noticed also afterwards.
+    /// cancelled, or with the connection. That the peer ends the connection is noticed also afterwards.
     /// </summary>
     public override void Complete(Exception? exception = null)
     {

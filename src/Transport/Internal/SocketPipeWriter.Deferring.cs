@@ -26,7 +26,10 @@ internal sealed partial class SocketPipeWriter
 
     // So many bursts in a row that have gathered nothing show that there are none: a client that answers quickly looks like one.
     private const int SinglesBeforeNoBurst = 4;
-    private const int MaxFlushesBeforeBurst = 256;
+    private const int MostFlushesBeforeBurst = 256;
+
+    // After so many flushes without a verdict half as many make a burst: a client may ask for many things at once later.
+    private const int FlushesBeforeNextTry = 256;
 
     // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and for what others deferred
     // the ends of their turns are there, or, outside of turns, what they have queued.
@@ -37,26 +40,41 @@ internal sealed partial class SocketPipeWriter
     private long _lastFlush;
     private int _quickFlushes;
     private int _flushesBeforeBurst = LeastFlushesBeforeBurst;
+    private int _flushesSinceVerdict;
     private bool _bursts;
 
-    // Written under the lock: how many flushes the burst has gathered that waits to be sent, and then how many in a row have gathered one, or
-    // that one has gathered more. The latter are read and cleared by the flushing thread.
+    // Under the lock: how many flushes the burst has gathered that waits to be sent, and how many bursts in a row have gathered no more than one.
     private int _gathered;
-    private volatile int _singles;
-    private volatile bool _gathersMany;
+    private int _singlesInARow;
 
-    // 1 from the moment that the turn is scheduled, on a worker or on the thread pool, until it runs. Interlocked.
-    private int _deferredFlushScheduled;
-    private DeferredFlushTurn? _deferredFlushTurn;
+    // What became of the last bursts, if that changes anything. Written under the lock, taken by the flushing thread.
+    private volatile BurstVerdict _verdict;
+
+    // One for each place, because the pool may not get to its own for long.
+    private DeferredFlushTurn? _flushOnThreadPool;
+    private DeferredFlushTurn? _flushOnWorker;
 
     // 1 while the timer of the late flush turn is armed: armed once for all bursts until it fires. Interlocked.
     private int _lateFlushArmed;
     private TurnTimer? _lateFlushTimer;
 
-    // The worker inside one of this writer's turns; like its counterpart in the reader.
+    // The thread that is inside the application's continuation of a flush that waited; see BeginApplication.
     private int _turnThread;
 
-    /// <summary>Is some thread inside one of the turns? Any thread; conclusive for one that knows of what the turn has done.</summary>
+    private enum BurstVerdict
+    {
+        None,
+        GatheredMany,
+        GatheredNothing,
+    }
+
+    /// <summary>Does the application wait for a flush? Any thread.</summary>
+    internal bool IsFlushWaiting => _flush != Flush.None;
+
+    /// <summary>
+    /// Is the application inside a turn that has ended its flush? Any thread. Conclusive for one that has seen before that no flush waits, or knows of
+    /// what the application has done since.
+    /// </summary>
     internal bool TurnRuns => Volatile.Read(ref _turnThread) != 0;
 
     /// <summary>Is it the calling thread?</summary>
@@ -95,17 +113,27 @@ internal sealed partial class SocketPipeWriter
             return;
         }
 
-        if (_singles >= SinglesBeforeNoBurst)
+        switch (_verdict)
         {
-            _singles = 0;
-            _bursts = false;
-            _quickFlushes = 0;
-            _flushesBeforeBurst = Math.Min(MaxFlushesBeforeBurst, _flushesBeforeBurst * 2);
-        }
-        else if (_gathersMany)
-        {
-            _gathersMany = false;
-            _flushesBeforeBurst = LeastFlushesBeforeBurst;
+            case BurstVerdict.None:
+                if (++_flushesSinceVerdict == FlushesBeforeNextTry)
+                {
+                    _flushesSinceVerdict = 0;
+                    _flushesBeforeBurst = Math.Max(LeastFlushesBeforeBurst, _flushesBeforeBurst / 2);
+                }
+
+                break;
+            case BurstVerdict.GatheredMany:
+                _verdict = BurstVerdict.None;
+                _flushesBeforeBurst = LeastFlushesBeforeBurst;
+                break;
+            default:
+                _verdict = BurstVerdict.None;
+                _flushesSinceVerdict = 0;
+                _bursts = false;
+                _quickFlushes = 0;
+                _flushesBeforeBurst = Math.Min(MostFlushesBeforeBurst, _flushesBeforeBurst * 2);
+                break;
         }
 
         long now = MonotonicClock.Now;
@@ -142,9 +170,10 @@ internal sealed partial class SocketPipeWriter
             else if (_onThreadPool)
             {
                 // Nobody notices when a thread of the pool blocks. So a worker sends, as soon as one is free, and not the turn's end.
-                if (Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
+                _flushOnWorker ??= new DeferredFlushTurn(this);
+                if (_flushOnWorker.TryClaim())
                 {
-                    _socket.Group.Schedule(_deferredFlushTurn ??= new DeferredFlushTurn(this));
+                    _socket.Group.Schedule(_flushOnWorker);
                 }
             }
             else if (!IsStillWatched())
@@ -163,9 +192,10 @@ internal sealed partial class SocketPipeWriter
 
     private void LeaveToThreadPool()
     {
-        if (Interlocked.Exchange(ref _deferredFlushScheduled, 1) == 0)
+        _flushOnThreadPool ??= new DeferredFlushTurn(this);
+        if (_flushOnThreadPool.TryClaim())
         {
-            ThreadPool.UnsafeQueueUserWorkItem(_deferredFlushTurn ??= new DeferredFlushTurn(this), preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(_flushOnThreadPool, preferLocal: false);
         }
 
         if (Interlocked.Exchange(ref _lateFlushArmed, 1) == 0)
@@ -175,15 +205,26 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock, when what was deferred is about to be sent.
-    private void EndBurst()
+    // Under the lock, when what was deferred is about to be sent, perhaps by one more flush.
+    private void EndBurst(bool byFlush)
     {
-        if (_gathered != 0)
+        if (_gathered == 0)
         {
-            _singles = _gathered == 1 ? _singles + 1 : 0;
-            _gathersMany |= _gathered > 1;
-            _gathered = 0;
+            return;
         }
+
+        if (_gathered > 1 || byFlush)
+        {
+            _singlesInARow = 0;
+            _verdict = BurstVerdict.GatheredMany;
+        }
+        else if (++_singlesInARow == SinglesBeforeNoBurst)
+        {
+            _singlesInARow = 0;
+            _verdict = BurstVerdict.GatheredNothing;
+        }
+
+        _gathered = 0;
     }
 
     private bool MayDefer(long bytes) =>

@@ -9,8 +9,10 @@ internal sealed partial class SocketPipeWriter
     // The peer has finished, and the server may close at any time: nothing is held back any more.
     private bool _endIsNear;
 
-    // How long a peer that has finished, and does not take its responses, keeps the owner from hearing of the former.
-    private const long MaxEndNanoseconds = 2_000 * MonotonicClock.NanosecondsPerMillisecond;
+    /// <summary>How long a peer that has sent its FIN and does not take its responses keeps the owner from hearing of the FIN.</summary>
+    internal const long DefaultEndNanoseconds = 2_000 * MonotonicClock.NanosecondsPerMillisecond;
+
+    private readonly long _endNanoseconds;
 
     // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter is
     // over at the latest when so many bytes have been sent.
@@ -58,12 +60,13 @@ internal sealed partial class SocketPipeWriter
             _endAwaited = true;
         }
 
+        // First: others may write as fast as this thread can send.
+        LimitEnd();
         if (send)
         {
             Send(batch, inDrainTurn: false);
         }
 
-        LimitEnd();
         return false;
     }
 
@@ -115,7 +118,7 @@ internal sealed partial class SocketPipeWriter
         Raise(effects, inDrainTurn: false);
     }
 
-    // What takes long is done with a part of the connection's lifetime that matters to nobody but the peer.
+    // Sets the limit of the wait, unless it is over already.
     private void LimitEnd()
     {
         TurnTimer timer;
@@ -129,7 +132,7 @@ internal sealed partial class SocketPipeWriter
             timer = _endTimer = new TurnTimer(new EndTurn(this));
         }
 
-        _socket.Group.ScheduleAt(timer, MonotonicClock.Now + MaxEndNanoseconds);
+        _socket.Group.ScheduleAt(timer, MonotonicClock.Now + _endNanoseconds);
     }
 
     // Under the lock, when nobody sends, nor will before the peer makes room.
@@ -140,6 +143,11 @@ internal sealed partial class SocketPipeWriter
         effects.MayClose |= _closeAwaited;
         _endAwaited &= !ended;
         _closeAwaited = false;
+        if (ended && _endTimer is { } timer)
+        {
+            // It would keep the connection alive for nothing. That it goes off at this very moment does no harm.
+            _socket.Group.Poller.Deadlines.Disarm(timer);
+        }
     }
 
     // The peer has had its time.

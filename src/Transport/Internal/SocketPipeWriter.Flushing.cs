@@ -134,6 +134,20 @@ internal sealed partial class SocketPipeWriter
     // In a turn, by the one who signalled the flush or was scheduled for it.
     private void CompleteFlush()
     {
+        // Before the flush counts as over: whoever sees neither it nor the turn must be right.
+        int thread = BeginApplication();
+        try
+        {
+            CompleteFlushInTurn();
+        }
+        finally
+        {
+            EndApplication(thread);
+        }
+    }
+
+    private void CompleteFlushInTurn()
+    {
         CancellationTokenRegistration registration;
         OperationCanceledException? canceled = null;
         FlushResult result = default;

@@ -9,73 +9,74 @@ internal sealed partial class SocketPipeWriter
 {
     private void RunDrainTurn()
     {
-        int thread = Environment.CurrentManagedThreadId;
-        Volatile.Write(ref _turnThread, thread);
-        try
+        Effects effects = default;
+        SendBatch batch = default;
+        bool send;
+        lock (_lock)
         {
-            Effects effects = default;
-            SendBatch batch;
-            bool send;
-            lock (_lock)
+            _parked = false;
+            bool waited = !_drainScheduled;
+            _drainScheduled = false;
+            if (waited && _socket.EndWaitWritable() == PollResult.Closing)
             {
-                _parked = false;
-                bool waited = !_drainScheduled;
-                _drainScheduled = false;
-                if (waited && _socket.EndWaitWritable() == PollResult.Closing)
-                {
-                    Close(ref effects);
-                }
-
-                batch = default;
-                send = !_closed && TryBeginSendingQueued(mayDefer: false, out batch);
-                if (!send)
-                {
-                    EndSending(ref effects);
-                }
+                Close(ref effects);
             }
 
-            Raise(effects, inDrainTurn: true);
-            if (send)
+            send = !_closed && TryBeginSendingQueued(mayDefer: false, out batch);
+            if (!send)
             {
-                Send(batch, inDrainTurn: true);
+                EndSending(ref effects);
             }
         }
-        finally
+
+        Raise(effects, inDrainTurn: true);
+        if (send)
         {
-            Interlocked.CompareExchange(ref _turnThread, 0, thread);
-            FlushDeferred();
-            _reader.OnTurnEnded();
+            Send(batch, inDrainTurn: true);
         }
     }
 
     private void RunFlushTurn()
     {
-        int thread = Environment.CurrentManagedThreadId;
-        Volatile.Write(ref _turnThread, thread);
-        try
+        bool signalled;
+        lock (_lock)
         {
-            bool signalled;
-            lock (_lock)
-            {
-                signalled = _flush == Flush.Signalled;
-            }
+            signalled = _flush == Flush.Signalled;
+        }
 
-            if (signalled)
+        if (signalled)
+        {
+            CompleteFlush();
+        }
+        else
+        {
+            // It was scheduled because the awaiter came later than the result.
+            int thread = BeginApplication();
+            try
             {
-                CompleteFlush();
-            }
-            else
-            {
-                // It was scheduled because the awaiter came later than the result.
                 _source.Deliver();
             }
+            finally
+            {
+                EndApplication(thread);
+            }
         }
-        finally
-        {
-            Interlocked.CompareExchange(ref _turnThread, 0, thread);
-            FlushDeferred();
-            _reader.OnTurnEnded();
-        }
+    }
+
+    // What the application does in a turn that ends its flush belongs to that turn. Not the whole of a drain turn: the next one may begin, on another
+    // thread, while the application is still in this one. Only one flush waits at a time, so two of these overlap only as the first one returns.
+    private int BeginApplication()
+    {
+        int thread = Environment.CurrentManagedThreadId;
+        Volatile.Write(ref _turnThread, thread);
+        return thread;
+    }
+
+    private void EndApplication(int thread)
+    {
+        Interlocked.CompareExchange(ref _turnThread, 0, thread);
+        FlushDeferred();
+        _reader.OnTurnEnded();
     }
 
     private sealed class DrainTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
@@ -99,10 +100,15 @@ internal sealed partial class SocketPipeWriter
     // It does no more than send.
     private sealed class DeferredFlushTurn(SocketPipeWriter writer) : Turn, IThreadPoolWorkItem
     {
+        private int _scheduled;
+
+        /// <summary>True: it is the caller's to schedule. Any thread.</summary>
+        internal bool TryClaim() => Interlocked.Exchange(ref _scheduled, 1) == 0;
+
         internal override void Run()
         {
             // Before the flush: what is deferred from now on needs another turn.
-            Interlocked.Exchange(ref writer._deferredFlushScheduled, 0);
+            Interlocked.Exchange(ref _scheduled, 0);
             writer.FlushDeferred();
         }
 

@@ -49,7 +49,8 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     private readonly Lock _lock = new();
     private readonly SendBuffer _buffer;
 
-    private Flush _flush;
+    // Written under the lock, read also without it.
+    private volatile Flush _flush;
 
     // Set while a flush is out whose result has not been fetched. Cleared without the lock by the one awaiter.
     private volatile bool _awaited;
@@ -71,6 +72,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     /// <param name="reader">The other half: its turns end with <see cref="FlushDeferred"/>.</param>
     /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
     /// <param name="context">The context of the socket's group, if the application runs under it.</param>
+    /// <param name="endNanoseconds">How long <see cref="FlushBeforeEnd"/> has the owner wait for a peer that takes nothing.</param>
     internal SocketPipeWriter(
         StreamSocket socket,
         MemoryPool<byte> pool,
@@ -78,11 +80,13 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         int maxWriteBufferSize,
         SocketPipeReader reader,
         bool onThreadPool = false,
-        GroupContext? context = null)
+        GroupContext? context = null,
+        long endNanoseconds = DefaultEndNanoseconds)
     {
         _socket = socket;
         _onThreadPool = onThreadPool;
         _context = context;
+        _endNanoseconds = endNanoseconds;
         _owner = owner;
         _reader = reader;
         _pauseThreshold = maxWriteBufferSize == 0 ? long.MaxValue : maxWriteBufferSize;
@@ -225,15 +229,20 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             Settle(ref effects);
         }
 
-        Raise(effects, inDrainTurn: false);
-        if (send)
+        try
         {
-            Send(batch, inDrainTurn: false);
+            Raise(effects, inDrainTurn: false);
+            if (send)
+            {
+                Send(batch, inDrainTurn: false);
+            }
         }
-
-        if (exception is not null)
+        finally
         {
-            _owner.OnOutputBroken(exception);
+            if (exception is not null)
+            {
+                _owner.OnOutputBroken(exception);
+            }
         }
     }
 

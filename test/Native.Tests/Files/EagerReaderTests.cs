@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Native.Tests.Files;
@@ -39,6 +40,7 @@ public sealed class EagerReaderTests
         using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1 }, kernel);
         await using PipePair pipe = new(runtime);
         using CancellationTokenSource cancellation = new();
+        kernel.WhenTaken = () => runtime.Groups[0].Schedule(pipe.Write.Descriptor.Poll!.Wake(PollMode.Write));
         kernel.AtTheEnd = () =>
         {
             switch (end)
@@ -99,6 +101,8 @@ public sealed class EagerReaderTests
 
         internal Action? AtTheEnd { get; set; }
 
+        internal Action? WhenTaken { get; set; }
+
         protected internal override SyscallResult EventFdOnce(uint initial, int flags)
         {
             SyscallResult result = base.EventFdOnce(initial, flags);
@@ -113,6 +117,8 @@ public sealed class EagerReaderTests
 
         private SyscallResult TakeOne()
         {
+            // The reader has made room, and the kernel says so.
+            WhenTaken?.Invoke();
             if (Interlocked.Increment(ref _calls) == CallOfTheEnd)
             {
                 AtTheEnd?.Invoke();

@@ -21,6 +21,9 @@ public sealed class BusyPollingTests : IDisposable
     {
         _poller = new EpollPoller(_kernel, _heap, EpollEventLayout.Current);
         _group = Groups.CreateByHand(processors: 2, batchSize: 8, _poller, _kernel, _current, busyPolls: true);
+
+        // The other one, which nobody holds here.
+        Assert.True(_group.Idle.TryAnnounce(_group.Processors[1], new Worker(_group, "by hand", _group.Processors[1])));
     }
 
     private Processor Processor => _group.Processors[0];
@@ -121,8 +124,8 @@ public sealed class BusyPollingTests : IDisposable
     [InlineData(true, true, false)]
     public void It_is_for_the_one_who_serves_the_events_of_all(bool gathered, bool sleptShortly, bool worked)
     {
-        Processor.IsGathered = gathered;
         Work(worked);
+        Processor.IsGathered = gathered;
         Processor.BusyPolling.OnSlept(sleptShortly ? 1 : long.MaxValue);
         long now = MonotonicClock.Now;
         Assert.False(_group.TryBusyPoll(Processor, ref now));
@@ -152,6 +155,58 @@ public sealed class BusyPollingTests : IDisposable
         Assert.Same(turn, taken);
         socket.EndWaitReadable();
         socket.Close();
+    }
+
+    /// <summary>What it finds each time was there already, and others could have taken some of it.</summary>
+    [Fact]
+    public void Who_never_has_to_wait_gets_help()
+    {
+        SimulatedFile[] files = [_kernel.Create(), _kernel.Create()];
+        StreamSocket[] sockets = [.. files.Select(file => new StreamSocket(file.Fd, _group, _kernel))];
+        Array.ForEach(sockets, static socket => socket.Start());
+        Assert.Equal(1, _group.IdleProcessorCount);
+        Patience.Until(
+            () =>
+            {
+                Array.ForEach(files, file => _kernel.Raise(file.Fd, LibC.EPOLLIN));
+                Work();
+                Assert.True(TryBusyPollAgain());
+                return _group.IdleProcessorCount == 0;
+            },
+            "the idle one is active");
+        Array.ForEach(sockets, static socket => socket.Close());
+    }
+
+    [Fact]
+    public void Who_waits_a_moment_each_time_needs_no_help()
+    {
+        SimulatedFile[] files = [_kernel.Create(), _kernel.Create()];
+        StreamSocket[] sockets = [.. files.Select(file => new StreamSocket(file.Fd, _group, _kernel))];
+        Array.ForEach(sockets, static socket => socket.Start());
+        for (long end = MonotonicClock.Now + (5 * LoadMeter.Saturation); MonotonicClock.Now < end;)
+        {
+            // What has come too late for the last time.
+            _poller.Wait(_poller.CreateBatch(8), timeoutNanoseconds: 0);
+            _kernel.AfterFetch = _ =>
+            {
+                _kernel.AfterFetch = null;
+                Array.ForEach(files, file => _kernel.Raise(file.Fd, LibC.EPOLLIN));
+            };
+            Work();
+            TryBusyPollAgain();
+            _kernel.AfterFetch = null;
+        }
+
+        Assert.Equal(1, _group.IdleProcessorCount);
+        Array.ForEach(sockets, static socket => socket.Close());
+    }
+
+    [Fact]
+    public void It_is_not_for_one_beside_others()
+    {
+        Assert.True(_group.Idle.TryWakeOne());
+        Assert.False(TryBusyPoll());
+        Assert.Empty(_kernel.Waits);
     }
 
     [Fact]
@@ -188,25 +243,41 @@ public sealed class BusyPollingTests : IDisposable
     [Fact]
     public void The_stop_ends_it()
     {
-        _group.RequestStop();
+        _kernel.AfterFetch = _ => _group.RequestStop();
         Assert.True(TryBusyPoll());
     }
 
     // However long a busy machine stops the test: it polls at least once.
     private bool TryBusyPoll()
     {
-        Processor.IsGathered = true;
         Work();
-        Processor.BusyPolling.OnSlept(1);
+        return TryBusyPollAgain();
+    }
+
+    private bool TryBusyPollAgain()
+    {
+        Processor.IsGathered = true;
         long now = MonotonicClock.Now;
         return _group.TryBusyPoll(Processor, ref now);
     }
 
+    // Not by setting the meter, which would begin anew with everything that it measures.
     private void Work(bool enough = true)
     {
-        long now = MonotonicClock.Now;
-        Processor.Load.OnWoken(now - (enough ? BusyPolling.LeastWork : 0));
+        long began = MonotonicClock.Now;
+        if (!enough)
+        {
+            Processor.Load.OnWoken(began);
+        }
+
+        long now = began;
+        while (enough && now < began + BusyPolling.LeastWork)
+        {
+            now = MonotonicClock.Now;
+        }
+
         Processor.Load.OnSleep(now);
+        Processor.BusyPolling.OnSlept(1);
     }
 
     private void FindNothing()

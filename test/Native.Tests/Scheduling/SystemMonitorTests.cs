@@ -198,7 +198,7 @@ public sealed class SystemMonitorTests : IDisposable
         Assert.Equal(wanted, WantsAfter(0));
     }
 
-    /// <summary>No worker is to be had here. The turn says for as long as it runs that it has deferred something.</summary>
+    /// <summary>No worker is to be had here. The turn says until it is relieved that it has deferred something.</summary>
     [Fact]
     public void What_a_turn_has_deferred_is_given_to_the_thread_pool_once()
     {
@@ -213,12 +213,13 @@ public sealed class SystemMonitorTests : IDisposable
         Patience.Until(() => first.Relieved != 0, "the first turn's work is done");
         Assert.True(Processor.TryEndTurn(state));
         Processor.BeginTurn(second);
-        for (int i = 0; i < 10; i++)
-        {
-            _monitor.Look(_now);
-        }
-
-        Patience.Until(() => second.Relieved != 0, "the second turn's work is done");
+        Patience.Until(
+            () =>
+            {
+                _monitor.Look(_now);
+                return second.Relieved != 0;
+            },
+            "the second turn's work is done");
         Assert.Equal((1, 1), (first.Relieved, second.Relieved));
     }
 

@@ -161,7 +161,7 @@ public sealed class WorkerDeadlineTests
     public void A_short_deadline_is_slept_for(bool millisecondsOnly)
     {
         CoarseSystemCalls systemCalls = new() { MillisecondsOnly = millisecondsOnly };
-        using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls);
+        using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1, BusyPolls = false, Name = "test" }, systemCalls);
         using TimedWait wait = new(runtime);
         int before = systemCalls.Waits;
         const int Rounds = 50;

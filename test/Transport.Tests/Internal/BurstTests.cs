@@ -55,7 +55,7 @@ public sealed class BurstTests
             pipe.ReceiveExactly(Size);
         }
 
-        Assert.InRange(left, 0, Rounds / 25);
+        Assert.InRange(left, 0, Rounds / 20);
     }
 
     [Fact]

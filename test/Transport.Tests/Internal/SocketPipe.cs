@@ -30,7 +30,8 @@ internal sealed class SocketPipe : IAsyncDisposable
         MemoryPool<byte>? pool = null,
         NetpollRuntime? runtime = null,
         bool hangupTurn = true,
-        bool fromUnixClient = false)
+        bool fromUnixClient = false,
+        TimeSpan? endLimit = null)
     {
         Pool = new DiagnosticMemoryPool();
         _ownsRuntime = runtime is null;
@@ -54,7 +55,8 @@ internal sealed class SocketPipe : IAsyncDisposable
         Socket = new StreamSocket(first, _runtime.NextGroup(), SystemCalls, address);
         Owner = new RecordingOwner();
         Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize);
-        Writer = new SocketPipeWriter(Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader);
+        Writer = new SocketPipeWriter(
+            Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader, endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
         if (hangupTurn)
         {
             Socket.SetHangupTurn(new ActionTurn(Reader.OnHangup));
@@ -179,6 +181,7 @@ internal sealed class RecordingOwner : ISocketPipeOwner
 {
     private readonly TaskCompletionSource<Exception?> _inputEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<Exception> _outputFailed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<Exception> _outputBroken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? _abortReason;
     private int _sendingStops;
 
@@ -202,6 +205,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
 
     internal Task<Exception> OutputFailed => _outputFailed.Task;
 
+    internal Task<Exception> OutputBroken => _outputBroken.Task;
+
     // SetResult, not TrySetResult: a second call is a mistake.
     public void OnInputEnded(Exception? error) => _inputEnded.SetResult(error);
 
@@ -211,7 +216,7 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     {
     }
 
-    public void OnOutputBroken(Exception error) => _outputFailed.SetResult(error);
+    public void OnOutputBroken(Exception error) => _outputBroken.SetResult(error);
 
     public void OnSendingStopped(bool mayClose)
     {

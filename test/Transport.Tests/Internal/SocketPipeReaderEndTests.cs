@@ -79,35 +79,63 @@ public sealed class SocketPipeReaderEndTests
     [Fact]
     public async Task A_hangup_is_left_to_the_end_of_a_turn_in_which_the_application_goes_on_after_a_flush()
     {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000);
-        pipe.Send([1]);
-        var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        bool noticedInTurn = true;
-        bool inTurnOfWriter = false;
-        Task app = pipe.RunOnWorker(async () =>
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, hangupTurn: false);
+        bool noticed = true;
+        Task app = await WaitForFlushAsync(pipe, () =>
         {
-            ReadResult result = await pipe.Reader.ReadAsync();
-            pipe.Reader.AdvanceTo(result.Buffer.End);
-            ValueTask<FlushResult> flush;
-            do
-            {
-                WriterFilling.Write(pipe, 4_000);
-                flush = pipe.Writer.FlushAsync();
-            }
-            while (flush.IsCompleted);
-
-            waiting.SetResult();
-            await flush;
-            inTurnOfWriter = pipe.Writer.IsTurnOfCurrentThread;
             pipe.ShutdownPeer();
-            Assert.True(Task.Run(pipe.Reader.OnHangup).Wait(Patience.Limit));
-            noticedInTurn = pipe.Owner.InputEnded.IsCompleted;
+            pipe.Reader.OnHangup();
+            noticed = pipe.Owner.InputEnded.IsCompleted;
         });
-        await waiting.Task.InTime();
         pipe.ReceiveExactly((int)pipe.Writer.BytesSent);
         await app.InTime();
-        Assert.True(inTurnOfWriter);
-        Assert.False(noticedInTurn);
+        Assert.False(noticed);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
+    /// <summary>Another worker sends the rest of what was written meanwhile, in turns in which the application does not go on.</summary>
+    [Fact]
+    public async Task Turns_that_only_send_do_not_end_the_one_in_which_the_application_goes_on()
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 40_000, sendBufferSize: 4_096, hangupTurn: false);
+        using var entered = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        Task app = await WaitForFlushAsync(pipe, () =>
+        {
+            entered.Set();
+            release.Wait(Patience.Limit);
+        });
+        byte[] block = new byte[1_000];
+        while (!entered.IsSet || !pipe.Writer.DrainAsync().IsCompleted)
+        {
+            if (pipe.Peer.Available != 0)
+            {
+                pipe.Peer.Receive(block);
+            }
+        }
+
+        // Time for the turn that has sent it to end.
+        await Task.Delay(10);
+        pipe.ShutdownPeer();
+        pipe.Reader.OnHangup();
+        bool noticed = pipe.Owner.InputEnded.IsCompleted;
+        release.Set();
+        await app.InTime();
+        Assert.False(noticed);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+    }
+
+    [Fact]
+    public async Task A_hangup_is_left_to_the_turn_that_a_waiting_flush_will_end_in()
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, hangupTurn: false);
+        Task app = await WaitForFlushAsync(pipe, static () => { });
+        pipe.ShutdownPeer();
+        pipe.Reader.OnHangup();
+        bool noticed = pipe.Owner.InputEnded.IsCompleted;
+        pipe.ReceiveExactly((int)pipe.Writer.BytesSent);
+        await app.InTime();
+        Assert.False(noticed);
         Assert.Null(await pipe.Owner.InputEnded.InTime());
     }
 
@@ -252,6 +280,38 @@ public sealed class SocketPipeReaderEndTests
         ReadResult result = await read.InTime();
         Assert.True(result.IsCompleted);
         Assert.True(result.Buffer.IsEmpty);
+    }
+
+    // On a worker: reads a byte, writes until a flush waits, and goes on when it no longer does. Returns when it waits. The result is all of it.
+    private static async Task<Task> WaitForFlushAsync(SocketPipe pipe, Action goOn)
+    {
+        pipe.Send([1]);
+        var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task app = pipe.RunOnWorker(async () =>
+        {
+            ReadResult result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.End);
+            ValueTask<FlushResult> flush;
+            do
+            {
+                WriterFilling.Write(pipe, 4_000);
+                flush = pipe.Writer.FlushAsync();
+            }
+            while (flush.IsCompleted);
+
+            Task going = GoOnAsync(flush);
+            waiting.SetResult();
+            await going;
+        });
+        await waiting.Task.InTime();
+        return app;
+
+        async Task GoOnAsync(ValueTask<FlushResult> flush)
+        {
+            await flush;
+            Assert.True(pipe.Writer.IsTurnOfCurrentThread);
+            goOn();
+        }
     }
 
     private static async Task<long> ReadToEndAsync(PipeReader reader)

@@ -21,6 +21,35 @@ public sealed class SocketPipeWriterEndTests
     }
 
     [Fact]
+    public async Task Completing_with_an_error_sends_what_was_written_and_says_so()
+    {
+        await using var pipe = new SocketPipe();
+        Write(pipe, 10);
+        Exception error = new InvalidDataException();
+        pipe.Writer.Complete(error);
+        Assert.Equal(10, pipe.Writer.BytesSent);
+        Assert.Same(error, await pipe.Owner.OutputBroken.InTime());
+        pipe.Writer.Complete(new InvalidDataException());
+    }
+
+    [Fact]
+    public async Task Completing_with_an_error_during_a_send_or_before_a_peer_that_takes_nothing_says_so_at_once()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.SystemCalls.DuringNextSend = () =>
+        {
+            pipe.Writer.Complete(new InvalidDataException());
+            Assert.True(pipe.Owner.OutputBroken.IsCompleted);
+        };
+        await pipe.Writer.WriteAsync(new byte[10]).InTime();
+
+        await using var full = new SocketPipe();
+        await FillAsync(full);
+        full.Writer.Complete(new InvalidDataException());
+        Assert.True(full.Owner.OutputBroken.IsCompleted);
+    }
+
+    [Fact]
     public async Task Draining_waits_until_the_kernel_has_everything()
     {
         await using var pipe = new SocketPipe();
@@ -109,7 +138,7 @@ public sealed class SocketPipeWriterEndTests
     [Fact]
     public async Task Whoever_ends_the_connection_does_not_wait_for_ever_for_a_peer_that_takes_nothing()
     {
-        await using var pipe = new SocketPipe();
+        await using var pipe = new SocketPipe(endLimit: TimeSpan.FromMilliseconds(1));
         await FillAsync(pipe);
         Assert.False(pipe.Writer.FlushBeforeEnd());
         await Patience.UntilAsync(() => pipe.Owner.SendingStops == 1, "it is told");
