@@ -39,9 +39,7 @@ internal abstract class Descriptor
 
     internal bool IsRegistered => Poll is not null;
 
-    /// <summary>
-    /// Sticky: a hang-up or an error was reported.
-    /// </summary>
+    /// <summary>Sticky: a hang-up or an error was reported.</summary>
     internal bool HangupSeen => Poll is { HangupSeen: true };
 
     internal DescriptorLifetime Lifetime { get; } = new();

@@ -123,16 +123,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     {
         try
         {
-            // The ones made here, whatever middleware has put into Transport since. The application rarely completes them.
-            try
-            {
-                _reader.Complete();
-            }
-            finally
-            {
-                _reader.EndWaitingRead();
-                _writer.Complete();
-            }
+            CompletePipes();
 
             // Takes as long as the peer does; Kestrel's data rate limits, or the server's stop, cut it with Abort.
             await _writer.DrainAsync().ConfigureAwait(false);
@@ -150,6 +141,20 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         {
             _context.Connections.Remove(this);
             _disposed.Set();
+        }
+    }
+
+    // The ones made here, whatever middleware has put into Transport since. The application rarely completes them.
+    private void CompletePipes()
+    {
+        try
+        {
+            _reader.Complete();
+        }
+        finally
+        {
+            _reader.EndWaitingRead();
+            _writer.Complete();
         }
     }
 

@@ -21,13 +21,13 @@ internal sealed partial class SocketPipeReader
     // The application has begun to read.
     private bool _readBegun;
 
-    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone on to the
-    // next request.
-    private bool TurnRuns => Volatile.Read(ref _turnThread) != 0 || _writer is { TurnRuns: true };
-
     // Turns have had their time; an application that blocks them learns of the end all the same. Written by the timer.
     private volatile bool _noTimeForTurns;
     private Timer? _turnTimer;
+
+    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone on to the
+    // next request.
+    private bool TurnRuns => Volatile.Read(ref _turnThread) != 0 || _writer is { TurnRuns: true };
 
     /// <summary>
     /// The peer hung up. Unless a read waits, which finds out itself, this reads ahead, so that the end is noticed while the
@@ -44,23 +44,17 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            // A turn says that it runs before it takes the lock in order to answer a read, and before the flush that it ends no longer waits. So
-            // if it is not seen here, and neither a read nor a flush waits, either it is over, or what it has answered is still to be read.
-            if (_writer is { IsFlushWaiting: true } && !_completed && !_noTimeForTurns)
-            {
-                _readAheadDue = true;
-                _turnTimer ??= StartTurnTimer();
-                return;
-            }
-
+            // A turn says that it runs before it takes the lock in order to answer a read, and before the flush that it ends no longer waits; hence
+            // this order. If it is not seen here, and neither a read nor a flush waits, it is over, or its awaiter is not there yet.
+            bool flushWaits = _writer is { IsFlushWaiting: true };
             if (TurnRuns && !_noTimeForTurns)
             {
                 turnRuns = true;
             }
-            else if (!_completed && !_noTimeForTurns && (!_readBegun || _awaited || _onThreadPool))
+            else if (!_completed && !_noTimeForTurns && (flushWaits || !_readBegun || _awaited || _onThreadPool))
             {
-                // The turn is still to come: nothing has been read yet, or a read was answered before its awaiter was there. A peer that
-                // connects, sends its request and finishes must not be dropped before the application has seen the request. On the
+                // The turn is still to come: a flush waits, nothing has been read yet, or a read was answered before its awaiter was there. A peer
+                // that connects, sends its request and finishes must not be dropped before the application has seen the request. On the
                 // thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
                 _turnTimer ??= StartTurnTimer();

@@ -14,41 +14,18 @@ internal sealed partial class SocketPipeWriter
     // More than this is not held back for a turn's end: the kernel could be transmitting it.
     private const int MaxDeferredBytes = 64 * 1024;
 
-    // Flushes outside of turns that follow each other faster belong to one burst.
-    private const long BurstNanoseconds = 100_000;
-
     // Larger ones gain nothing: sending them costs more than the system call does.
     private const int MaxBurstFlush = 3 * 1024;
-    private const int LeastFlushesBeforeBurst = 2;
 
     // How long the pool may take, at least; at most twice that, so that the timers of many connections go off together.
     private const long LateNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
-
-    // So many bursts in a row that have gathered nothing show that there are none: a client that answers quickly looks like one.
-    private const int SinglesBeforeNoBurst = 4;
-    private const int MostFlushesBeforeBurst = 256;
-
-    // After so many flushes without a verdict half as many make a burst: a client may ask for many things at once later.
-    private const int FlushesBeforeNextTry = 256;
 
     // Written under the lock. The end of every turn reads it without: what the turn's own thread deferred it sees, and for what others deferred
     // the ends of their turns are there, or, outside of turns, what they have queued.
     private volatile bool _deferred;
 
-    // The flushing thread's, about flushes outside of turns: when the last one was, how many have followed each other quickly, how many of them
-    // make a burst, and whether one is expected.
-    private long _lastFlush;
-    private int _quickFlushes;
-    private int _flushesBeforeBurst = LeastFlushesBeforeBurst;
-    private int _flushesSinceVerdict;
-    private bool _bursts;
-
-    // Under the lock: how many flushes the burst has gathered that waits to be sent, and how many bursts in a row have gathered no more than one.
-    private int _gathered;
-    private int _singlesInARow;
-
-    // What became of the last bursts, if that changes anything. Written under the lock, taken by the flushing thread.
-    private volatile BurstVerdict _verdict;
+    // About flushes outside of turns.
+    private BurstMeter _bursts;
 
     // One for each place, because the pool may not get to its own for long.
     private DeferredFlushTurn? _flushOnThreadPool;
@@ -57,28 +34,6 @@ internal sealed partial class SocketPipeWriter
     // 1 while the timer of the late flush turn is armed: armed once for all bursts until it fires. Interlocked.
     private int _lateFlushArmed;
     private TurnTimer? _lateFlushTimer;
-
-    // The thread that is inside the application's continuation of a flush that waited; see BeginApplication.
-    private int _turnThread;
-
-    private enum BurstVerdict
-    {
-        None,
-        GatheredMany,
-        GatheredNothing,
-    }
-
-    /// <summary>Does the application wait for a flush? Any thread.</summary>
-    internal bool IsFlushWaiting => _flush != Flush.None;
-
-    /// <summary>
-    /// Is the application inside a turn that has ended its flush? Any thread. Conclusive for one that has seen before that no flush waits, or knows of
-    /// what the application has done since.
-    /// </summary>
-    internal bool TurnRuns => Volatile.Read(ref _turnThread) != 0;
-
-    /// <summary>Is it the calling thread?</summary>
-    internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
     /// <summary>Has a flush been left to the end of the turn? Any thread; may be a moment old.</summary>
     internal bool HasDeferred => _deferred;
@@ -104,53 +59,9 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // For each flush, first. A connection whose last burst was one will have another: there the first flush waits, too.
-    private void MeasureBurst(long bytes)
-    {
-        if (bytes > MaxBurstFlush || IsInTurn)
-        {
-            IsInBurst = false;
-            return;
-        }
-
-        switch (_verdict)
-        {
-            case BurstVerdict.None:
-                if (++_flushesSinceVerdict == FlushesBeforeNextTry)
-                {
-                    _flushesSinceVerdict = 0;
-                    _flushesBeforeBurst = Math.Max(LeastFlushesBeforeBurst, _flushesBeforeBurst / 2);
-                }
-
-                break;
-            case BurstVerdict.GatheredMany:
-                _verdict = BurstVerdict.None;
-                _flushesBeforeBurst = LeastFlushesBeforeBurst;
-                break;
-            default:
-                _verdict = BurstVerdict.None;
-                _flushesSinceVerdict = 0;
-                _bursts = false;
-                _quickFlushes = 0;
-                _flushesBeforeBurst = Math.Min(MostFlushesBeforeBurst, _flushesBeforeBurst * 2);
-                break;
-        }
-
-        long now = MonotonicClock.Now;
-        if (now - _lastFlush < BurstNanoseconds)
-        {
-            _quickFlushes++;
-            _bursts |= _quickFlushes >= _flushesBeforeBurst;
-        }
-        else
-        {
-            _bursts &= _quickFlushes != 0;
-            _quickFlushes = 0;
-        }
-
-        _lastFlush = now;
-        IsInBurst = _bursts;
-    }
+    // For each flush, first.
+    private void MeasureBurst(long bytes) =>
+        IsInBurst = bytes <= MaxBurstFlush && !IsInTurn && _bursts.OnFlush(MonotonicClock.Now);
 
     private bool TryDefer(long bytes)
     {
@@ -159,7 +70,11 @@ internal sealed partial class SocketPipeWriter
             return false;
         }
 
-        _gathered += IsInBurst ? 1 : 0;
+        if (IsInBurst)
+        {
+            _bursts.OnLeft();
+        }
+
         if (!_deferred)
         {
             _deferred = true;
@@ -203,28 +118,6 @@ internal sealed partial class SocketPipeWriter
             _lateFlushTimer ??= new TurnTimer(new LateFlushTurn(this));
             _socket.Group.ScheduleAt(_lateFlushTimer, ((MonotonicClock.Now / LateNanoseconds) + 2) * LateNanoseconds);
         }
-    }
-
-    // Under the lock, when what was deferred is about to be sent, perhaps by one more flush.
-    private void EndBurst(bool byFlush)
-    {
-        if (_gathered == 0)
-        {
-            return;
-        }
-
-        if (_gathered > 1 || byFlush)
-        {
-            _singlesInARow = 0;
-            _verdict = BurstVerdict.GatheredMany;
-        }
-        else if (++_singlesInARow == SinglesBeforeNoBurst)
-        {
-            _singlesInARow = 0;
-            _verdict = BurstVerdict.GatheredNothing;
-        }
-
-        _gathered = 0;
     }
 
     private bool MayDefer(long bytes) =>

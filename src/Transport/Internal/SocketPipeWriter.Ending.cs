@@ -6,13 +6,13 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>What is sent before the connection ends, who waits for it, and how it is cut short.</summary>
 internal sealed partial class SocketPipeWriter
 {
-    // The peer has finished, and the server may close at any time: nothing is held back any more.
-    private bool _endIsNear;
-
     /// <summary>How long a peer that has sent its FIN and does not take its responses keeps the owner from hearing of the FIN.</summary>
     internal const long DefaultEndNanoseconds = 2_000 * MonotonicClock.NanosecondsPerMillisecond;
 
     private readonly long _endNanoseconds;
+
+    // The peer has finished, and the server may close at any time: nothing is held back any more.
+    private bool _endIsNear;
 
     // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter is
     // over at the latest when so many bytes have been sent.

@@ -55,7 +55,7 @@ internal sealed partial class SocketPipeWriter
 
         _deferred = false;
         _sending = true;
-        EndBurst(byFlush: mayDefer);
+        _bursts.OnSending(byFlush: mayDefer);
         batch = _buffer.GetBatch();
         return true;
     }

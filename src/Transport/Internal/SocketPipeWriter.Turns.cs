@@ -7,6 +7,21 @@ namespace KestrelNetpoll.Transport.Internal;
 /// the turns of workers.</summary>
 internal sealed partial class SocketPipeWriter
 {
+    // The thread that is inside the application's continuation of a flush that waited; see BeginApplication.
+    private int _turnThread;
+
+    /// <summary>Does the application wait for a flush? Any thread.</summary>
+    internal bool IsFlushWaiting => _flush != Flush.None;
+
+    /// <summary>
+    /// Is the application inside a turn that has ended its flush? Any thread. Conclusive for one that has seen before that no flush waits, or knows of
+    /// what the application has done since.
+    /// </summary>
+    internal bool TurnRuns => Volatile.Read(ref _turnThread) != 0;
+
+    /// <summary>Is it the calling thread?</summary>
+    internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+
     private void RunDrainTurn()
     {
         Effects effects = default;
