@@ -18,4 +18,7 @@ internal static unsafe partial class TestLibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ioctl(int fd, nuint request, void* argument);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int usleep(uint microseconds);
 }

@@ -44,7 +44,9 @@ public sealed class MonitorThreadTests
             Patience.Until(() => systemCalls.Waiting == 1 + runtime.GetStatistics().SpareWorkers, "the spares are parked");
             int calls = systemCalls.Calls;
             Thread.Sleep(200);
-            Assert.Equal(calls, systemCalls.Calls);
+
+            // A signal of the runtime's may interrupt one of those that wait.
+            Assert.InRange(systemCalls.Calls, calls, calls + 4);
 
             // It is there when it is needed.
             using Blockage blockage = new(BlockageKind.Event);

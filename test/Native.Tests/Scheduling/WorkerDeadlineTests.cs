@@ -152,6 +152,49 @@ public sealed class WorkerDeadlineTests
         Assert.Equal(PollResult.TimedOut, far.End(out _));
     }
 
+    /// <summary>The only worker always has a turn of some connection to run: a deadline that is due comes next all the same.</summary>
+    [Fact]
+    public void Turns_that_never_end_delay_a_deadline_by_one_of_them()
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
+        using TimedWait wait = new(runtime);
+        long due = long.MaxValue;
+        int begunSinceDue = 0;
+        bool stop = false;
+        CallbackTurn? busy = null;
+        busy = new CallbackTurn(() =>
+        {
+            if (MonotonicClock.Now >= Volatile.Read(ref due) && !wait.HasEnded)
+            {
+                begunSinceDue++;
+            }
+
+            if (!Volatile.Read(ref stop))
+            {
+                runtime.Groups[0].Schedule(busy!);
+            }
+        });
+
+        // More than one, so that the queue is not empty while one of them runs.
+        for (int i = 0; i < 100; i++)
+        {
+            runtime.Groups[0].Schedule(busy);
+        }
+
+        for (int round = 0; round < 20; round++)
+        {
+            Volatile.Write(ref due, wait.Begin(TimeSpan.FromMilliseconds(1)));
+            Assert.Equal(PollResult.TimedOut, wait.End(out _));
+            Volatile.Write(ref due, long.MaxValue);
+        }
+
+        Volatile.Write(ref stop, true);
+        runtime.WaitForTurn();
+
+        // The one that ran as the time came, and perhaps the one before which the clock was read too early by a hair.
+        Assert.InRange(begunSinceDue, 0, 20 * 2);
+    }
+
     /// <summary>
     /// Rounded down to milliseconds, 0.3 ms would be a busy loop: a worker sleeps once or twice for each deadline, with either call.
     /// </summary>

@@ -96,7 +96,10 @@ public sealed class WorkerWakeUpTests
         ObservedSystemCalls systemCalls = new();
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out _, systemCalls);
         Patience.Until(() => systemCalls.Waits >= 4, "the workers have fallen asleep");
+        int waits = systemCalls.Waits;
         Thread.Sleep(50);
-        Assert.Equal(4, systemCalls.Waits);
+
+        // A signal of the runtime's may interrupt one of them.
+        Assert.InRange(systemCalls.Waits, waits, waits + 4);
     }
 }

@@ -56,10 +56,12 @@ public class AbortTests
     [ClassData(typeof(BothTransports))]
     public async Task A_reset_before_during_or_after_a_request_is_nothing_above_Debug(TransportKind kind)
     {
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using TestServer server = await TestServer.StartAsync(kind, async context =>
         {
             try
             {
+                started.TrySetResult();
                 await context.Request.Body.CopyToAsync(Stream.Null);
                 await context.Response.WriteAsync("done");
             }
@@ -77,7 +79,7 @@ public class AbortTests
         using (RawClient during = await server.ConnectAsync())
         {
             await during.SendAsync("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
-            await Task.Delay(20);
+            await started.Task.InTime();
             during.Reset();
         }
 
@@ -100,13 +102,15 @@ public class AbortTests
     public async Task Reading_the_body_of_a_reset_connection_throws(TransportKind kind)
     {
         var outcome = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using TestServer server = await TestServer.StartAsync(kind, async context =>
         {
+            started.TrySetResult();
             outcome.TrySetResult(await Record.ExceptionAsync(() => context.Request.Body.CopyToAsync(Stream.Null)));
         });
         using RawClient client = await server.ConnectAsync();
         await client.SendAsync("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
-        await Task.Delay(20);
+        await started.Task.InTime();
 
         client.Reset();
 

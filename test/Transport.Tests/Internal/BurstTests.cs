@@ -7,8 +7,9 @@ public sealed class BurstTests
 {
     private const int Size = 100;
 
+    // How many sends it takes depends on when the thread pool gets to it: if a core is free for every one of them, each leaves by itself.
     [Fact]
-    public async Task They_leave_together()
+    public Task They_leave_together() => Undisturbed.OnceAsync(async () =>
     {
         const int Flushes = 20_000;
         await using var pipe = new SocketPipe();
@@ -18,15 +19,15 @@ public sealed class BurstTests
             await FlushAsync(pipe, (byte)i);
         }
 
-        // In order, and with less than a send for each. How many it takes depends on when the thread pool gets to it.
+        // In order, and with less than a send for each.
         byte[] bytes = await received.InTime();
         for (int i = 0; i < bytes.Length; i++)
         {
             Assert.Equal((byte)(i / Size), bytes[i]);
         }
 
-        Assert.InRange(pipe.SystemCalls.Sends, 1, Flushes * 9 / 10);
-    }
+        return pipe.SystemCalls.Sends <= Flushes * 9 / 10;
+    });
 
     [Fact]
     public async Task Single_ones_are_sent_at_once()
@@ -43,7 +44,7 @@ public sealed class BurstTests
 
     /// <summary>A peer that answers quickly makes flushes follow each other quickly, too. There is nothing to gather.</summary>
     [Fact]
-    public async Task Those_that_a_quick_peer_causes_are_sent_at_once()
+    public Task Those_that_a_quick_peer_causes_are_sent_at_once() => Undisturbed.OnceAsync(async () =>
     {
         const int Rounds = 5_000;
         await using var pipe = new SocketPipe();
@@ -55,8 +56,8 @@ public sealed class BurstTests
             pipe.ReceiveExactly(Size);
         }
 
-        Assert.InRange(left, 0, Rounds / 20);
-    }
+        return left <= Rounds / 20;
+    });
 
     [Fact]
     public async Task Large_ones_are_sent_at_once()

@@ -38,14 +38,21 @@ public sealed class SocketPipeReaderWorkTests
     }
 
     [Fact]
-    public async Task A_read_that_another_worker_answers_first_goes_on_in_a_turn()
+    public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.OnceAsync(async () =>
     {
         await using var pipe = new SocketPipe(workers: 2);
+        bool parked = false;
         bool inTurn = false;
         Task app = pipe.RunOnWorker(async () =>
         {
             ReadResult result = await pipe.Reader.ReadAsync();
-            Assert.True(pipe.Reader.IsTurnOfCurrentThread);
+            parked = pipe.Reader.IsTurnOfCurrentThread;
+            if (!parked)
+            {
+                // The byte was there before the read had parked.
+                return;
+            }
+
             pipe.Reader.AdvanceTo(result.Buffer.End);
             ValueTask<ReadResult> read = pipe.Reader.ReadAsync();
             pipe.Send([2]);
@@ -59,8 +66,9 @@ public sealed class SocketPipeReaderWorkTests
         await Task.Delay(10);
         pipe.Send([1]);
         await app.InTime();
-        Assert.True(inTurn);
-    }
+        Assert.Equal(parked, inTurn);
+        return parked;
+    });
 
     [Fact]
     public async Task Bytes_read_ahead_are_delivered_on_a_worker_too()

@@ -34,13 +34,13 @@ internal sealed class Blockade : IAsyncDisposable
     }
 
     /// <summary>Sends requests whose handlers block, each on a connection of its own, one after the other.</summary>
-    internal async Task BlockAsync(int count)
+    internal async Task BlockAsync(int count, string path = "/blocking")
     {
         for (int i = 0; i < count; i++)
         {
             RawClient client = await Server.ConnectAsync();
             _clients.Add(client);
-            await client.SendAsync("GET /blocking HTTP/1.1\r\nHost: x\r\n\r\n");
+            await client.SendAsync($"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         }
 
         await BlockedAsync(count);
@@ -76,6 +76,11 @@ internal sealed class Blockade : IAsyncDisposable
         switch (context.Request.Path.Value)
         {
             case "/blocking":
+                _obstacle.Block();
+                await context.Response.WriteAsync("blocked");
+                break;
+            case "/blocking-later":
+                await Task.Delay(1);
                 _obstacle.Block();
                 await context.Response.WriteAsync("blocked");
                 break;

@@ -9,12 +9,16 @@ namespace KestrelNetpoll.Transport.Tests.Scheduling;
 public sealed class FairnessTests
 {
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    private const string Upload = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000000\r\n\r\n";
     private const int Asked = 50;
 
-    [Fact]
-    public async Task Endless_pipelining_starves_nobody()
+    public static TheoryData<ApplicationScheduling> Modes => [.. Enum.GetValues<ApplicationScheduling>()];
+
+    [Theory]
+    [MemberData(nameof(Modes))]
+    public async Task Endless_pipelining_starves_nobody(ApplicationScheduling mode)
     {
-        await using TestServer server = await StartAsync(static context =>
+        await using TestServer server = await StartAsync(mode, static context =>
         {
             context.Response.ContentLength = 2;
             return context.Response.WriteAsync("ok");
@@ -48,11 +52,12 @@ public sealed class FairnessTests
         await receiving.ContinueWith(static _ => { }, TaskScheduler.Default).InTime();
     }
 
-    [Fact]
-    public async Task An_endless_upload_starves_nobody()
+    [Theory]
+    [MemberData(nameof(Modes))]
+    public async Task An_endless_upload_starves_nobody(ApplicationScheduling mode)
     {
         long uploaded = 0;
-        await using TestServer server = await StartAsync(async context =>
+        await using TestServer server = await StartAsync(mode, async context =>
         {
             if (context.Request.Method == "POST")
             {
@@ -86,13 +91,18 @@ public sealed class FairnessTests
 
     /// <summary>The same two with a peer that never pauses: what ends the turn is the transport, or nobody.</summary>
     [Theory]
-    [InlineData("", Request)]
-    [InlineData("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000000\r\n\r\n", "0123456789abcdef")]
-    public async Task A_peer_that_never_pauses_starves_nobody(string once, string again)
+    [InlineData(ApplicationScheduling.Workers, "", Request)]
+    [InlineData(ApplicationScheduling.WorkersOnly, "", Request)]
+    [InlineData(ApplicationScheduling.ThreadPool, "", Request)]
+    [InlineData(ApplicationScheduling.Workers, Upload, "0123456789abcdef")]
+    [InlineData(ApplicationScheduling.WorkersOnly, Upload, "0123456789abcdef")]
+    [InlineData(ApplicationScheduling.ThreadPool, Upload, "0123456789abcdef")]
+    public async Task A_peer_that_never_pauses_starves_nobody(ApplicationScheduling mode, string once, string again)
     {
         var systemCalls = new EndlessSystemCalls(Encoding.ASCII.GetBytes(once), Encoding.ASCII.GetBytes(again));
         long served = 0;
         await using TestServer server = await StartAsync(
+            mode,
             async context =>
             {
                 byte[] buffer = new byte[4096];
@@ -131,11 +141,12 @@ public sealed class FairnessTests
         }
     }
 
-    private static Task<TestServer> StartAsync(RequestDelegate app, SystemCalls? systemCalls = null) => TestServer.StartAsync(TransportKind.Netpoll, setup =>
+    private static Task<TestServer> StartAsync(
+        ApplicationScheduling mode, RequestDelegate app, SystemCalls? systemCalls = null) => TestServer.StartAsync(TransportKind.Netpoll, setup =>
     {
         setup.SystemCalls = systemCalls;
         // No other worker is to be had: what a turn takes too much, nobody makes up for.
-        setup.Netpoll = static options => (options.WorkerCount, options.WorkerGroupCount, options.MaxWorkerCount) = (1, 1, 1);
+        setup.Netpoll = options => (options.WorkerCount, options.WorkerGroupCount, options.MaxWorkerCount, options.ApplicationScheduling) = (1, 1, 1, mode);
         setup.Kestrel = static options => (options.Limits.MaxRequestBodySize, options.Limits.MinRequestBodyDataRate) = (null, null);
         setup.LogFilter = static (_, _) => false;
         setup.App = app;
