@@ -5,7 +5,8 @@ namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 
 /// <summary>
 /// What the transport is set to where a test says nothing: the same sources are compiled into several test projects, each with other
-/// settings (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself.
+/// settings (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself. An environment variable
+/// (<c>NETPOLL_TEST_WorkerGroupCount</c>, <c>NETPOLL_TEST_ApplicationScheduling</c>) outranks the project file: <c>test/repeat.sh</c> sets it.
 /// </summary>
 internal static class SuiteSettings
 {
@@ -34,6 +35,6 @@ internal static class SuiteSettings
         }
     }
 
-    private static string? Read(string name) => typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+    private static string? Read(string name) => Environment.GetEnvironmentVariable($"NETPOLL_TEST_{name}") ?? typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
         .FirstOrDefault(attribute => attribute.Key == name)?.Value;
 }
