@@ -18,8 +18,11 @@ internal sealed class LoadMeter(WorkerCounters counters)
     /// <summary>A sleep that lasts longer shows that there is little to do.</summary>
     internal const long LongSleep = 2 * MonotonicClock.NanosecondsPerMillisecond;
 
-    /// <summary>Who has been awake for so long, and still finds more events than it takes at once, needs help.</summary>
-    internal const long Saturation = 1 * MonotonicClock.NanosecondsPerMillisecond;
+    /// <summary>
+    /// Who has been awake for so long, and still finds more events than it takes at once, needs help. Long enough for a wave to pass: clients that
+    /// answer at once keep whoever serves them busy anyway, and where they share the cores with it, a second worker takes its time from them.
+    /// </summary>
+    internal const long Saturation = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
     /// <summary>A sleep that lasts no longer was none: there was something to do already.</summary>
     internal const long NoSleep = 5_000;

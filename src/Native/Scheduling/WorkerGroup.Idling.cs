@@ -14,7 +14,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
 /// <list type="bullet">
-/// <item>one has found, for a millisecond and at each look, as many events as it takes at once, or several that were there before it could
+/// <item>one has found, for 5 ms and at each look, as many events as it takes at once, or several that were there before it could
 /// fall asleep, or turns in the group's queue;</item>
 /// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread, so that who is active waits for events;</item>
 /// <item>the group is spread again.</item>

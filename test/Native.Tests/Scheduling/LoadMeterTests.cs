@@ -61,13 +61,13 @@ public sealed class LoadMeterTests
     }
 
     [Fact]
-    public void Who_always_finds_more_than_it_takes_needs_help_once_in_a_millisecond()
+    public void Who_always_finds_more_than_it_takes_needs_help_once_in_a_while()
     {
         for (int round = 0; round < 3; round++)
         {
             for (int i = 0; i < 10; i++)
             {
-                _now += 100 * Microsecond;
+                _now += LoadMeter.Saturation / 10;
                 Assert.False(_meter.OnPolled(_now, full: true));
             }
 
@@ -81,7 +81,7 @@ public sealed class LoadMeterTests
     {
         for (int i = 0; i < 100; i++)
         {
-            _now += 900 * Microsecond;
+            _now += LoadMeter.Saturation * 9 / 10;
             Assert.False(_meter.OnPolled(_now, full: i % 2 == 0));
         }
     }
@@ -91,10 +91,10 @@ public sealed class LoadMeterTests
     {
         for (int i = 0; i < 10; i++)
         {
-            _now += 500 * Microsecond;
+            _now += LoadMeter.Saturation / 2;
             Assert.False(_meter.OnPolled(_now, full: true));
             _meter.OnSleep(_now);
-            _now += 600 * Microsecond;
+            _now += LoadMeter.Saturation * 6 / 10;
             _meter.OnWoken(_now);
         }
     }
