@@ -7,14 +7,14 @@ usage() {
   cat <<'TEXT'
 Runs the functional suite again and again, with each number of worker groups, to find what fails one time of many.
 
-  test/repeat.sh [--times 20] [--groups "1 2 4"] [--scheduling Workers] [--class GLOB] [--project Transport.Tests]
+  test/repeat.sh [--times 20] [--groups "1 2 4"] [--scheduling MODE] [--class GLOB] [--project Transport.Tests]
 
---scheduling: Workers, WorkersOnly or ThreadPool. --class: only tests of classes whose full name matches, such as '*.Scheduling.*'. Needs only the
+--scheduling: Workers, WorkersOnly or ThreadPool, instead of the project's own. --class: only tests of classes whose full name matches, such as '*.Scheduling.*'. Needs only the
 .NET SDK. Prints a line for each run, and what failed; ends with 1 if anything did.
 TEXT
 }
 
-times=20 groups="1 2 4" scheduling=Workers class='*' project=Transport.Tests
+times=20 groups="1 2 4" scheduling= class='*' project=Transport.Tests
 while [ $# -gt 0 ]; do
   case $1 in
     --times) times=${2:?} ;;
@@ -36,9 +36,9 @@ for ((i = 1; i <= times; i++)); do
   for count in $groups; do
     started=$SECONDS
     status=0
-    NETPOLL_TEST_WorkerGroupCount=$count NETPOLL_TEST_ApplicationScheduling=$scheduling \
+    env "NETPOLL_TEST_WorkerGroupCount=$count" ${scheduling:+"NETPOLL_TEST_ApplicationScheduling=$scheduling"} \
       "test/$project/bin/Release/net10.0/KestrelNetpoll.$project" -class "$class" -noColor >"$log" 2>&1 || status=$?
-    echo "run $i, $scheduling, $count groups, $((SECONDS - started)) s: $(grep -o 'Total: .*' "$log" | tail -1)"
+    echo "run $i${scheduling:+, $scheduling}, $count groups, $((SECONDS - started)) s: $(grep -o 'Total: .*' "$log" | tail -1)"
     if [ "$status" -ne 0 ]; then
       failures=$((failures + 1))
       cat "$log"

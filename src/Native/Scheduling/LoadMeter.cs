@@ -63,7 +63,7 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return now - _sleptAt > LongSleep;
     }
 
-    /// <summary>At the beginning of a sleep: how long ago the last one, or what stood in for it, has ended.</summary>
+    /// <summary>At the beginning of a sleep: how long ago the last one that was one, or what stood in for it, has ended.</summary>
     internal long WorkedFor => _sleptAt - _wokenAt;
 
     /// <summary>It has slept. True: for no time.</summary>

@@ -56,7 +56,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     {
         if (_dismissed is { HasEnded: false })
         {
-            return false;
+            return true;
         }
 
         _dismissed = null;

@@ -37,6 +37,7 @@ internal sealed partial class SocketPipeReader
     {
         Notices notices = default;
         bool turnRuns = false;
+        bool turnIsOver = false;
         lock (_lock)
         {
             if (_wait != Wait.None)
@@ -44,21 +45,24 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            // A turn says that it runs before it takes the lock in order to answer a read, and before the flush that it ends no longer waits; hence
-            // this order. If it is not seen here, and neither a read nor a flush waits, it is over, or its awaiter is not there yet.
-            bool flushWaits = _writer is { IsFlushWaiting: true };
-            if (TurnRuns && !_noTimeForTurns)
+            // A turn says that it runs before it takes the lock in order to answer a read: as no read waits, none can begin any more that is not seen
+            // here. It may turn into the wait for a flush, however, so that this order matters.
+            bool readTurnRuns = Volatile.Read(ref _turnThread) != 0;
+            (bool flushTurnRuns, bool flushTurnIsToCome) = _writer?.LookAtTurns() ?? default;
+            if ((readTurnRuns || flushTurnRuns) && !_noTimeForTurns)
             {
                 turnRuns = true;
             }
-            else if (!_completed && !_noTimeForTurns && (flushWaits || !_readBegun || _awaited || _onThreadPool))
+            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _awaited || _onThreadPool))
             {
-                // The turn is still to come: a flush waits, nothing has been read yet, or a read was answered before its awaiter was there. A peer
+                // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there. A peer
                 // that connects, sends its request and finishes must not be dropped before the application has seen the request. On the
                 // thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
                 _turnTimer ??= StartTurnTimer();
-                return;
+
+                // A flush may have ended in the meantime, and its turn as well, without having seen that.
+                turnIsOver = flushTurnIsToCome && _writer!.LookAtTurns() is (false, false);
             }
             else if (_completed)
             {
@@ -73,6 +77,10 @@ internal sealed partial class SocketPipeReader
         if (turnRuns)
         {
             LeaveReadAheadToTurn();
+        }
+        else if (turnIsOver)
+        {
+            ScheduleReadAhead();
         }
         else
         {
@@ -103,6 +111,12 @@ internal sealed partial class SocketPipeReader
             Receive(ref notices);
         }
         while (!_drained);
+
+        if (_ended || _error is not null)
+        {
+            // It would keep the connection alive for nothing. That it goes off at this very moment does no harm.
+            _turnTimer?.Dispose();
+        }
 
         _hasReadAhead = _buffer.HasUnexaminedBytes;
 

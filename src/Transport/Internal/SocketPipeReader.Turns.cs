@@ -7,7 +7,7 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>The turns, and how a read that waited is completed by them.</summary>
 internal sealed partial class SocketPipeReader
 {
-    private const int MaxHiddenLooks = 4;
+    internal const int MaxHiddenLooks = 4;
 
     private SocketPipeWriter? _writer;
 

@@ -50,7 +50,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     private readonly ReadTurn _turn;
 
     // Guards every field below unless it says otherwise, and is held across receives, which do not wait. Taken before the locks of
-    // the descriptor; never held while the owner or a continuation runs.
+    // the descriptor, and before the writer's; never held while the owner (but for its AbortReason) or a continuation runs.
     private readonly Lock _lock = new();
     private readonly ReceiveBuffer _buffer;
 

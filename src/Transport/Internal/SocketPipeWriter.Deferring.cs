@@ -27,6 +27,9 @@ internal sealed partial class SocketPipeWriter
     // About flushes outside of turns.
     private BurstMeter _bursts;
 
+    // The flushing thread's: has the flush that is under way something to send that no flush had before?
+    private bool _bringsBytes;
+
     // One for each place, because the pool may not get to its own for long.
     private DeferredFlushTurn? _flushOnThreadPool;
     private DeferredFlushTurn? _flushOnWorker;
@@ -59,9 +62,12 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // For each flush, first.
-    private void MeasureBurst(long bytes) =>
-        IsInBurst = bytes <= MaxBurstFlush && !IsInTurn && _bursts.OnFlush(MonotonicClock.Now);
+    // For each flush, first. One that brings nothing new belongs to the one before, whatever became of that.
+    private void MeasureBurst(long bytes)
+    {
+        _bringsBytes = bytes != 0;
+        IsInBurst = bytes <= MaxBurstFlush && !IsInTurn && (_bringsBytes ? _bursts.OnFlush(MonotonicClock.Now) : IsInBurst);
+    }
 
     private bool TryDefer(long bytes)
     {
@@ -70,7 +76,7 @@ internal sealed partial class SocketPipeWriter
             return false;
         }
 
-        if (IsInBurst)
+        if (IsInBurst && _bringsBytes)
         {
             _bursts.OnLeft();
         }

@@ -51,6 +51,11 @@ internal sealed partial class SocketPipeWriter
         lock (_lock)
         {
             _endIsNear = true;
+            if (_closed && !_sending)
+            {
+                return true;
+            }
+
             send = TryBeginSendingQueued(mayDefer: false, out batch);
             if (IsDrained)
             {
@@ -81,6 +86,12 @@ internal sealed partial class SocketPipeWriter
         lock (_lock)
         {
             _endIsNear = true;
+            if (_closed && !_sending)
+            {
+                // What is left is for the abort to throw away: it copes with a pool that does not want its memory back.
+                return true;
+            }
+
             _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
             if (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes)
             {
@@ -121,18 +132,15 @@ internal sealed partial class SocketPipeWriter
     // Sets the limit of the wait, unless it is over already.
     private void LimitEnd()
     {
-        TurnTimer timer;
         lock (_lock)
         {
-            if (!_endAwaited || _endTimer is not null)
+            if (_endAwaited && _endTimer is null)
             {
-                return;
+                // Under the lock: whoever ends the wait disarms it.
+                _endTimer = new TurnTimer(new EndTurn(this));
+                _socket.Group.ScheduleAt(_endTimer, MonotonicClock.Now + _endNanoseconds);
             }
-
-            timer = _endTimer = new TurnTimer(new EndTurn(this));
         }
-
-        _socket.Group.ScheduleAt(timer, MonotonicClock.Now + _endNanoseconds);
     }
 
     // Under the lock, when nobody sends, nor will before the peer makes room.

@@ -55,7 +55,7 @@ internal sealed partial class SocketPipeWriter
 
         _deferred = false;
         _sending = true;
-        _bursts.OnSending(byFlush: mayDefer);
+        _bursts.OnSending(byFlush: mayDefer && _bringsBytes);
         batch = _buffer.GetBatch();
         return true;
     }

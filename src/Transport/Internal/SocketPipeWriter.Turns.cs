@@ -10,17 +10,24 @@ internal sealed partial class SocketPipeWriter
     // The thread that is inside the application's continuation of a flush that waited; see BeginApplication.
     private int _turnThread;
 
-    /// <summary>Does the application wait for a flush? Any thread.</summary>
-    internal bool IsFlushWaiting => _flush != Flush.None;
-
-    /// <summary>
-    /// Is the application inside a turn that has ended its flush? Any thread. Conclusive for one that has seen before that no flush waits, or knows of
-    /// what the application has done since.
-    /// </summary>
+    /// <summary>Is the application inside a turn that has ended its flush? Any thread; may be a moment old.</summary>
     internal bool TurnRuns => Volatile.Read(ref _turnThread) != 0;
 
     /// <summary>Is it the calling thread?</summary>
     internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+
+    /// <summary>
+    /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its awaiter has not gone on
+    /// yet? Any thread. Both at the same time: a flush begins to wait, under the lock, while the turn that it ends still counts as running, and the next
+    /// turn says that it runs before the flush no longer waits.
+    /// </summary>
+    internal (bool Runs, bool IsToCome) LookAtTurns()
+    {
+        lock (_lock)
+        {
+            return (TurnRuns, _flush != Flush.None || _awaited);
+        }
+    }
 
     private void RunDrainTurn()
     {
