@@ -50,7 +50,9 @@ internal sealed class GroupContext : SynchronizationContext
         }
         else
         {
-            _group.Schedule(new PostedTurn(this, d, state));
+            // As the thread pool does it: an await brings its execution context along, but what is posted directly, by a Progress<T> for instance,
+            // belongs to that of whoever posts it.
+            _group.Schedule(new PostedTurn(this, d, state, ExecutionContext.Capture()));
         }
     }
 
@@ -114,10 +116,11 @@ internal sealed class GroupContext : SynchronizationContext
         public void OnCompleted(Action continuation) => UnsafeOnCompleted(continuation);
 
         public void UnsafeOnCompleted(Action continuation) =>
-            context._group.Schedule(new PostedTurn(context, static state => ((Action)state!)(), continuation));
+            context._group.Schedule(new PostedTurn(context, static state => ((Action)state!)(), continuation, executionContext: null));
     }
 
-    private sealed class PostedTurn(GroupContext context, SendOrPostCallback callback, object? state) : Turn
+    private sealed class PostedTurn(
+        GroupContext context, SendOrPostCallback callback, object? state, ExecutionContext? executionContext) : Turn
     {
         internal override void Run()
         {
@@ -125,7 +128,14 @@ internal sealed class GroupContext : SynchronizationContext
             SynchronizationContext? previous = context.Enter(relay);
             try
             {
-                callback(state);
+                if (executionContext is null)
+                {
+                    Invoke();
+                }
+                else
+                {
+                    ExecutionContext.Run(executionContext, static turn => ((PostedTurn)turn!).Invoke(), this);
+                }
             }
             finally
             {
@@ -134,5 +144,7 @@ internal sealed class GroupContext : SynchronizationContext
         }
 
         internal override void OnUnhandledException(Exception exception) => context._onUnhandledException(exception);
+
+        private void Invoke() => callback(state);
     }
 }

@@ -78,7 +78,7 @@ internal sealed class MonitorPace
 
         if (findings.Suspicion)
         {
-            return BeFast(_shortPauses > 0 ? Shortest : Confirming);
+            return BeFast(_shortPauses > 0 && _shortPauses-- > 0 ? Shortest : Confirming);
         }
 
         if (_shortPauses > 0)

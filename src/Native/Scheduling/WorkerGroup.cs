@@ -197,6 +197,12 @@ internal sealed partial class WorkerGroup
     /// <returns>False: there is no worker to give it to. True also when the turn has ended meanwhile.</returns>
     internal bool TryHandOff(Processor processor, long state)
     {
+        // Finding out has taken time, and starting a worker takes more.
+        if (processor.State != state)
+        {
+            return true;
+        }
+
         if (Pool.TryTake(out Exception? refusal) is not { } spare)
         {
             if (!Stopping)

@@ -52,9 +52,9 @@ public sealed class WorkerPoolTests : IDisposable
         Assert.True(Processor.TryEndTurn(state));
         Assert.True(_group.TryHandOff(Processor, state));
         Assert.Equal(state + 1, Processor.State);
-        Assert.Equal((0L, 1), (HandOffs, _group.Pool.Spares));
 
-        // The worker that was not needed is taken the next time.
+        // Nobody has been started for it.
+        Assert.Equal((0L, 0, 1), (HandOffs, _group.Pool.Spares, _group.Pool.Running));
         CallbackTurn queued = new();
         Assert.True(Processor.Queue.TryPush(queued));
         Assert.True(_group.TryHandOff(Processor, Processor.BeginTurn(new CallbackTurn())));

@@ -52,6 +52,26 @@ public sealed class WorkersOnlyContextTests
         Assert.Equal(["worker"], places.Distinct());
     }
 
+    /// <summary>An await brings its values along; what is posted directly takes those of whoever posts it.</summary>
+    [Fact]
+    public async Task What_belongs_to_a_request_follows_what_it_posts()
+    {
+        var local = new AsyncLocal<string?>();
+        await using TestServer server = await WorkersOnlyServer.StartAsync(async context =>
+        {
+            local.Value = "mine";
+            var reported = new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously);
+            IProgress<int> progress = new Progress<int>(_ => reported.SetResult($"{local.Value}, {Where()}"));
+            progress.Report(1);
+            await context.Response.WriteAsync(await reported.Task ?? "");
+        });
+        using RawClient client = await server.ConnectAsync();
+        for (int i = 0; i < 10; i++)
+        {
+            Assert.Equal($"mine, {OnWorker}", await GetAsync(client));
+        }
+    }
+
     [Fact]
     public async Task What_a_request_leaves_on_its_thread_does_not_reach_the_next()
     {
