@@ -139,6 +139,55 @@ public sealed class SocketPipeReaderEndTests
         Assert.Null(await pipe.Owner.InputEnded.InTime());
     }
 
+    /// <summary>Another worker has sent everything before the application has got as far as to await that: its turn is still to come.</summary>
+    [Fact]
+    public async Task A_hangup_is_left_to_the_turn_of_a_flush_that_was_answered_before_its_awaiter_was_there()
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, hangupTurn: false);
+        bool noticed = true;
+        bool inTurn = false;
+        await pipe.RunOnWorker(async () =>
+        {
+            // As the application's first read would have been.
+            pipe.Send([1]);
+            ReadResult result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.End);
+            await AwaitLateAsync();
+        }).InTime();
+        Assert.True(inTurn);
+        Assert.False(noticed);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+
+        async Task AwaitLateAsync()
+        {
+            ValueTask<FlushResult> flush;
+            do
+            {
+                WriterFilling.Write(pipe, 4_000);
+                flush = pipe.Writer.FlushAsync();
+            }
+            while (flush.IsCompleted);
+
+            // Not inside the turn of the read any more, nor on a worker.
+            await Task.Run(() =>
+            {
+                byte[] block = new byte[1_000];
+                while (!pipe.Writer.DrainAsync().IsCompleted || pipe.Writer.TurnRuns || pipe.Writer.LookAtTurns() is (_, false))
+                {
+                    if (pipe.Peer.Available != 0)
+                    {
+                        pipe.Peer.Receive(block);
+                    }
+                }
+            });
+            pipe.ShutdownPeer();
+            pipe.Reader.OnHangup();
+            noticed = pipe.Owner.InputEnded.IsCompleted;
+            await flush;
+            inTurn = pipe.Writer.IsTurnOfCurrentThread;
+        }
+    }
+
     [Fact]
     public async Task A_hangup_whose_turn_came_before_the_turn_of_a_cancelled_read_is_noticed()
     {
