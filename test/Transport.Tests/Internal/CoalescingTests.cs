@@ -217,16 +217,27 @@ public sealed class CoalescingTests
     private static async Task InATurnWithInputLeftAsync(Func<SocketPipe, Task> function, int maxWriteBufferSize = 0)
     {
         await using var pipe = new SocketPipe(maxWriteBufferSize: maxWriteBufferSize, workers: 1);
+        var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Task app = pipe.RunOnWorker(async () =>
+        {
+            Task going = ReadAsync();
+            waiting.SetResult();
+            await going;
+        });
+
+        // Both: a busy machine may stop the worker in the middle of the turn for so long that another one runs what comes after it.
+        await waiting.Task.InTime();
+        await pipe.ParkedAsync();
+        pipe.Send("request\nrequest\n"u8);
+        await app.InTime();
+
+        async Task ReadAsync()
         {
             ReadResult result = await pipe.Reader.ReadAsync();
             pipe.Reader.AdvanceTo(result.Buffer.GetPosition(8));
             Assert.True(pipe.Reader.IsTurnOfCurrentThread);
             await function(pipe);
-        });
-        await pipe.ParkedAsync();
-        pipe.Send("request\nrequest\n"u8);
-        await app.InTime();
+        }
     }
 
     // One response of 100 bytes for each line, as an HTTP/1 server does it.
