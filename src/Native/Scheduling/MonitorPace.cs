@@ -9,10 +9,10 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
 ///            suspicion, then twice as long each time, up to 500 µs,
 ///            or 1 ms while a worker sleeps in every group
-///   Slow     twice as long each time, up to 10 ms: ten looks in a     a group's last sleeper that wakes up; a turn that defers work
-///            row have found a sleeper in every group, so that new
-///            work is taken at once
-///   Dozing   without an end: no turn has run for 100 ms               any turn that begins
+///   Slow     twice as long each time, up to 10 ms: over ten looks     a group's last sleeper that wakes up; a turn that defers work
+///            in a row have found a sleeper in every group, so that
+///            new work is taken at once
+///   Dozing   without an end: ten looks, 10 ms apart, saw no turn      any turn that begins
 /// </code>
 /// The monitor moves to Slow and Dozing, with a full fence, and then makes sure that nothing has happened meanwhile; whoever finds it
 /// there, after something has happened, moves it back to Fast and wakes it. One of the two sees the other.

@@ -170,7 +170,8 @@ internal sealed class SystemMonitor
         }
     }
 
-    // There is no worker to take over, but what the turn has deferred must not wait for one. As often as it defers something, one at a time.
+    // There is no worker to take over, but what the turn has deferred must not wait for one. As often as it defers something, usually one
+    // at a time; more do no harm.
     private static void DoDeferredWorkElsewhere(Watched watched, long state)
     {
         if (watched.Processor.Current is { HasDeferredWork: true } turn
