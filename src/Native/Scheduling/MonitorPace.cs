@@ -76,15 +76,15 @@ internal sealed class MonitorPace
             return BeFast(_pause);
         }
 
-        if (findings.Suspicion)
-        {
-            return BeFast(_shortPauses > 0 && _shortPauses-- > 0 ? Shortest : Confirming);
-        }
-
         if (_shortPauses > 0)
         {
             _shortPauses--;
             return BeFast(Shortest);
+        }
+
+        if (findings.Suspicion)
+        {
+            return BeFast(Confirming);
         }
 
         if (_calmLooks <= CalmLooksBeforeSlow)

@@ -32,8 +32,8 @@ internal sealed class NetpollRuntimeOptions
     internal int GroupCount { get; init; } = 1;
 
     /// <summary>
-    /// Events fetched per wait by a processor that is alone, because the others are idle or there are none, or whose group has short turns. Otherwise it fetches 2 at most: what
-    /// one worker has fetched and not yet run, no other worker can run. On 2 cores shared with the load, 16 instead of 2 more than doubled
+    /// Events fetched per wait by a processor that is alone, because the others are idle or there are none, or whose group has short turns.
+    /// Otherwise it fetches 2 at most: what one worker has fetched and not yet run, no other worker can run. On 2 cores shared with the load, 16 instead of 2 more than doubled
     /// the 99th percentile while two workers shared the events.
     /// </summary>
     internal int EventBatchSize { get; init; } = 8;

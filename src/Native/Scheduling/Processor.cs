@@ -10,7 +10,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// The state word counts up by one with each change: even while the holder is between turns, odd while it is inside one.
 /// <code>
 ///   who            from   to      when
-///   holder         even   odd     it begins a turn                     (an increment, whose fence the monitor's doze relies on: nobody else may leave an even state)
+///   holder         even   odd     it begins a turn                     (an increment: nobody else may leave an even state. The
+///                                                                      monitor's doze relies on its fence)
 ///   holder         odd    even    the turn has returned                (compare-and-swap)
 ///   monitor        odd    even    it takes the processor away          (compare-and-swap)
 /// </code>

@@ -26,6 +26,7 @@ internal struct TurnValueTaskSource<T>
     private const int Pending = 0;
     private const int Awaited = 1;
     private const int Completed = 2;
+    private const int MaxHiddenLooks = 4;
 
     private ManualResetValueTaskSourceCore<T> _core;
     private T _result;
@@ -38,6 +39,9 @@ internal struct TurnValueTaskSource<T>
     private GroupContext? _context;
     private bool _relay;
 
+    // For the one awaiter; see LookFrom.
+    private int _hiddenLooks;
+
     internal readonly short Version => _core.Version;
 
     /// <summary>Begins a new operation. The previous one's result must have been consumed.</summary>
@@ -46,6 +50,7 @@ internal struct TurnValueTaskSource<T>
         _core.Reset();
         _result = default!;
         _error = null;
+        _hiddenLooks = MaxHiddenLooks;
         Volatile.Write(ref _state, Pending);
     }
 
@@ -77,6 +82,7 @@ internal struct TurnValueTaskSource<T>
     internal bool OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags, GroupContext? context = null)
     {
+        _hiddenLooks = 0;
         bool captured = context is not null
             && (flags & ValueTaskSourceOnCompletedFlags.UseSchedulingContext) != 0
             && ReferenceEquals(SynchronizationContext.Current, context);
@@ -137,6 +143,25 @@ internal struct TurnValueTaskSource<T>
             OperationCanceledException => ValueTaskSourceStatus.Canceled,
             _ => ValueTaskSourceStatus.Faulted,
         };
+    }
+
+    /// <summary>
+    /// The same for an owner whose awaiters are to go on inside of its turns, and nowhere else. If a worker was quicker than the awaiter, that one
+    /// would find the operation complete, and go on where it is. An awaiter looks once or twice before it registers, and then goes on in a turn;
+    /// so the first looks from outside of one find nothing. Whoever only polls looks again and learns the truth.
+    /// </summary>
+    /// <param name="token">As given to the source.</param>
+    /// <param name="isInTurn">Whether the calling thread is inside such a turn.</param>
+    internal ValueTaskSourceStatus LookFrom(short token, bool isInTurn)
+    {
+        ValueTaskSourceStatus status = GetStatus(token);
+        if (status == ValueTaskSourceStatus.Pending || _hiddenLooks == 0 || isInTurn)
+        {
+            return status;
+        }
+
+        _hiddenLooks--;
+        return ValueTaskSourceStatus.Pending;
     }
 
     internal T GetResult(short token)

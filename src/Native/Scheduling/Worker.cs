@@ -191,7 +191,8 @@ internal sealed class Worker
         return false;
     }
 
-    // Whatever the turn left behind on the thread must not reach the next connection's app. The culture goes with the context.
+    // Whatever the turn left behind on the thread must not reach the next connection's app. The culture goes with the context. Only a pending
+    // Thread.Interrupt stays: nothing but a wait would take it off the thread.
     private void Clean()
     {
         ExecutionContext.Restore(_defaultContext!);

@@ -6,9 +6,9 @@ namespace KestrelNetpoll.Transport.Internal;
 /// What the two halves of a connection's duplex pipe tell the connection, and ask it.
 /// </summary>
 /// <remarks>
-/// Every member may be called from any thread, also concurrently. No lock of the reader or the writer is held meanwhile, except by who asks for
-/// <see cref="AbortReason"/>, which must take no lock itself. But the caller may be a worker in the middle of a turn or an application thread in the middle of a flush: an implementation must neither
-/// block nor run application code before it returns.
+/// Every member may be called from any thread, also concurrently. The caller may be a worker in the middle of a turn or an application
+/// thread in the middle of a flush: an implementation must neither block nor run application code before it returns. No lock of the reader
+/// or the writer is held meanwhile, except while <see cref="AbortReason"/> is read, which therefore must not take one.
 /// </remarks>
 internal interface ISocketPipeOwner
 {

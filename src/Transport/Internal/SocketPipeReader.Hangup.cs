@@ -59,7 +59,7 @@ internal sealed partial class SocketPipeReader
                 // that connects, sends its request and finishes must not be dropped before the application has seen the request. On the
                 // thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
-                _turnTimer ??= StartTurnTimer();
+                LimitTurns();
 
                 // A flush may have ended in the meantime, and its turn as well, without having seen that.
                 turnIsOver = flushTurnIsToCome && _writer!.LookAtTurns() is (false, false);
@@ -112,12 +112,6 @@ internal sealed partial class SocketPipeReader
         }
         while (!_drained);
 
-        if (_ended || _error is not null)
-        {
-            // It would keep the connection alive for nothing. That it goes off at this very moment does no harm.
-            _turnTimer?.Dispose();
-        }
-
         _hasReadAhead = _buffer.HasUnexaminedBytes;
 
         // This is what one would do.
@@ -161,9 +155,21 @@ internal sealed partial class SocketPipeReader
 
         lock (_lock)
         {
+            LimitTurns();
+        }
+    }
+
+    // Under the lock. For the first turn that is given time; it is all that there is.
+    private void LimitTurns()
+    {
+        if (!_ended && _error is null)
+        {
             _turnTimer ??= StartTurnTimer();
         }
     }
+
+    // Under the lock, once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment does no harm.
+    private void EndTurnTimer() => _turnTimer?.Dispose();
 
     private Timer StartTurnTimer()
     {

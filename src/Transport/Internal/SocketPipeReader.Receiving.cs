@@ -158,6 +158,7 @@ internal sealed partial class SocketPipeReader
         {
             _ended = true;
             _drained = true;
+            EndTurnTimer();
             notices.InputEnded = true;
         }
         else

@@ -7,8 +7,6 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <summary>The turns, and how a read that waited is completed by them.</summary>
 internal sealed partial class SocketPipeReader
 {
-    internal const int MaxHiddenLooks = 4;
-
     private SocketPipeWriter? _writer;
 
     // The thread (a worker, unless the application runs on the thread pool) that is inside the turn; 0: none. Written by turns only: each enters its own thread, and takes it out again unless
@@ -31,25 +29,12 @@ internal sealed partial class SocketPipeReader
         return _source.GetResult(token);
     }
 
-    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token)
-    {
-        ValueTaskSourceStatus status = _source.GetStatus(token);
-        if (status == ValueTaskSourceStatus.Pending || _hiddenLooks == 0 || IsTurnOfCurrentThread)
-        {
-            return status;
-        }
-
-        // A worker was quicker than the awaiter, who would now go on on the thread pool, or on a worker but outside of the read's turn, so
-        // that an end of the input would not be left to the turn's end. An awaiter looks once or twice before it registers, and then goes
-        // on in a turn; whoever only polls looks again and learns the truth.
-        _hiddenLooks--;
-        return ValueTaskSourceStatus.Pending;
-    }
+    // Not on the thread pool, nor on a worker but outside of the read's turn, where an end of the input would not be left to the turn's end.
+    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _source.LookFrom(token, IsTurnOfCurrentThread);
 
     void IValueTaskSource<ReadResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
-        _hiddenLooks = 0;
         if (_source.OnCompleted(continuation, state, token, flags, _context))
         {
             _turn.Schedule();

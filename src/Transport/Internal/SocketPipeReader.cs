@@ -61,9 +61,6 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     // one awaiter.
     private volatile bool _awaited;
 
-    // How often a look at a read that waits, from outside of its turn, still finds it waiting when it has been answered. For the one awaiter.
-    private int _hiddenLooks;
-
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
     private bool _drained;
 
@@ -143,7 +140,6 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
                 _source.Reset();
                 version = _source.Version;
                 _awaited = true;
-                _hiddenLooks = MaxHiddenLooks;
                 _token = cancellationToken;
             }
         }
@@ -340,6 +336,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     private void Fail(Exception error)
     {
         _error ??= error;
+        EndTurnTimer();
         if (_lease == Lease.None)
         {
             _buffer.Clear();

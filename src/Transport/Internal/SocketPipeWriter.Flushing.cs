@@ -16,23 +16,12 @@ internal sealed partial class SocketPipeWriter
         return _source.GetResult(token);
     }
 
-    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token)
-    {
-        ValueTaskSourceStatus status = _source.GetStatus(token);
-        if (status == ValueTaskSourceStatus.Pending || _hiddenLooks == 0 || IsTurnOfCurrentThread)
-        {
-            return status;
-        }
-
-        // As with a read: a worker was quicker than the awaiter, whose own turn counts no longer as running. It is to go on in one that does.
-        _hiddenLooks--;
-        return ValueTaskSourceStatus.Pending;
-    }
+    // As with a read.
+    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _source.LookFrom(token, IsTurnOfCurrentThread);
 
     void IValueTaskSource<FlushResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
-        _hiddenLooks = 0;
         if (_source.OnCompleted(continuation, state, token, flags, _context))
         {
             // Created by the flush that waited.
@@ -68,7 +57,6 @@ internal sealed partial class SocketPipeWriter
             _flushTurn ??= new FlushTurn(this);
             _flush = Flush.Waiting;
             _awaited = true;
-            _hiddenLooks = SocketPipeReader.MaxHiddenLooks;
             _token = cancellationToken;
         }
 

@@ -18,14 +18,16 @@ internal sealed partial class SocketPipeWriter
 
     /// <summary>
     /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its awaiter has not gone on
-    /// yet? Any thread. Both at the same time: a flush begins to wait, under the lock, while the turn that it ends still counts as running, and the next
-    /// turn says that it runs before the flush no longer waits.
+    /// yet? Any thread. If neither, there is none.
     /// </summary>
     internal (bool Runs, bool IsToCome) LookAtTurns()
     {
         lock (_lock)
         {
-            return (TurnRuns, _flush != Flush.None || _awaited);
+            // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other way
+            // round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
+            bool isToCome = _flush != Flush.None || _awaited;
+            return (TurnRuns, isToCome);
         }
     }
 

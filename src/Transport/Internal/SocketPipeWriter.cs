@@ -54,9 +54,6 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
     // Set while a flush is out whose result has not been fetched. Cleared without the lock by the one awaiter.
     private volatile bool _awaited;
-
-    // How often a look at a flush that waits, from outside of its turn, still finds it waiting when it has been answered. For the one awaiter.
-    private int _hiddenLooks;
     private bool _completed;
 
     // Written under the lock; a flush that has just sent everything reads them without it, to answer without taking it again.

@@ -154,7 +154,7 @@ public sealed class WorkerDeadlineTests
 
     /// <summary>The only worker always has a turn of some connection to run: a deadline that is due comes next all the same.</summary>
     [Fact]
-    public void Turns_that_never_end_delay_a_deadline_by_one_of_them()
+    public void A_queue_that_is_never_empty_delays_a_deadline_by_a_turn_or_two()
     {
         using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
         using TimedWait wait = new(runtime);
@@ -191,7 +191,7 @@ public sealed class WorkerDeadlineTests
         Volatile.Write(ref stop, true);
         runtime.WaitForTurn();
 
-        // The one that ran as the time came, and perhaps the one before which the clock was read too early by a hair.
+        // The one in which the time came, and perhaps one of those that every 61st time go first.
         Assert.InRange(begunSinceDue, 0, 20 * 2);
     }
 

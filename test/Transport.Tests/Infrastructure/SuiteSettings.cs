@@ -35,6 +35,8 @@ internal static class SuiteSettings
         }
     }
 
-    private static string? Read(string name) => Environment.GetEnvironmentVariable($"NETPOLL_TEST_{name}") ?? typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
-        .FirstOrDefault(attribute => attribute.Key == name)?.Value;
+    private static string? Read(string name) =>
+        Environment.GetEnvironmentVariable($"NETPOLL_TEST_{name}")
+        ?? typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+            .FirstOrDefault(attribute => attribute.Key == name)?.Value;
 }

@@ -42,9 +42,11 @@ public sealed class BurstTests
         }
     }
 
-    /// <summary>A peer that answers quickly makes flushes follow each other quickly, too. There is nothing to gather.</summary>
-    [Fact]
-    public Task Those_that_a_quick_peer_causes_are_sent_at_once() => Undisturbed.OnceAsync(async () =>
+    /// <summary>A peer that answers quickly makes flushes follow each other quickly, too. There is nothing to gather, nor in flushes without bytes.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public Task Those_that_a_quick_peer_causes_are_sent_at_once(bool flushTwice) => Undisturbed.OnceAsync(async () =>
     {
         const int Rounds = 5_000;
         await using var pipe = new SocketPipe();
@@ -53,6 +55,11 @@ public sealed class BurstTests
         {
             await FlushAsync(pipe, 1);
             left += pipe.Writer.HasDeferred ? 1 : 0;
+            if (flushTwice)
+            {
+                await pipe.Writer.FlushAsync().InTime();
+            }
+
             pipe.ReceiveExactly(Size);
         }
 
