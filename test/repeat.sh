@@ -10,7 +10,7 @@ Runs the functional suite again and again, with each number of worker groups, to
   test/repeat.sh [--times 20] [--groups "1 2 4"] [--scheduling MODE] [--class GLOB] [--project Transport.Tests]
 
 --scheduling: Workers, WorkersOnly or ThreadPool, instead of the project's own. --class: only tests of classes whose full name matches, such as
-'*.Scheduling.*'. Needs only the .NET SDK. Prints a line for each run, and what failed; ends with 1 if anything did.
+'*.Scheduling.*'. Needs only the .NET SDK. The unit tests (Native.Tests) know neither groups nor modes: give them --groups 1. Prints a line for each run, and what failed; ends with 1 if anything did.
 TEXT
 }
 

@@ -16,7 +16,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// The monitor moves to Slow and Dozing, with a full fence, and then makes sure that nothing has happened meanwhile; whoever finds it
 /// there, after something has happened, moves it back to Fast and wakes it. One of the two sees the other.
-/// <para>It takes ten looks because of workers that fall asleep for microseconds, as they do between the requests of a busy connection: each of
+/// <para>It takes more than ten looks because of workers that fall asleep for microseconds, as they do between the requests of a busy connection: each of
 /// them would end the slow pace again, at the price of a system call and a switch of threads. On one processor, where the monitor only runs
 /// while the worker does not, that was most of the time there is.</para>
 /// </remarks>

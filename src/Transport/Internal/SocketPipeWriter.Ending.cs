@@ -51,7 +51,7 @@ internal sealed partial class SocketPipeWriter
         lock (_lock)
         {
             _endIsNear = true;
-            if (_closed && !_sending)
+            if (_closed)
             {
                 return true;
             }

@@ -16,8 +16,8 @@ internal sealed partial class SocketPipeWriter
         return _source.GetResult(token);
     }
 
-    // As with a read.
-    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _source.LookFrom(token, IsTurnOfCurrentThread);
+    // As with a read; a turn of the reader's is as good.
+    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _source.LookFrom(token, IsInTurn);
 
     void IValueTaskSource<FlushResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)

@@ -26,7 +26,7 @@ internal sealed partial class SocketPipeWriter
         {
             // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other way
             // round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
-            bool isToCome = _flush != Flush.None || _awaited;
+            bool isToCome = _awaited;
             return (TurnRuns, isToCome);
         }
     }

@@ -143,7 +143,7 @@ public sealed class SocketPipeReaderEndTests
     [Fact]
     public async Task A_hangup_is_left_to_the_turn_of_a_flush_that_was_answered_before_its_awaiter_was_there()
     {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, hangupTurn: false);
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, workers: 1, hangupTurn: false);
         bool noticed = true;
         bool inTurn = false;
         await pipe.RunOnWorker(async () =>
@@ -168,18 +168,21 @@ public sealed class SocketPipeReaderEndTests
             }
             while (flush.IsCompleted);
 
-            // Not inside the turn of the read any more, nor on a worker.
-            await Task.Run(() =>
-            {
-                byte[] block = new byte[1_000];
-                while (!pipe.Writer.DrainAsync().IsCompleted || pipe.Writer.TurnRuns)
+            // Not inside the turn of the read any more, nor on a worker. When the only worker has nothing to do, the flush has been answered.
+            byte[] block = new byte[1_000];
+            bool drained = await Task.Run(() => SpinWait.SpinUntil(
+                () =>
                 {
                     if (pipe.Peer.Available != 0)
                     {
                         pipe.Peer.Receive(block);
                     }
-                }
-            });
+
+                    return pipe.Writer.DrainAsync().IsCompleted;
+                },
+                Patience.Limit));
+            Assert.True(drained);
+            await pipe.ParkedAsync();
             pipe.ShutdownPeer();
             pipe.Reader.OnHangup();
             noticed = pipe.Owner.InputEnded.IsCompleted;
