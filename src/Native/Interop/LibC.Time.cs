@@ -15,3 +15,13 @@ internal struct timespec
         return new timespec { tv_sec = seconds, tv_nsec = rest };
     }
 }
+
+internal static unsafe partial class LibC
+{
+    // A clock of a thread: its id, complemented, above three bits that say "of a thread" (4) and "time on a processor" (2). The kernel's
+    // interface, which pthread_getcpuclockid(3) uses as well.
+    internal static int CpuClockOfThread(int threadId) => (~threadId << 3) | 6;
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int clock_gettime(int clockid, timespec* tp);
+}

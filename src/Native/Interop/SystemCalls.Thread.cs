@@ -49,6 +49,15 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>How long a thread of this process has run on a processor so far. It is never interrupted.</summary>
+    internal virtual unsafe SyscallResult GetThreadCpuTime(int threadId, out long nanoseconds)
+    {
+        timespec time = default;
+        int result = LibC.clock_gettime(LibC.CpuClockOfThread(threadId), &time);
+        nanoseconds = (time.tv_sec * 1_000_000_000) + time.tv_nsec;
+        return SyscallResult.FromReturnValue(result);
+    }
+
     protected internal virtual SyscallResult GetThreadIdOnce() =>
         SyscallResult.FromReturnValue(LibC.syscall(LibC.SYS_gettid, 0, 0, 0, 0, 0, 0));
 

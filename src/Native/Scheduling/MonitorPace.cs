@@ -8,11 +8,12 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   pace     pauses                                                   woken by
 ///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
 ///            suspicion, then twice as long each time, up to 500 µs,
-///            or 1 ms while a worker sleeps in every group
-///   Slow     twice as long each time, up to 10 ms: over ten looks     a group's last sleeper that wakes up; a turn that defers work
+///            or 1 ms while a worker sleeps in every group; 250 µs at
+///            most while output is held
+///   Slow     twice as long each time, up to 10 ms: over ten looks     a group's last sleeper that wakes up; output that is held
 ///            in a row have found a sleeper in every group, so that
 ///            new work is taken at once
-///   Dozing   without an end: ten looks, 10 ms apart, saw no turn      any turn that begins
+///   Dozing   without an end: ten looks, 10 ms apart, saw no turn      any turn that begins; output that is held
 /// </code>
 /// The monitor moves to Slow and Dozing, with a full fence, and then makes sure that nothing has happened meanwhile; whoever finds it
 /// there, after something has happened, moves it back to Fast and wakes it. One of the two sees the other.
@@ -31,6 +32,7 @@ internal sealed class MonitorPace
 
     private const long Shortest = 20_000;
     private const long Confirming = 50_000;
+    private const long WhileHeld = 250_000;
     private const long LongestFast = 500_000;
     private const long LongestCalm = 1_000_000;
     private const long Longest = 10 * MonotonicClock.NanosecondsPerMillisecond;
@@ -90,7 +92,7 @@ internal sealed class MonitorPace
         if (_calmLooks <= CalmLooksBeforeSlow)
         {
             _pause = Math.Min(_pause * 2, _calmLooks == 0 ? LongestFast : LongestCalm);
-            return BeFast(_pause);
+            return BeFast(findings.OutputIsHeld ? Math.Min(_pause, WhileHeld) : _pause);
         }
 
         _pause = Math.Min(_pause * 2, Longest);

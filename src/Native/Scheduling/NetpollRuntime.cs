@@ -105,6 +105,7 @@ internal sealed class NetpollRuntime : IDisposable
         _monitor?.Stop();
         foreach (WorkerGroup group in groups)
         {
+            group.SendAllHeld();
             group.RequestStop();
         }
 

@@ -15,9 +15,13 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   between turns, or in a turn not seen before   never
 ///   in a managed wait at two looks in a row       work waits, or nobody sleeps who would take new work; else after 10 ms
 ///   asleep in the kernel, 1 ms after it was seen  the same (50 µs, if that has happened within the last 10 ms)
-///   computing                                     10 ms after it was seen, if work waits
+///   computing                                     if work waits: 10 ms after it was seen; 1.5 ms if it has had a processor of the machine
+///                                                 for half of the last millisecond, and not too many do so already
 /// </code>
-/// <para>Work that the turn has left to its own end (<see cref="Turn.HasDeferredWork"/>) counts as work that waits.</para>
+/// <para>The last rule lets the kernel share the machine's processors out among long turns and short ones, as it does for any threads. A turn that was only
+/// stopped by the kernel gains nothing from a thread more; nor do hundreds that compute (<see cref="WorkerGroup.MayDetach"/>).</para>
+/// <para>Output that a turn holds (<see cref="HeldOutput"/>) goes with the processor that is handed on. If a turn that is blocked keeps its processor, or it
+/// computes for 0.2 ms after it was seen, others send the output. So they do with what is held outside of turns, when it is due.</para>
 /// <para>How often it looks: see <see cref="MonitorPace"/>.</para>
 /// </remarks>
 internal sealed class SystemMonitor
@@ -26,6 +30,15 @@ internal sealed class SystemMonitor
     internal const long KernelWaitInSwarmNanoseconds = 50_000;
     internal const long SwarmNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
     internal const long LongTurnNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
+
+    /// <summary>From when on the kernel is asked whether a turn computes.</summary>
+    internal const long ComputingNanoseconds = MonotonicClock.NanosecondsPerMillisecond / 2;
+
+    /// <summary>Between its first answer, and the one that counts.</summary>
+    internal const long ComputingWindow = 1 * MonotonicClock.NanosecondsPerMillisecond;
+
+    /// <summary>A turn that has been seen for longer does not keep what it holds. A busy machine stops turns for less all the time.</summary>
+    internal const long HoldNanoseconds = 200_000;
 
     private const long TimerSlackNanoseconds = 1000;
 
@@ -94,12 +107,12 @@ internal sealed class SystemMonitor
     }
 
     /// <summary>
-    /// A turn has left work to its end: if it blocks now, that must not wait for long. Should the monitor become slow at this very moment,
-    /// it waits for one of its pauses, 10 ms at most.
+    /// Output is held, and listed, with a full fence: if it is still held after a moment, the monitor has to see to it. Should it become slow at this very
+    /// moment, it waits for one of its pauses, 10 ms at most.
     /// </summary>
-    internal void OnWorkDeferred()
+    internal void OnHeld()
     {
-        if (_pace.IsSlow)
+        if (_pace.IsSlow || _pace.IsDozing)
         {
             Hurry();
         }
@@ -114,6 +127,11 @@ internal sealed class SystemMonitor
         foreach (Watched watched in _watched)
         {
             LookAt(watched, now, ref findings);
+        }
+
+        foreach (WorkerGroup group in _groups)
+        {
+            findings.OutputIsHeld |= group.LookAtHeld(now);
         }
 
         findings.EveryGroupHasSleeper = EveryGroupHasSleeper();
@@ -131,12 +149,15 @@ internal sealed class SystemMonitor
         }
 
         findings.TurnRuns = true;
+        bool holds = worker.HoldsOutput;
+        findings.OutputIsHeld |= holds;
         bool waits = _probe.IsInManagedWait(worker);
         if (state != watched.State)
         {
             watched.State = state;
             watched.Since = now;
             watched.NextKernelLook = now + KernelWait(now);
+            watched.CpuTimeAt = 0;
             watched.Waits = waits;
             findings.Suspicion |= waits;
             return;
@@ -153,12 +174,19 @@ internal sealed class SystemMonitor
             blocked = inKernel = _probe.IsInKernelWait(worker);
         }
 
-        if (!ShouldHandOff(watched, processor, blocked, isLong: now - watched.Since >= LongTurnNanoseconds))
+        bool computes = !waits && !blocked && Computes(watched, worker, now);
+        if (!ShouldHandOff(watched, blocked, isLong: now - watched.Since >= LongTurnNanoseconds, computes))
         {
+            if (holds && (blocked || now - watched.Since >= HoldNanoseconds))
+            {
+                // It keeps its processor, since no other work waits; or it computes. Its output does not wait for that.
+                watched.Group.SendElsewhere(worker.TakeHeld());
+            }
+
             return;
         }
 
-        if (watched.Group.TryHandOff(processor, state))
+        if (watched.Group.TryHandOff(processor, state, detaches: computes))
         {
             findings.HandedOff = true;
             _swarmUntil = inKernel ? now + SwarmNanoseconds : _swarmUntil;
@@ -166,43 +194,42 @@ internal sealed class SystemMonitor
         else
         {
             findings.Refused = true;
-            DoDeferredWorkElsewhere(watched, state);
-        }
-    }
 
-    // There is no worker to take over, but what the turn has deferred must not wait for one. As often as it defers something, usually one
-    // at a time; more do no harm.
-    private static void DoDeferredWorkElsewhere(Watched watched, long state)
-    {
-        if (watched.Processor.Current is { HasDeferredWork: true } turn
-            && watched.Processor.State == state
-            && watched.Relieved != turn)
-        {
-            watched.Relieved = turn;
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static item =>
-                {
-                    Worker.RunGuarded(new DeferredWork(item.turn));
-
-                    // What has been deferred meanwhile the next look finds. Unless another turn is being relieved by now.
-                    item.watched.EndRelief(item.turn);
-                },
-                (watched, turn),
-                preferLocal: false);
+            // There is no worker to take over; what the turn holds must not wait for one.
+            watched.Group.SendElsewhere(worker.TakeHeld());
         }
     }
 
     private long KernelWait(long now) => now < _swarmUntil ? KernelWaitInSwarmNanoseconds : KernelWaitNanoseconds;
 
-    private static bool ShouldHandOff(Watched watched, Processor processor, bool blocked, bool isLong)
+    // Has the thread had a processor of the machine for half of the time at least, since it was first asked?
+    private bool Computes(Watched watched, Worker worker, long now)
     {
-        WorkerGroup group = watched.Group;
-        if (!blocked && !isLong)
+        if (now - watched.Since < ComputingNanoseconds)
         {
             return false;
         }
 
-        if (group.IsWorkWaiting(processor) || processor.Current is { HasDeferredWork: true })
+        if (watched.CpuTimeAt == 0)
+        {
+            watched.CpuTimeAt = now;
+            watched.CpuTime = _probe.GetCpuTime(worker);
+            return false;
+        }
+
+        long time = now - watched.CpuTimeAt;
+        return time >= ComputingWindow && (_probe.GetCpuTime(worker) - watched.CpuTime) * 2 >= time;
+    }
+
+    private static bool ShouldHandOff(Watched watched, bool blocked, bool isLong, bool computes)
+    {
+        WorkerGroup group = watched.Group;
+        if (!blocked && !isLong && !(computes && group.MayDetach))
+        {
+            return false;
+        }
+
+        if (group.IsWorkWaiting(watched.Processor))
         {
             return true;
         }
@@ -274,8 +301,6 @@ internal sealed class SystemMonitor
     // What the monitor remembers of a processor; its own unless it says otherwise.
     private sealed class Watched(WorkerGroup group, Processor processor)
     {
-        private Turn? _relieved;
-
         internal WorkerGroup Group { get; } = group;
 
         internal Processor Processor { get; } = processor;
@@ -287,18 +312,13 @@ internal sealed class SystemMonitor
 
         internal long NextKernelLook { get; set; }
 
-        /// <summary>The turn whose deferred work was given to the thread pool, which is not done with it. Written by the monitor.</summary>
-        internal Turn? Relieved
-        {
-            get => Volatile.Read(ref _relieved);
-            set => Volatile.Write(ref _relieved, value);
-        }
+        /// <summary>When the kernel was first asked how long the turn's thread has run, 0: not yet; and what it said.</summary>
+        internal long CpuTimeAt { get; set; }
+
+        internal long CpuTime { get; set; }
 
         /// <summary>It was in a managed wait at the last look.</summary>
         internal bool Waits { get; set; }
-
-        /// <summary>By the thread pool.</summary>
-        internal void EndRelief(Turn turn) => Interlocked.CompareExchange(ref _relieved, null, turn);
     }
 }
 
@@ -308,11 +328,14 @@ internal struct MonitorFindings
     /// <summary>A processor has got another worker, or its turn had ended when it was to get one.</summary>
     internal bool HandedOff { get; set; }
 
-    /// <summary>A processor was to get another worker, and there is none. Changes nothing about the next look.</summary>
-    internal bool Refused { get; set; }
-
     /// <summary>A turn waits that did not at the last look: soon one will know.</summary>
     internal bool Suspicion { get; set; }
+
+    /// <summary>A processor was to get another worker, and there is none. Changes nothing about the next look; tests ask for it.</summary>
+    internal bool Refused { get; set; }
+
+    /// <summary>Output is held: how soon it leaves, if its owner forgets it, depends on the next look.</summary>
+    internal bool OutputIsHeld { get; set; }
 
     internal bool TurnRuns { get; set; }
 

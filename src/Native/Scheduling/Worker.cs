@@ -6,6 +6,15 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 internal sealed class Worker
 {
+    /// <summary>
+    /// Bytes. A turn that has sent more lets others run before it goes on: a peer that takes everything would otherwise keep the worker to itself. Copying
+    /// so much into the kernel takes about 0.1 ms.
+    /// </summary>
+    internal const long OutputBudget = 256 * 1024;
+
+    // A turn that writes to many connections sends what comes after these at once.
+    private const int MaxHeldInTurn = 64;
+
     private readonly Thread _thread;
     private readonly Parker _parker;
     private readonly string _name;
@@ -14,8 +23,12 @@ internal sealed class Worker
     // What it holds. Written by who gives it, before the thread starts or while it is parked, then by the worker alone.
     private Processor? _processor;
 
-    // The turn whose worker has lost the processor that this one got: what it deferred is to be done. As _processor.
-    private Turn? _blocked;
+    // What the turn has promised to send at its end. Pushed and popped by the worker; the monitor takes all of it when the processor is handed on, or
+    // when the turn takes too long; then it is left to somebody else, who does not wait for this turn.
+    private HeldList _held;
+
+    // For the worker alone: entries of this turn, and the bytes that it has sent.
+    private int _heldInTurn;
 
     private volatile bool _isDismissed;
 
@@ -56,6 +69,20 @@ internal sealed class Worker
 
     internal bool HasProcessor => Volatile.Read(ref _processor) is not null;
 
+    /// <summary>
+    /// Written by the monitor before it takes the processor of a turn away: does it do so because the turn computes? Read by the worker once it has lost it.
+    /// </summary>
+    internal bool Detaches { get; set; }
+
+    /// <summary>Does the turn hold output? Any thread; may be a moment old.</summary>
+    internal bool HoldsOutput => !_held.IsEmpty;
+
+    /// <summary>For the worker itself: the bytes that connections have sent in this turn. See <see cref="OutputBudget"/>.</summary>
+    internal long OutputOfTurn { get; set; }
+
+    /// <summary>For the worker itself, inside a turn: has it sent as much as a turn may, so that the rest had better wait for its place in the queue?</summary>
+    internal bool IsOutputSpent => OutputOfTurn >= OutputBudget;
+
     /// <summary>For the pool: one that was taken off the spares in order to end.</summary>
     internal bool IsDismissed => _isDismissed;
 
@@ -70,10 +97,15 @@ internal sealed class Worker
 
     /// <summary>Gives a worker that has none a processor. By the one who took it off the spares.</summary>
     /// <param name="processor">What it shall go on with.</param>
-    /// <param name="blocked">The turn in which its last holder is.</param>
-    internal void Give(Processor processor, Turn? blocked)
+    /// <param name="held">What the turn of its last holder has held, to be sent first; see <see cref="TakeHeld"/>.</param>
+    internal void Give(Processor processor, HeldOutput? held)
     {
-        _blocked = blocked;
+        while (held is { } output)
+        {
+            held = output.Next;
+            _held.Push(output);
+        }
+
         Volatile.Write(ref _processor, processor);
         _parker.Unpark();
     }
@@ -84,6 +116,40 @@ internal sealed class Worker
         _isDismissed = true;
         _parker.Unpark();
     }
+
+    /// <summary>
+    /// For code inside the worker's turn, on its thread: leaves the output to the end of the turn. The owner has listed it, and holds the lock that its
+    /// <see cref="Turn.Run"/> takes. False: it is in no list any more, since nobody would notice if this turn blocked, or the list is long; send it.
+    /// </summary>
+    internal bool TryHold(HeldOutput output)
+    {
+        if (_heldInTurn == MaxHeldInTurn || !HoldsProcessorOfTurn || Group.Monitor is not { IsStopping: false } monitor)
+        {
+            output.Unlist();
+            return false;
+        }
+
+        // A full fence: the monitor takes the processor away, and then the list; this is the other way round. One of them sees the other.
+        _held.Push(output);
+        if (!HoldsProcessorOfTurn || monitor.IsStopping)
+        {
+            if (_held.TryPop() is not { } own)
+            {
+                // Somebody else has taken it, and is about to send it.
+                return true;
+            }
+
+            own.Unlist();
+            return false;
+        }
+
+        _heldInTurn++;
+        monitor.OnHeld();
+        return true;
+    }
+
+    /// <summary>Takes what the turn has held, and leaves sending it to the caller. Any thread.</summary>
+    internal HeldOutput? TakeHeld() => _held.TakeAll();
 
     /// <summary>Makes a parked worker look around.</summary>
     internal void Unpark() => _parker.Unpark();
@@ -138,13 +204,10 @@ internal sealed class Worker
     // Returns when the processor is lost, or given up because the group stops.
     private void RunProcessor(Processor processor)
     {
-        if (_blocked is { } blocked)
+        // What came with the processor: as a turn, which is watched, because whoever sends may log, hence block.
+        if (HoldsOutput && !Run(processor, new NoTurn()))
         {
-            _blocked = null;
-            if (!Run(processor, new DeferredWork(blocked)))
-            {
-                return;
-            }
+            return;
         }
 
         while (!Group.Stopping)
@@ -171,6 +234,7 @@ internal sealed class Worker
         long state = processor.BeginTurn(turn);
         _turnState = state;
         Group.Monitor?.OnTurnBegun();
+        OutputOfTurn = 0;
         try
         {
             turn.Run();
@@ -181,6 +245,7 @@ internal sealed class Worker
             Report(turn, exception);
         }
 
+        SendHeld();
         Clean();
         if (processor.TryEndTurn(state))
         {
@@ -188,7 +253,23 @@ internal sealed class Worker
         }
 
         _processor = null;
+        if (Detaches)
+        {
+            Group.OnDetachedEnded();
+        }
+
         return false;
+    }
+
+    // One by one: if one of them blocks, the monitor sees to the rest.
+    private void SendHeld()
+    {
+        _heldInTurn = 0;
+        while (_held.TryPop() is { } output)
+        {
+            output.Unlist();
+            RunGuarded(output);
+        }
     }
 
     // Whatever the turn left behind on the thread must not reach the next connection's app. The culture goes with the context. Only a pending
@@ -214,6 +295,18 @@ internal sealed class Worker
         if (!_thread.IsBackground)
         {
             _thread.IsBackground = true;
+        }
+    }
+
+    // Its end is all there is to it.
+    private sealed class NoTurn : Turn
+    {
+        internal override void Run()
+        {
+        }
+
+        internal override void OnUnhandledException(Exception exception)
+        {
         }
     }
 }

@@ -43,12 +43,11 @@ internal sealed partial class WorkerGroup
                 MoveToGroup(stolen);
             }
 
-            // Nor does what the turn has left to its end, before the monitor stopped.
-            if (processor.Current is { HasDeferredWork: true } turn)
-            {
-                _queue.Enqueue(new DeferredWork(turn));
-            }
+            // Nor does what the turn has held before the monitor stopped.
+            Enqueue(processor.Holder?.TakeHeld());
         }
+
+        Enqueue(_held.TakeAll());
 
         DrainToThreadPool();
     }
@@ -82,6 +81,17 @@ internal sealed partial class WorkerGroup
         {
             // One signal wakes one worker; hand it on until all have gone.
             Poller.Wake();
+        }
+    }
+
+    private void Enqueue(HeldOutput? outputs)
+    {
+        while (outputs is { } output)
+        {
+            outputs = output.Next;
+            output.Next = null;
+            output.Unlist();
+            _queue.Enqueue(output);
         }
     }
 

@@ -24,6 +24,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </remarks>
 internal sealed partial class WorkerGroup
 {
+    // Turns of a group that may compute without a processor after 1.5 ms; more of them keep theirs for 10.
+    private const int MostDetached = 8;
+
     private readonly GroupQueue _queue = new();
     private readonly Processor[] _processors;
     private readonly ThreadLocal<Worker?> _current;
@@ -35,6 +38,9 @@ internal sealed partial class WorkerGroup
 
     // Written by the monitor.
     private long _handOffs;
+
+    // Turns that compute and have lost their processor. Interlocked.
+    private int _detached;
 
     internal WorkerGroup(int id, WorkerGroupSetup setup, Poller poller, SystemCalls systemCalls, ThreadLocal<Worker?> current)
     {
@@ -75,6 +81,9 @@ internal sealed partial class WorkerGroup
 
     internal bool Stopping => Pool.Stopping;
 
+    /// <summary>The calling thread, if it is a worker, of whichever group of the runtime.</summary>
+    internal Worker? CurrentWorker => _current.Value;
+
     /// <summary>Is the calling thread one of this group's workers?</summary>
     internal bool IsWorkerThread => _current.Value?.Group == this;
 
@@ -94,11 +103,34 @@ internal sealed partial class WorkerGroup
         {
             Poller.Wake();
         }
-        else if (_abandoned || Pool.Running == 0)
+        else
         {
-            // Nobody is left to run it; completions must be delivered all the same.
-            DrainToThreadPool();
+            DrainIfNobodyIsLeft();
         }
+    }
+
+    /// <summary>
+    /// Queues a turn behind everything that waits, for code inside a turn that is about to end for its sake. Nobody is signalled: if the caller is a
+    /// worker of this group, it looks at the queue itself, and if its turn goes on after all, the monitor sees the work that waits.
+    /// </summary>
+    internal void Yield(Turn turn)
+    {
+        if (IsTurnWatched)
+        {
+            _queue.Enqueue(turn);
+            Interlocked.MemoryBarrier();
+            if (IsTurnWatched && !Stopping)
+            {
+                return;
+            }
+
+            // It may have lost its processor before the turn was in the queue, or the group stops: then as any other.
+            Poller.Wake();
+            DrainIfNobodyIsLeft();
+            return;
+        }
+
+        Schedule(turn);
     }
 
     internal void Schedule(WokenWaiters woken)
@@ -194,8 +226,9 @@ internal sealed partial class WorkerGroup
     /// </summary>
     /// <param name="processor">The processor.</param>
     /// <param name="state">The state in which the turn was found to be blocked.</param>
+    /// <param name="detaches">The turn is not blocked, but computes: it counts as one that does until it ends.</param>
     /// <returns>False: there is no worker to give it to. True also when the turn has ended meanwhile.</returns>
-    internal bool TryHandOff(Processor processor, long state)
+    internal bool TryHandOff(Processor processor, long state, bool detaches = false)
     {
         // Finding out has taken time, and starting a worker takes more.
         if (processor.State != state)
@@ -217,9 +250,12 @@ internal sealed partial class WorkerGroup
         }
 
         // Read before the state is taken away, which shows that it belongs to it.
-        Turn? blocked = processor.Current;
+        Worker? blocked = processor.Holder;
+        blocked?.Detaches = detaches;
+        Interlocked.Add(ref _detached, detaches ? 1 : 0);
         if (!processor.TryEndTurn(state))
         {
+            Interlocked.Add(ref _detached, detaches ? -1 : 0);
             Pool.Return(spare);
             return true;
         }
@@ -227,11 +263,28 @@ internal sealed partial class WorkerGroup
         Volatile.Write(ref _handOffs, _handOffs + 1);
         Spread(MonotonicClock.Now);
         processor.Holder = spare;
-        spare.Give(processor, blocked is { HasDeferredWork: true } ? blocked : null);
+
+        // After the state was taken away, with a full fence: what the turn still puts there it takes back (Worker.TryHold).
+        spare.Give(processor, blocked?.TakeHeld());
         return true;
     }
 
+    // Completions must be delivered all the same.
+    private void DrainIfNobodyIsLeft()
+    {
+        if (_abandoned || Pool.Running == 0)
+        {
+            DrainToThreadPool();
+        }
+    }
+
     internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
+
+    /// <summary>For the monitor: may one more turn that computes lose its processor early? The more there are, the less each gets of the machine.</summary>
+    internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length);
+
+    /// <summary>A turn that computed without a processor has ended.</summary>
+    internal void OnDetachedEnded() => Interlocked.Decrement(ref _detached);
 
     internal void OnTurnFailed() => Interlocked.Increment(ref _failedTurns);
 }

@@ -8,15 +8,6 @@ namespace KestrelNetpoll.Transport.Internal;
 /// </summary>
 internal abstract class ConnectionTurn(WorkerGroup group, bool onThreadPool) : Turn, IThreadPoolWorkItem
 {
-    // A deferred flush is all that is ever left to a turn's end and must not wait for a turn that blocks. On the thread pool nobody looks
-    // after turns; there it is left to a turn of its own (SocketPipeWriter.Deferring).
-    internal sealed override bool HasDeferredWork => !onThreadPool && Writer is { HasDeferred: true };
-
-    /// <summary>Whose deferred flush the turn ends with.</summary>
-    protected abstract SocketPipeWriter? Writer { get; }
-
-    internal sealed override void DoDeferredWork() => Writer?.FlushDeferred();
-
     internal sealed override void Run()
     {
         if (onThreadPool && !Thread.CurrentThread.IsThreadPoolThread)

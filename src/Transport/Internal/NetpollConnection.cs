@@ -207,10 +207,16 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
                 return;
             }
         }
-        else if (!closedHere)
+        else
         {
-            // An error after the own close is that close, and its reason has been logged.
-            LogSocketError(error);
+            if (!closedHere)
+            {
+                // An error after the own close is that close, and its reason has been logged.
+                LogSocketError(error);
+            }
+
+            // The application is about to answer somebody who has gone, and should learn that from the flush, not from a later read.
+            _writer.StopHolding();
         }
 
         FireConnectionClosed();

@@ -18,12 +18,6 @@ internal sealed partial class SocketPipeReader
     private int _receivesInTurn;
     private int _readsInTurn;
 
-    /// <summary>
-    /// Has the application given the last result back without having examined everything, so that it will go on with what is there?
-    /// For the thread that reads.
-    /// </summary>
-    internal bool HasUnparsedInput => _lease == Lease.None && _buffer.HasUnexaminedBytes;
-
     /// <summary>All bytes received so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesReceived { get; private set; }
 
@@ -59,6 +53,11 @@ internal sealed partial class SocketPipeReader
         _cancelRequested = false;
         _hasReadAhead = false;
         _lease = canceled ? Lease.Tentative : Lease.Held;
+        if (unexamined)
+        {
+            _writer?.OnInputHandedOver();
+        }
+
         return new Found(new ReadResult(_buffer.Unconsumed, canceled, isCompleted: _ended && !unexamined));
     }
 

@@ -13,10 +13,10 @@ internal sealed partial class SocketPipeReader
     // the read's next turn has begun elsewhere in the meantime. So a thread that finds itself here is inside the turn.
     private int _turnThread;
 
-    /// <summary>Is the calling thread in the middle of this reader's turn? Then the turn's end will flush what it left.</summary>
+    /// <summary>Is the calling thread in the middle of this reader's turn? </summary>
     internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
-    /// <summary>To be called once, before the first read: whose deferred flush the turns end with.</summary>
+    /// <summary>To be called once, before the first read: who holds output while the application has the floor.</summary>
     internal void AttachWriter(SocketPipeWriter writer) => _writer = writer;
 
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token)
@@ -113,7 +113,7 @@ internal sealed partial class SocketPipeReader
         finally
         {
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
-            _writer?.FlushDeferred();
+            _writer?.EndTurnOfThreadPool();
             OnTurnEnded();
         }
     }
@@ -185,8 +185,6 @@ internal sealed partial class SocketPipeReader
 
     private sealed class ReadTurn(SocketPipeReader reader, bool onThreadPool) : ConnectionTurn(reader._socket.Group, onThreadPool)
     {
-        protected override SocketPipeWriter? Writer => reader._writer;
-
         protected override void RunHere() => reader.RunTurn();
 
         internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);

@@ -162,7 +162,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         }
 
         // The peer may be waiting for this before it sends more. The turn's end, which would send it, is far if the application blocks.
-        _writer?.FlushDeferred();
+        _writer?.OnReadWaits();
         return new ValueTask<ReadResult>(this, version);
     }
 
@@ -191,7 +191,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         Raise(notices);
         if (found.IsNothing)
         {
-            _writer?.FlushDeferred();
+            _writer?.OnReadWaits();
         }
 
         if (found.Error is { } error)

@@ -9,6 +9,9 @@ internal sealed partial class SocketPipeWriter
     /// <summary>How long a peer that has sent its FIN and does not take its responses keeps the owner from hearing of the FIN.</summary>
     internal const long DefaultEndNanoseconds = 2_000 * MonotonicClock.NanosecondsPerMillisecond;
 
+    // A close waits for no more than this to be sent by a thread that is sending already.
+    private const int MaxQueuedBeforeClose = 64 * 1024;
+
     private readonly long _endNanoseconds;
 
     // The peer has finished, and the server may close at any time: nothing is held back any more.
@@ -26,7 +29,7 @@ internal sealed partial class SocketPipeWriter
     /// <summary>Completes, on the thread pool, when the kernel has taken everything that was flushed, or never will. Any thread.</summary>
     internal Task DrainAsync()
     {
-        FlushDeferred();
+        SendHeld();
         lock (_lock)
         {
             if (IsDrained)
@@ -39,8 +42,19 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
+    /// <summary>Sends what is held, and sees to it that nothing is held from now on. Any thread.</summary>
+    internal void StopHolding()
+    {
+        lock (_lock)
+        {
+            _endIsNear = true;
+        }
+
+        SendHeld();
+    }
+
     /// <summary>
-    /// Sends what was deferred, as <see cref="FlushDeferred"/> does, and sees to it that nothing is deferred from now on. False: not everything
+    /// Sends what is held, as <see cref="SendHeld"/> does, and sees to it that nothing is held from now on. False: not everything
     /// that is queued has been sent, and <see cref="ISocketPipeOwner.OnSendingStopped"/> will be called when it has, or never will be, at the latest
     /// after 2 seconds. Any thread.
     /// </summary>
@@ -56,7 +70,7 @@ internal sealed partial class SocketPipeWriter
                 return true;
             }
 
-            send = TryBeginSendingQueued(mayDefer: false, out batch);
+            send = TryBeginSendingQueued(mayHold: false, out batch);
             if (IsDrained)
             {
                 return true;
@@ -76,10 +90,17 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>
-    /// The same before the connection is closed from this side, which must not take long: only a thread that is in the middle of sending is waited for,
-    /// neither what is flushed later, nor the peer, nor a worker, nor a queue that is longer than what may be deferred, nor what the one send
-    /// of a write under way leaves.
+    /// The same before the connection is closed from this side. False: a thread is in the middle of sending, and finishes the close when it stops.
     /// </summary>
+    /// <remarks>
+    /// A close must not take long. Nothing else is waited for: not
+    /// <list type="bullet">
+    /// <item>what is flushed later;</item>
+    /// <item>the peer, or a worker;</item>
+    /// <item>a queue of more than 64 KiB;</item>
+    /// <item>what the one send of a write under way leaves.</item>
+    /// </list>
+    /// </remarks>
     internal bool FlushBeforeClose()
     {
         SendBatch batch;
@@ -93,7 +114,7 @@ internal sealed partial class SocketPipeWriter
             }
 
             _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
-            if (_drainScheduled || _buffer.QueuedBytes > MaxDeferredBytes)
+            if (_drainScheduled || _buffer.QueuedBytes > MaxQueuedBeforeClose)
             {
                 return true;
             }
@@ -104,7 +125,7 @@ internal sealed partial class SocketPipeWriter
                 return false;
             }
 
-            if (!TryBeginSendingQueued(mayDefer: false, out batch))
+            if (!TryBeginSendingQueued(mayHold: false, out batch))
             {
                 return true;
             }

@@ -3,7 +3,7 @@ using System.Threading.Tasks.Sources;
 
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>The end of a flush: answered at once, or when less is queued.</summary>
+/// <summary>The end of a flush: answered at once, or when less is queued, or, if the turn has sent its share, when its turn comes again.</summary>
 internal sealed partial class SocketPipeWriter
 {
     FlushResult IValueTaskSource<FlushResult>.GetResult(short token)
@@ -32,7 +32,8 @@ internal sealed partial class SocketPipeWriter
     // What is sent is sent; now the caller is told, or has to wait until less is queued.
     private ValueTask<FlushResult> FinishFlush(CancellationToken cancellationToken)
     {
-        if (_buffer.QueuedBytes < _pauseThreshold && !_cancelRequested && !_closed)
+        bool yields = _socket.Group.CurrentWorker is { IsOutputSpent: true };
+        if (_buffer.QueuedBytes < _pauseThreshold && !_cancelRequested && !_closed && !yields)
         {
             return default;
         }
@@ -40,7 +41,7 @@ internal sealed partial class SocketPipeWriter
         short version;
         lock (_lock)
         {
-            if (_closed || _cancelRequested || _buffer.QueuedBytes < _pauseThreshold)
+            if (_closed || _cancelRequested || (_buffer.QueuedBytes < _pauseThreshold && !yields))
             {
                 return new ValueTask<FlushResult>(TakeFlushResult());
             }
@@ -51,16 +52,21 @@ internal sealed partial class SocketPipeWriter
                 return new ValueTask<FlushResult>(this, _source.Version);
             }
 
-            // Somebody is sending or parked, since a queue this long is not deferred: it will be signalled.
+            // A queue this long is not held: somebody is sending or parked, and will signal the flush. One that only yields is signalled already.
+            yields &= _buffer.QueuedBytes < _pauseThreshold;
             _source.Reset();
             version = _source.Version;
             _flushTurn ??= new FlushTurn(this);
-            _flush = Flush.Waiting;
+            _flush = yields ? Flush.Signalled : Flush.Waiting;
             _awaited = true;
             _token = cancellationToken;
         }
 
-        if (cancellationToken.CanBeCanceled)
+        if (yields)
+        {
+            _socket.Group.Yield(_flushTurn);
+        }
+        else if (cancellationToken.CanBeCanceled)
         {
             RegisterToken(cancellationToken);
         }

@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
@@ -28,13 +29,20 @@ internal sealed partial class SocketPipeWriter
     private bool IsDrained => _closed || (_buffer.QueuedBytes == 0 && !_sending);
 
     // Under the lock. Queues what was written. True: the caller must send the batch.
-    private bool TryBeginSending(bool mayDefer, out SendBatch batch)
+    private bool TryBeginSending(bool mayHold, out SendBatch batch)
     {
+        if (mayHold && _held && _buffer.UncommittedBytes == 0 && !_closed)
+        {
+            // A flush that brings nothing belongs to the one before, which is held.
+            batch = default;
+            return false;
+        }
+
         _buffer.Commit();
-        return TryBeginSendingQueued(mayDefer, out batch);
+        return TryBeginSendingQueued(mayHold, out batch);
     }
 
-    private bool TryBeginSendingQueued(bool mayDefer, out SendBatch batch)
+    private bool TryBeginSendingQueued(bool mayHold, out SendBatch batch)
     {
         batch = default;
         if (_closed)
@@ -48,14 +56,13 @@ internal sealed partial class SocketPipeWriter
         }
 
         // Whoever sends, or is parked, will take the new bytes along.
-        if (_sending || _parked || _buffer.QueuedBytes == 0 || (mayDefer && TryDefer(_buffer.QueuedBytes)))
+        if (_sending || _parked || _buffer.QueuedBytes == 0 || (mayHold && TryHold()))
         {
             return false;
         }
 
-        _deferred = false;
+        EndHolding(byFlush: mayHold);
         _sending = true;
-        _bursts.OnSending(byFlush: mayDefer && _bringsBytes);
         batch = _buffer.GetBatch();
         return true;
     }
@@ -63,7 +70,13 @@ internal sealed partial class SocketPipeWriter
     // Under the lock. The caller's bytes need no copy when nothing is in front of them.
     private bool TryBeginSendingDirectly(int length)
     {
-        if (length == 0 || _closed || _sending || _parked || _buffer.QueuedBytes != 0 || _buffer.UncommittedBytes != 0 || MayDefer(length))
+        if ((length <= MaxHeldCopy && MayHold(length))
+            || length == 0
+            || _closed
+            || _sending
+            || _parked
+            || _buffer.QueuedBytes != 0
+            || _buffer.UncommittedBytes != 0)
         {
             return false;
         }
@@ -78,6 +91,7 @@ internal sealed partial class SocketPipeWriter
     {
         Effects effects = default;
         Exception? unexpected = null;
+        Worker? worker = _socket.Group.CurrentWorker;
         int left = inDrainTurn ? MaxSendsPerDrainTurn : int.MaxValue;
         bool more;
         do
@@ -93,6 +107,7 @@ internal sealed partial class SocketPipeWriter
                 unexpected = e;
             }
 
+            CountOutput(worker, result);
             lock (_lock)
             {
                 if (unexpected is not null)
@@ -125,6 +140,7 @@ internal sealed partial class SocketPipeWriter
     private void SendDirectly(ReadOnlySpan<byte> source)
     {
         SyscallResult result = _socket.Send(source);
+        CountOutput(_socket.Group.CurrentWorker, result);
         Effects effects = default;
         Exception? unexpected = null;
         SendBatch batch;
@@ -155,6 +171,14 @@ internal sealed partial class SocketPipeWriter
         if (more)
         {
             Send(batch, inDrainTurn: false);
+        }
+    }
+
+    private static void CountOutput(Worker? worker, SyscallResult result)
+    {
+        if (worker is not null && result.IsSuccess)
+        {
+            worker.OutputOfTurn += result.Value;
         }
     }
 
@@ -251,7 +275,7 @@ internal sealed partial class SocketPipeWriter
     private void Close(ref Effects effects)
     {
         _closed = true;
-        _deferred = false;
+        EndHolding(byFlush: false);
         Settle(ref effects);
         if (!_sending)
         {

@@ -1,10 +1,8 @@
 using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
-/// <summary>The turns: one for the socket that has become writable, one for the flush that is over, and two for what was deferred outside of
-/// the turns of workers.</summary>
+/// <summary>The turns: one for the socket that has become writable, and one for the flush that is over.</summary>
 internal sealed partial class SocketPipeWriter
 {
     // The thread that is inside the application's continuation of a flush that waited; see BeginApplication.
@@ -15,6 +13,8 @@ internal sealed partial class SocketPipeWriter
 
     /// <summary>Is it the calling thread?</summary>
     internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+
+    private bool IsInTurn => _reader.IsTurnOfCurrentThread || IsTurnOfCurrentThread;
 
     /// <summary>
     /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its awaiter has not gone on
@@ -46,7 +46,7 @@ internal sealed partial class SocketPipeWriter
                 Close(ref effects);
             }
 
-            send = !_closed && TryBeginSendingQueued(mayDefer: false, out batch);
+            send = !_closed && TryBeginSendingQueued(mayHold: false, out batch);
             if (!send)
             {
                 EndSending(ref effects);
@@ -99,14 +99,12 @@ internal sealed partial class SocketPipeWriter
     private void EndApplication(int thread)
     {
         Interlocked.CompareExchange(ref _turnThread, 0, thread);
-        FlushDeferred();
+        EndTurnOfThreadPool();
         _reader.OnTurnEnded();
     }
 
     private sealed class DrainTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
     {
-        protected override SocketPipeWriter Writer => writer;
-
         protected override void RunHere() => writer.RunDrainTurn();
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
@@ -114,42 +112,7 @@ internal sealed partial class SocketPipeWriter
 
     private sealed class FlushTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
     {
-        protected override SocketPipeWriter Writer => writer;
-
         protected override void RunHere() => writer.RunFlushTurn();
-
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
-    }
-
-    // It does no more than send.
-    private sealed class DeferredFlushTurn(SocketPipeWriter writer) : Turn, IThreadPoolWorkItem
-    {
-        private int _scheduled;
-
-        /// <summary>True: it is the caller's to schedule. Any thread.</summary>
-        internal bool TryClaim() => Interlocked.Exchange(ref _scheduled, 1) == 0;
-
-        internal override void Run()
-        {
-            // Before the flush: what is deferred from now on needs another turn.
-            Interlocked.Exchange(ref _scheduled, 0);
-            writer.FlushDeferred();
-        }
-
-        void IThreadPoolWorkItem.Execute() => Worker.RunGuarded(this);
-
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
-    }
-
-    // On a worker, some time after a flush was left to the thread pool, which may have sent it long ago.
-    private sealed class LateFlushTurn(SocketPipeWriter writer) : Turn
-    {
-        internal override void Run()
-        {
-            // Before the flush: what is deferred from now on arms the timer again.
-            Interlocked.Exchange(ref writer._lateFlushArmed, 0);
-            writer.FlushDeferred();
-        }
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }

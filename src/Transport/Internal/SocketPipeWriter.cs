@@ -15,10 +15,8 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <code>
 ///   state      queued bytes   leaves it by
 ///   --------   ------------   -------------------------------------------------------------------------
-///   idle       none           a flush: sending; or deferred, if the reader's turn, which is on this thread,
-///                             still has input: the responses to pipelined requests then leave together; or if it
-///                             is one of many outside of turns that follow each other quickly
-///   deferred   some           a later flush, the end of the turn, or a turn of its own: sending
+///   idle       none           a flush: sending; or held, see SocketPipeWriter.Holding
+///   held       some           the read that waits, the end of the turn, others: sending
 ///   sending    some           all sent: idle; EAGAIN: parked; a failure: closed
 ///   parked     some           writable, or the drain turn's next share: sending, in the drain turn; the socket was closed: closed
 ///   closed     none           never. What is written is dropped and flushes say IsCompleted; also by <see cref="Abort"/>
@@ -31,7 +29,7 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   Signalled  → None         completed
 /// </code>
 /// <para>Threads: as with a pipe, one at a time for writing; <see cref="CancelPendingFlush"/>, <see cref="Abort"/>,
-/// <see cref="FlushDeferred"/> and <see cref="DrainAsync"/> from anywhere. No continuation runs inside any of the methods here, only
+/// <see cref="SendHeld"/> and <see cref="DrainAsync"/> from anywhere. No continuation runs inside any of the methods here, only
 /// inside the turns.</para>
 /// </remarks>
 internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<FlushResult>
@@ -69,7 +67,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     /// <param name="pool">Where blocks come from.</param>
     /// <param name="owner">Whom to tell about failures.</param>
     /// <param name="maxWriteBufferSize">How many flushed bytes may wait before a flush does; 0: no limit.</param>
-    /// <param name="reader">The other half: its turns end with <see cref="FlushDeferred"/>.</param>
+    /// <param name="reader">The other half: it says when the application has the floor.</param>
     /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
     /// <param name="context">The context of the socket's group, if the application runs under it.</param>
     /// <param name="endNanoseconds">How long <see cref="FlushBeforeEnd"/> has the owner wait for a peer that takes nothing.</param>
@@ -136,12 +134,11 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
-        MeasureBurst(_buffer.UncommittedBytes);
         SendBatch batch;
         bool send;
         lock (_lock)
         {
-            send = TryBeginSending(mayDefer: true, out batch);
+            send = TryBeginSending(mayHold: true, out batch);
         }
 
         if (send)
@@ -161,7 +158,6 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
-        MeasureBurst(_buffer.UncommittedBytes + bytes.Length);
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;
@@ -179,7 +175,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
                     _buffer.Write(bytes);
                 }
 
-                sendBatch = TryBeginSending(mayDefer: true, out batch);
+                sendBatch = TryBeginSending(mayHold: true, out batch);
             }
         }
 
@@ -225,7 +221,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
             _completed = true;
             _endReported |= exception is not null;
-            send = TryBeginSending(mayDefer: false, out batch);
+            send = TryBeginSending(mayHold: false, out batch);
             Settle(ref effects);
         }
 

@@ -72,14 +72,18 @@ public sealed class AbandonedGroupTests
 
     /// <summary>Nobody would see that the turn blocks.</summary>
     [Fact]
-    public void What_a_turn_has_deferred_is_done_without_it()
+    public void What_a_turn_holds_is_sent_without_it()
     {
         using ByHand engine = new();
-        DeferringTurn turn = new();
-        engine.Processor.BeginTurn(turn);
+        HeldTurn output = new();
+        Assert.True(output.TryList());
+        Worker worker = new(engine.Group, "by hand", processor: null);
+        worker.Give(engine.Processor, output);
+        engine.Processor.Holder = worker;
+        engine.Processor.BeginTurn(new CallbackTurn());
         engine.Group.RequestStop();
         engine.Group.Abandon();
-        Patience.Until(() => turn.IsDone, "what it deferred is done");
+        Patience.Until(() => output.Runs == 1, "what it held is sent");
         engine.LeaveOne();
     }
 
@@ -218,25 +222,6 @@ public sealed class AbandonedGroupTests
         {
             _poller.Dispose();
             _current.Dispose();
-        }
-    }
-
-    private sealed class DeferringTurn : Turn
-    {
-        private volatile bool _isDone;
-
-        internal bool IsDone => _isDone;
-
-        internal override bool HasDeferredWork => !_isDone;
-
-        internal override void DoDeferredWork() => _isDone = true;
-
-        internal override void Run()
-        {
-        }
-
-        internal override void OnUnhandledException(Exception exception)
-        {
         }
     }
 }

@@ -40,7 +40,6 @@ public sealed class SystemMonitorTests : IDisposable
         InOtherQueue,
         DueDeadline,
         LaterDeadline,
-        Deferred,
         Events,
     }
 
@@ -104,11 +103,9 @@ public sealed class SystemMonitorTests : IDisposable
     [InlineData(Work.InOwnQueue, true, true)]
     [InlineData(Work.InGroupQueue, true, true)]
     [InlineData(Work.DueDeadline, true, true)]
-    [InlineData(Work.Deferred, true, true)]
     [InlineData(Work.InOwnQueue, false, true)]
     [InlineData(Work.InGroupQueue, false, true)]
     [InlineData(Work.DueDeadline, false, true)]
-    [InlineData(Work.Deferred, false, true)]
     public void A_managed_wait_at_two_looks(Work work, bool sleeper, bool wanted)
     {
         Arrange(work, sleeper);
@@ -152,7 +149,6 @@ public sealed class SystemMonitorTests : IDisposable
     [InlineData(Work.InOwnQueue, true, true)]
     [InlineData(Work.InGroupQueue, true, true)]
     [InlineData(Work.DueDeadline, true, true)]
-    [InlineData(Work.Deferred, true, true)]
     public void A_sleep_in_the_kernel(Work work, bool sleeper, bool wanted)
     {
         Arrange(work, sleeper);
@@ -185,8 +181,6 @@ public sealed class SystemMonitorTests : IDisposable
     [InlineData(Work.InGroupQueue, true, true)]
     [InlineData(Work.DueDeadline, false, true)]
     [InlineData(Work.DueDeadline, true, true)]
-    [InlineData(Work.Deferred, false, true)]
-    [InlineData(Work.Deferred, true, true)]
     public void Computing(Work work, bool sleeper, bool wanted)
     {
         Arrange(work, sleeper);
@@ -198,49 +192,69 @@ public sealed class SystemMonitorTests : IDisposable
         Assert.Equal(wanted, WantsAfter(0));
     }
 
-    /// <summary>No worker is to be had here. The turn says until it is relieved that it has deferred something.</summary>
-    [Fact]
-    public void What_a_turn_has_deferred_is_given_to_the_thread_pool_once()
+    /// <summary>No worker is to be had here.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_a_blocked_turn_holds_others_send(bool sleeper)
     {
-        DeferringTurn first = new(defers: true, onlyUntilRelieved: true), second = new(defers: true, onlyUntilRelieved: true);
-        long state = Processor.BeginTurn(first);
+        Arrange(Work.None, sleeper);
+        HeldTurn output = Hold();
         _probe.InManagedWait = true;
-        for (int i = 0; i < 10; i++)
-        {
-            _monitor.Look(_now);
-        }
-
-        Patience.Until(() => first.Relieved != 0, "the first turn's work is done");
-        Assert.True(Processor.TryEndTurn(state));
-        Processor.BeginTurn(second);
-        Patience.Until(
-            () =>
-            {
-                _monitor.Look(_now);
-                return second.Relieved != 0;
-            },
-            "the second turn's work is done");
-        Assert.Equal((1, 1), (first.Relieved, second.Relieved));
+        Assert.True(_monitor.Look(_now).OutputIsHeld);
+        Assert.True(Processor.Holder!.HoldsOutput);
+        _monitor.Look(_now);
+        Assert.False(Processor.Holder!.HoldsOutput);
+        Assert.Equal(sleeper, SentOnlyByGroup(output));
     }
 
-    /// <summary>Nobody takes its processor away, so that it may go on deferring.</summary>
-    [Fact]
-    public void What_a_turn_defers_again_is_given_to_the_thread_pool_again()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_a_turn_holds_that_computes_others_send_after_200_us(bool sleeper)
     {
-        DeferringTurn turn = new(defers: true, onlyUntilRelieved: true);
-        Processor.BeginTurn(turn);
-        _probe.InManagedWait = true;
-        for (int i = 1; i <= 3; i++)
-        {
-            turn.Defer();
-            Patience.Until(
-                () =>
-                {
-                    _monitor.Look(_now);
-                    return turn.Relieved >= i;
-                },
-                "the turn's work is done");
-        }
+        Arrange(Work.None, sleeper);
+        HeldTurn output = Hold();
+        _monitor.Look(_now);
+        _now += SystemMonitor.HoldNanoseconds - 1;
+        Assert.False(_monitor.Look(_now).Refused);
+        Assert.True(Processor.Holder!.HoldsOutput);
+        _now++;
+        Assert.False(_monitor.Look(_now).Refused);
+        Assert.False(Processor.Holder!.HoldsOutput);
+        Assert.Equal(sleeper, SentOnlyByGroup(output));
+    }
+
+    [Theory]
+    [InlineData(Work.None, false, false)]
+    [InlineData(Work.LaterDeadline, false, false)]
+    [InlineData(Work.Events, false, true)]
+    [InlineData(Work.InOwnQueue, true, true)]
+    [InlineData(Work.InGroupQueue, false, true)]
+    [InlineData(Work.DueDeadline, false, true)]
+    public void Computing_all_the_time(Work work, bool sleeper, bool wanted)
+    {
+        Arrange(work, sleeper);
+        Assert.False(WantsAfter(0));
+        _now += SystemMonitor.ComputingNanoseconds;
+        Assert.False(WantsAfter(0));
+        Compute(SystemMonitor.ComputingWindow - 1);
+        Assert.False(WantsAfter(0));
+        Compute(1);
+        Assert.Equal(wanted, WantsAfter(0));
+    }
+
+    [Fact]
+    public void A_turn_that_is_stopped_for_more_than_half_of_the_time_is_given_10_ms()
+    {
+        Arrange(Work.InOwnQueue, sleeper: false);
+        Assert.False(WantsAfter(0));
+        _now += SystemMonitor.ComputingNanoseconds;
+        Assert.False(WantsAfter(0));
+        Compute(SystemMonitor.ComputingWindow);
+        _now += SystemMonitor.ComputingWindow + 1;
+        Assert.False(WantsAfter(0));
+        Assert.True(WantsAfter(10));
     }
 
     [Fact]
@@ -284,7 +298,29 @@ public sealed class SystemMonitorTests : IDisposable
         return wanted;
     }
 
-    private long Begin(bool defers = false) => Processor.BeginTurn(new DeferringTurn(defers));
+    private long Begin() => Processor.BeginTurn(new CallbackTurn());
+
+    private void Compute(long nanoseconds)
+    {
+        _now += nanoseconds;
+        _probe.CpuTime += nanoseconds;
+    }
+
+    // As the worker's own turn does it.
+    private HeldTurn Hold()
+    {
+        HeldTurn output = new();
+        Assert.True(output.TryList());
+        Processor.Holder!.Give(Processor, output);
+        return output;
+    }
+
+    // Nobody takes turns off the group's queue here. Where no worker sleeps, the thread pool sends.
+    private static bool SentOnlyByGroup(HeldTurn output)
+    {
+        Assert.True(output.TryList());
+        return !SpinWait.SpinUntil(() => output.Runs != 0, 300);
+    }
 
     private void Arrange(Work work, bool sleeper)
     {
@@ -316,7 +352,7 @@ public sealed class SystemMonitorTests : IDisposable
                 break;
         }
 
-        Begin(defers: work == Work.Deferred);
+        Begin();
     }
 
     private void Sleep() => Assert.True(_group.TryBeginSleep(_group.Processors[1], out _));
@@ -328,33 +364,6 @@ public sealed class SystemMonitorTests : IDisposable
 
     private sealed class Timer : DeadlineTimer;
 
-    private sealed class DeferringTurn(bool defers, bool onlyUntilRelieved = false) : Turn
-    {
-        private int _relieved;
-
-        private volatile bool _defers = defers;
-
-        internal int Relieved => Volatile.Read(ref _relieved);
-
-        internal override bool HasDeferredWork => _defers;
-
-        internal void Defer() => _defers = true;
-
-        internal override void DoDeferredWork()
-        {
-            _defers &= !onlyUntilRelieved;
-            Interlocked.Increment(ref _relieved);
-        }
-
-        internal override void Run()
-        {
-        }
-
-        internal override void OnUnhandledException(Exception exception)
-        {
-        }
-    }
-
     private sealed class FakeProbe() : BlockedTurnProbe(SystemCalls.Instance)
     {
         internal bool InManagedWait { get; set; }
@@ -362,6 +371,10 @@ public sealed class SystemMonitorTests : IDisposable
         internal bool InKernelWait { get; set; }
 
         internal int KernelLooks { get; private set; }
+
+        internal long CpuTime { get; set; }
+
+        internal override long GetCpuTime(Worker worker) => CpuTime;
 
         internal override bool IsInManagedWait(Worker worker) => InManagedWait;
 

@@ -166,7 +166,7 @@ public sealed class WorkerPoolTests : IDisposable
         Patience.Until(() => _systemCalls.ParkTimeouts.Contains(-1), "it waits for what it was taken for");
         CallbackTurn queued = new();
         Assert.True(Processor.Queue.TryPush(queued));
-        worker.Give(Processor, blocked: null);
+        worker.Give(Processor, held: null);
         Patience.Until(() => queued.Runs == 1, "it runs turns");
     }
 

@@ -1,4 +1,3 @@
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 
@@ -44,8 +43,6 @@ public class SystemCallBudgetTests
         {
             setup.SystemCalls = kernel;
 
-            // On the thread pool a worker sends what is there when it is free, in the middle of the batch, too.
-            setup.Netpoll = static options => options.ApplicationScheduling = ApplicationScheduling.Workers;
             setup.App = WriteHello;
         });
         using RawClient client = await server.ConnectAsync();
@@ -64,7 +61,7 @@ public class SystemCallBudgetTests
         }
 
         // One send for each batch, unless the batch itself came in pieces, or a busy machine stopped the turn, as if the application blocked.
-        Assert.InRange(kernel.Counts.Sends - sends, Requests, Requests * Pipelined / 2);
+        Assert.InRange(kernel.Counts.Sends - sends, Requests, Requests * Pipelined / 4);
     }
 
     private static Task WriteHello(HttpContext context)
@@ -77,51 +74,5 @@ public class SystemCallBudgetTests
     {
         await client.SendAsync("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         Assert.Equal("Hello, World!", (await client.ReadResponseAsync()).Text);
-    }
-
-    private sealed class CountingKernel : SystemCalls
-    {
-        private long _receives;
-        private long _sends;
-        private long _others;
-
-        internal (long Receives, long Sends, long Others) Counts =>
-            (Volatile.Read(ref _receives), Volatile.Read(ref _sends), Volatile.Read(ref _others));
-
-        protected internal override SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags)
-        {
-            Interlocked.Increment(ref _receives);
-            return base.RecvOnce(fd, buffer, flags);
-        }
-
-        protected internal override SyscallResult ReadvOnce(int fd, ReadOnlySpan<iovec> buffers)
-        {
-            Interlocked.Increment(ref _receives);
-            return base.ReadvOnce(fd, buffers);
-        }
-
-        protected internal override SyscallResult SendOnce(int fd, ReadOnlySpan<byte> buffer, int flags)
-        {
-            Interlocked.Increment(ref _sends);
-            return base.SendOnce(fd, buffer, flags);
-        }
-
-        protected internal override SyscallResult SendMsgOnce(int fd, ReadOnlySpan<iovec> buffers, int flags)
-        {
-            Interlocked.Increment(ref _sends);
-            return base.SendMsgOnce(fd, buffers, flags);
-        }
-
-        protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data)
-        {
-            Interlocked.Increment(ref _others);
-            return base.EpollCtlOnce(epfd, op, fd, events, data);
-        }
-
-        protected internal override SyscallResult SetSockOptOnce(int fd, int level, int option, int value)
-        {
-            Interlocked.Increment(ref _others);
-            return base.SetSockOptOnce(fd, level, option, value);
-        }
     }
 }

@@ -19,6 +19,9 @@ internal sealed class ScriptedSystemCalls : SystemCalls
     /// <summary>Sends take at most this many bytes; a short send then says nothing about the socket's buffer.</summary>
     internal int MaxBytesPerSend { get; set; } = int.MaxValue;
 
+    /// <summary>Sends take everything, and throw it away: a peer that is never too slow.</summary>
+    internal bool Swallows { get; set; }
+
     /// <summary>Runs in the middle of the next send.</summary>
     internal Action? DuringNextSend { get; set; }
 
@@ -28,8 +31,8 @@ internal sealed class ScriptedSystemCalls : SystemCalls
     protected internal override SyscallResult SendOnce(int fd, ReadOnlySpan<byte> buffer, int flags)
     {
         OnSend();
-        return Failure != Errno.Success
-            ? SyscallResult.Failure(Failure)
+        return Failure != Errno.Success ? SyscallResult.Failure(Failure)
+            : Swallows ? SyscallResult.Success(buffer.Length)
             : base.SendOnce(fd, buffer[..Math.Min(buffer.Length, MaxBytesPerSend)], flags);
     }
 

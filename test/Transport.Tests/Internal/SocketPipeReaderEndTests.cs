@@ -384,7 +384,9 @@ public sealed class SocketPipeReaderEndTests
     // A Unix socket that is closed with bytes unread resets its peer.
     private static async Task ResetByPeerAsync(SocketPipe pipe)
     {
+        // What the peer has not read makes its end a reset.
         await pipe.Writer.WriteAsync(new byte[1]).InTime();
+        pipe.Writer.SendHeld();
         pipe.Peer.Dispose();
     }
 }

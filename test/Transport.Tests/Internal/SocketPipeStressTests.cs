@@ -237,7 +237,7 @@ public sealed class SocketPipeStressTests(ITestOutputHelper output)
                     pipe.Reader.OnHangup();
                     break;
                 default:
-                    pipe.Writer.FlushDeferred();
+                    pipe.Writer.SendHeld();
                     break;
             }
 

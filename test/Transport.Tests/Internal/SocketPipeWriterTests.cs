@@ -20,6 +20,7 @@ public sealed class SocketPipeWriterTests
             pipe.Writer.Advance(size);
             Write(pipe, size);
             Assert.True(pipe.Writer.FlushAsync().AsTask().IsCompletedSuccessfully);
+            pipe.Writer.SendHeld();
             Assert.Equal(1, pipe.SystemCalls.Sends - sends);
             Assert.Equal(0, pipe.Pool.RentedBlocks);
             pipe.ReceiveExactly(size * 2);
@@ -135,6 +136,7 @@ public sealed class SocketPipeWriterTests
         Assert.Equal(42, pipe.Writer.GetSpan()[0]);
         pipe.Writer.Advance(2);
         await pipe.Writer.FlushAsync().InTime();
+        pipe.Writer.SendHeld();
         Assert.Equal([42, 43], pipe.ReceiveExactly(2));
         Assert.Equal(0, pipe.Pool.RentedBlocks);
     }

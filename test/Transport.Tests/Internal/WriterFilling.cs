@@ -21,6 +21,7 @@ internal static class WriterFilling
             Write(pipe, 4_000);
             written += 4_000;
             await pipe.Writer.FlushAsync().InTime();
+            pipe.Writer.SendHeld();
         }
         while (pipe.Pool.RentedBlocks == 0);
 
@@ -33,7 +34,9 @@ internal static class WriterFilling
         {
             Write(pipe, 4_000);
             Task<FlushResult> flush = pipe.Writer.FlushAsync().AsTask();
-            if (!flush.IsCompleted)
+
+            // It may have to wait only for a thread that is sending what was held.
+            if (!flush.IsCompleted && await Task.WhenAny(flush, Task.Delay(10)) != flush)
             {
                 return flush;
             }

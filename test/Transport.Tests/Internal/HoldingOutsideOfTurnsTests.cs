@@ -1,15 +1,19 @@
+using System.IO.Pipelines;
+using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Internal;
 
-/// <summary>Small flushes outside of turns that follow each other quickly, as those of an HTTP/2 connection do.</summary>
-public sealed class BurstTests
+/// <summary>
+/// Flushes outside of turns: while a read waits, as on an HTTP/2 connection, and while the application has the floor, as after an await.
+/// </summary>
+public sealed class HoldingOutsideOfTurnsTests
 {
     private const int Size = 100;
 
     // How many sends it takes depends on when the thread pool gets to it: if a core is free for every one of them, each leaves by itself.
     [Fact]
-    public Task They_leave_together() => Undisturbed.OnceAsync(async () =>
+    public Task Those_that_follow_each_other_quickly_leave_together() => Undisturbed.OnceAsync(async () =>
     {
         const int Flushes = 20_000;
         await using var pipe = new SocketPipe();
@@ -54,7 +58,7 @@ public sealed class BurstTests
         for (int i = 0; i < Rounds; i++)
         {
             await FlushAsync(pipe, 1);
-            left += pipe.Writer.HasDeferred ? 1 : 0;
+            left += pipe.Writer.HoldsOutput ? 1 : 0;
             if (flushTwice)
             {
                 await pipe.Writer.FlushAsync().InTime();
@@ -72,10 +76,57 @@ public sealed class BurstTests
         await using var pipe = new SocketPipe();
         for (int i = 1; i <= 20; i++)
         {
-            await pipe.Writer.WriteAsync(new byte[4_000]).InTime();
-            Assert.Equal(i, pipe.SystemCalls.Sends);
-            pipe.ReceiveExactly(4_000);
+            await pipe.Writer.WriteAsync(new byte[SocketPipeWriter.MaxHeldBytes]).InTime();
+            Assert.False(pipe.Writer.HoldsOutput);
+            pipe.ReceiveExactly(SocketPipeWriter.MaxHeldBytes);
         }
+    }
+
+    /// <summary>Responses of two pieces each, by an application that has left its turn.</summary>
+    [Fact]
+    public Task Pieces_of_a_response_leave_with_the_next_read() => Undisturbed.OnceAsync(async () =>
+    {
+        const int Responses = 200;
+        await using var pipe = new SocketPipe();
+        for (int i = 0; i < Responses; i++)
+        {
+            pipe.Send("request"u8);
+            ReadResult request = await pipe.Reader.ReadAsync().InTime();
+            await Task.Run(async () =>
+            {
+                Assert.False(pipe.OnWorker);
+                pipe.Reader.AdvanceTo(request.Buffer.End);
+                await FlushAsync(pipe, 1);
+                await FlushAsync(pipe, 2);
+                Assert.False(pipe.Reader.TryRead(out _));
+                pipe.Reader.AdvanceTo(default);
+                Assert.False(pipe.Writer.HoldsOutput);
+            });
+            pipe.ReceiveExactly(2 * Size);
+        }
+
+        // The first response teaches that there are two pieces.
+        return pipe.SystemCalls.Sends <= Responses * 11 / 10;
+    });
+
+    /// <summary>The application does not read: it streams. What it flushes arrives all the same, and nothing more is held.</summary>
+    [Fact]
+    public async Task What_no_read_follows_is_sent_all_the_same()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Send("request"u8);
+        ReadResult request = await pipe.Reader.ReadAsync().InTime();
+        await Task.Run(async () =>
+        {
+            pipe.Reader.AdvanceTo(request.Buffer.End);
+            for (int i = 0; i < 100; i++)
+            {
+                await FlushAsync(pipe, 1);
+                await FlushAsync(pipe, 2);
+                await FlushAsync(pipe, 3);
+                pipe.ReceiveExactly(3 * Size);
+            }
+        });
     }
 
     [Fact]

@@ -1,12 +1,14 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Text;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Internal;
 
-/// <summary>When a flush within a turn is sent at once, and when with what follows.</summary>
-public sealed class CoalescingTests
+/// <summary>What is flushed within a turn is held until the application lets go of the worker, and no longer.</summary>
+public sealed class HoldingInTurnsTests
 {
     [Fact]
     public Task Responses_to_pipelined_requests_leave_together() => Undisturbed.OnceAsync(static async () =>
@@ -47,8 +49,7 @@ public sealed class CoalescingTests
                 Assert.Equal("Hello, World!", (await client.ReadResponseAsync()).Text);
             }
 
-            // The last response is flushed twice, and nothing that is worth waiting for comes behind it.
-            return systemCalls.Sends - sends <= 2;
+            return systemCalls.Sends - sends == 1;
         });
     }
 
@@ -121,71 +122,138 @@ public sealed class CoalescingTests
     });
 
     [Fact]
-    public async Task Much_is_not_held_back()
-    {
-        await InATurnWithInputLeftAsync(static async pipe =>
-        {
-            await AnswerAsync(pipe, 70_000);
-            Assert.Equal(1, pipe.SystemCalls.Sends);
-        });
-    }
-
-    [Fact]
-    public async Task Nothing_is_held_back_that_reaches_the_limit()
-    {
-        await InATurnWithInputLeftAsync(
-            static async pipe =>
-            {
-                await AnswerAsync(pipe, 1_000);
-                Assert.Equal(1, pipe.SystemCalls.Sends);
-            },
-            maxWriteBufferSize: 1_000);
-    }
-
-    [Fact]
-    public async Task Nothing_is_held_back_while_the_application_holds_a_result()
-    {
-        await using var pipe = new SocketPipe(workers: 1);
-        pipe.Send("request\nrequest\n"u8);
-        await pipe.RunOnWorker(async () =>
-        {
-            await pipe.Reader.ReadAsync();
-            await AnswerAsync(pipe, 100);
-            Assert.Equal(1, pipe.SystemCalls.Sends);
-        }).InTime();
-        pipe.ReceiveExactly(100);
-    }
-
-    [Fact]
-    public async Task Nothing_is_held_back_when_all_input_has_been_examined()
+    public Task Pieces_of_a_response_leave_together() => Undisturbed.OnceAsync(static async () =>
     {
         await using var pipe = new SocketPipe(workers: 1);
         Task app = pipe.RunOnWorker(async () =>
         {
             ReadResult result = await pipe.Reader.ReadAsync();
-            pipe.Reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+            pipe.Reader.AdvanceTo(result.Buffer.End);
             await AnswerAsync(pipe, 100);
-            Assert.Equal(1, pipe.SystemCalls.Sends);
+            await AnswerAsync(pipe, 10_000);
+            await AnswerAsync(pipe, 5);
         });
         await pipe.ParkedAsync();
-        pipe.Send("requ"u8);
+        pipe.Send("request"u8);
+        pipe.ReceiveExactly(10_105);
         await app.InTime();
+        return pipe.SystemCalls.Sends == 1;
+    });
+
+    /// <summary>The application goes on after the read that finds nothing, and blocks: nobody waits for that.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_read_that_finds_nothing_sends_what_is_held(bool tryRead)
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        await pipe.RunOnWorker(async () =>
+        {
+            await AnswerAsync(pipe, 100);
+            if (tryRead)
+            {
+                Assert.False(pipe.Reader.TryRead(out _));
+                pipe.Reader.AdvanceTo(default);
+                Assert.Equal((false, 1), (pipe.Writer.HoldsOutput, pipe.SystemCalls.Sends));
+                return;
+            }
+
+            ValueTask<ReadResult> read = pipe.Reader.ReadAsync();
+            Assert.Equal((false, 1), (pipe.Writer.HoldsOutput, pipe.SystemCalls.Sends));
+            pipe.Reader.CancelPendingRead();
+            await read;
+        }).InTime();
         pipe.ReceiveExactly(100);
     }
 
+    /// <summary>A hub that sends to all its clients from within one of them.</summary>
     [Fact]
-    public async Task Nothing_is_held_back_outside_of_a_turn()
+    public async Task What_a_turn_writes_to_other_connections_leaves_at_its_end()
+    {
+        const int Others = 100;
+        using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1, Name = "test" });
+        SocketPipe[] pipes = [.. Enumerable.Range(0, Others).Select(_ => new SocketPipe(runtime: runtime))];
+        await pipes[0].RunOnWorker(async () =>
+        {
+            foreach (SocketPipe pipe in pipes)
+            {
+                await AnswerAsync(pipe, 10);
+                await AnswerAsync(pipe, 10);
+            }
+        }).InTime();
+        Assert.All(pipes, static pipe => pipe.ReceiveExactly(20));
+        foreach (SocketPipe pipe in pipes)
+        {
+            await pipe.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task Much_is_not_held()
     {
         await using var pipe = new SocketPipe(workers: 1);
-        pipe.Send("request\nrequest\n"u8);
-        ReadResult result = await pipe.Reader.ReadAsync();
-        await Task.Run(async () =>
+        await pipe.RunOnWorker(async () =>
         {
-            pipe.Reader.AdvanceTo(result.Buffer.GetPosition(8));
-            await AnswerAsync(pipe, 100);
+            await AnswerAsync(pipe, SocketPipeWriter.MaxHeldBytes - 1);
+            await AnswerAsync(pipe, 1);
+            Assert.False(pipe.Writer.HoldsOutput);
+        }).InTime();
+        pipe.ReceiveExactly(SocketPipeWriter.MaxHeldBytes);
+    }
+
+    [Fact]
+    public async Task Nothing_is_held_that_reaches_the_limit()
+    {
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 1_000, workers: 1);
+        await pipe.RunOnWorker(async () =>
+        {
+            await AnswerAsync(pipe, 1_000);
             Assert.Equal(1, pipe.SystemCalls.Sends);
         }).InTime();
+        pipe.ReceiveExactly(1_000);
+    }
+
+    [Fact]
+    public async Task Nothing_is_held_once_the_peer_has_finished()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        Assert.True(pipe.Writer.FlushBeforeEnd());
+        await pipe.RunOnWorker(async () =>
+        {
+            for (int i = 1; i <= 10; i++)
+            {
+                await AnswerAsync(pipe, 10);
+                Assert.Equal(i, pipe.SystemCalls.Sends);
+            }
+        }).InTime();
         pipe.ReceiveExactly(100);
+    }
+
+    /// <summary>A peer that takes everything does not keep the worker to itself.</summary>
+    [Fact]
+    public async Task A_turn_that_has_sent_its_share_lets_others_run()
+    {
+        const int Block = 64 * 1024;
+        const int Blocks = 400;
+        await using var pipe = new SocketPipe(workers: 1);
+        pipe.SystemCalls.Swallows = true;
+        bool ends = false;
+        RepeatedTurn others = new(pipe.Socket.Group, () => !ends);
+        pipe.Socket.Group.Schedule(others);
+        Task download = pipe.RunOnWorker(async () =>
+        {
+            for (int i = 0; i < Blocks; i++)
+            {
+                Assert.False((await pipe.Writer.WriteAsync(new byte[Block])).IsCompleted);
+                Assert.True(pipe.OnWorker);
+            }
+
+            ends = true;
+        });
+        await download.InTime();
+
+        // Four blocks are a share.
+        Assert.InRange(others.Runs, Blocks / 8, int.MaxValue);
     }
 
     [Theory]
@@ -263,5 +331,22 @@ public sealed class CoalescingTests
         pipe.Writer.GetSpan(length)[..length].Fill(1);
         pipe.Writer.Advance(length);
         Assert.False((await pipe.Writer.FlushAsync()).IsCompleted);
+    }
+
+    // Short work behind whatever else is queued, as often as it is wanted.
+    private sealed class RepeatedTurn(WorkerGroup group, Func<bool> again) : Turn
+    {
+        internal int Runs { get; private set; }
+
+        internal override void Run()
+        {
+            Runs++;
+            if (again())
+            {
+                group.Schedule(this);
+            }
+        }
+
+        internal override void OnUnhandledException(Exception exception) => throw exception;
     }
 }

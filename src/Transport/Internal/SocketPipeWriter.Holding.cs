@@ -1,0 +1,219 @@
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>
+/// When flushed bytes leave. A flush is a promise that they leave when the code that flushes lets go of its thread, and not at the very call: a send is the
+/// dearest system call there is, and frameworks flush a response in two pieces and more.
+/// </summary>
+/// <remarks>
+/// <code>
+///   a flush on                      is held                                   and sent by whatever comes first
+///   -----------------------------   ---------------------------------------   -----------------------------------------------------
+///   a worker, inside a turn (also   always, while the monitor watches the     the read that finds nothing; the end of the turn;
+///   one of another connection)      turn, for at most 64 connections          whoever gets the processor, if the turn blocks; another
+///                                                                             worker, after about 0.5 ms, if it computes
+///   another thread, while the       if the meter says that a second one is    the read that finds nothing; a worker or the thread pool,
+///   application has the floor       near                                      0.25 ms later, at the monitor's next look
+///   another thread, while a read    the same                                  a work item at the end of the thread pool's queue (the
+///   waits (HTTP/2, web sockets)                                               responses of other streams come before it); the monitor
+/// </code>
+/// And in each case: as soon as 32 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends. Nothing is held once
+/// the peer has finished.
+/// <para>The application has the floor from the moment a read has handed bytes over until it asks for more and there is none. If the monitor had to send
+/// something meanwhile, the response is a stream: nothing more of it is held.</para>
+/// </remarks>
+internal sealed partial class SocketPipeWriter
+{
+    /// <summary>More than this is sent at once: the kernel could be transmitting it.</summary>
+    internal const int MaxHeldBytes = 32 * 1024;
+
+    // What is larger than this and could be sent from the caller's memory is not copied in order to be held.
+    private const int MaxHeldCopy = 4 * 1024;
+
+    // From when on the monitor sends what code outside of turns has not. A response that is not a stream has been sent by a read long before.
+    private const long FloorNanoseconds = 250_000;
+
+    // The thread pool's queue may be long; that is what gathers the responses of an HTTP/2 connection.
+    private const long BurstNanoseconds = 700_000;
+
+    // Written under the lock. The end of every turn, and every read, reads it without: what their own thread holds they see.
+    private volatile bool _held;
+
+    // When the monitor is to send what is held outside of turns; 0: nothing. Written under the lock, read by the monitor.
+    private long _heldUntil;
+
+    // Has a read handed bytes over, and none found nothing since? Written by the reader's thread, or the monitor's turn; read under the lock.
+    private volatile bool _hasFloor;
+
+    // Created when first needed. One for each of the two lists, because the thread may leave the one place while it is listed there.
+    private HeldInTurn? _heldInTurn;
+    private HeldOutside? _heldOutside;
+    private GatherMeter _meter;
+
+    /// <summary>Is a flush held? Any thread; may be a moment old.</summary>
+    internal bool HoldsOutput => _held;
+
+    /// <summary>A read hands new bytes to the application.</summary>
+    internal void OnInputHandedOver() => _hasFloor = true;
+
+    /// <summary>A read has found nothing: what the peer waits for leaves now.</summary>
+    internal void OnReadWaits()
+    {
+        _hasFloor = false;
+        SendHeld();
+    }
+
+    /// <summary>Sends what is held. Cheap if there is nothing. Any thread.</summary>
+    internal void SendHeld()
+    {
+        if (!_held)
+        {
+            return;
+        }
+
+        SendBatch batch;
+        bool send;
+        lock (_lock)
+        {
+            send = TryBeginSendingQueued(mayHold: false, out batch);
+        }
+
+        if (send)
+        {
+            Send(batch, inDrainTurn: false);
+        }
+    }
+
+    /// <summary>At the end of a turn of this connection: a worker sends what its turns hold, the thread pool knows of none.</summary>
+    internal void EndTurnOfThreadPool()
+    {
+        if (_onThreadPool)
+        {
+            SendHeld();
+        }
+    }
+
+    // Under the lock, for each flush that may be held. True: somebody of the table sends it.
+    private bool TryHold()
+    {
+        if (!MayHold(_buffer.QueuedBytes)
+            || !(_socket.Group.CurrentWorker is { } worker ? TryHoldInTurn(worker) : TryHoldOutside()))
+        {
+            return false;
+        }
+
+        _held = true;
+        return true;
+    }
+
+    private bool MayHold(long bytes) => bytes < MaxHeldBytes && bytes < _pauseThreshold && !_endIsNear;
+
+    private bool TryHoldInTurn(Worker worker)
+    {
+        HeldInTurn output = _heldInTurn ??= new HeldInTurn(this);
+        if (!output.TryList())
+        {
+            // In the list of this very worker, or taken from it by somebody who is about to send. Other turns must not wait for that one's end.
+            return ReferenceEquals(output.Worker, worker);
+        }
+
+        output.Worker = worker;
+        return worker.TryHold(output);
+    }
+
+    private bool TryHoldOutside()
+    {
+        long now = MonotonicClock.Now;
+        if (!_meter.OnFlush(now))
+        {
+            return false;
+        }
+
+        HeldOutside output = _heldOutside ??= new HeldOutside(this);
+        bool isBurst = !_hasFloor;
+        if (_heldUntil == 0)
+        {
+            // Before it is listed, with a full fence.
+            Volatile.Write(ref _heldUntil, now + (isBurst ? BurstNanoseconds : FloorNanoseconds));
+        }
+
+        if (!_socket.Group.TryHoldUntil(output))
+        {
+            // Whoever empties the list finds nothing.
+            Volatile.Write(ref _heldUntil, 0);
+            return false;
+        }
+
+        _meter.OnHeld();
+        if (isBurst)
+        {
+            output.LeaveToThreadPool();
+        }
+
+        return true;
+    }
+
+    // Under the lock: what is held is about to be sent, by a flush or by somebody else.
+    private void EndHolding(bool byFlush)
+    {
+        _held = false;
+        if (_heldUntil != 0)
+        {
+            Volatile.Write(ref _heldUntil, 0);
+            _meter.OnSending(byFlush);
+        }
+    }
+
+    // Listed at a worker.
+    private sealed class HeldInTurn(SocketPipeWriter writer) : HeldOutput
+    {
+        // Guarded by the writer's lock.
+        internal Worker? Worker { get; set; }
+
+        internal override void Run() => writer.SendHeld();
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+
+    // Listed at the group, and left to the thread pool.
+    private sealed class HeldOutside(SocketPipeWriter writer) : HeldOutput, IThreadPoolWorkItem
+    {
+        // 1 while it is in the thread pool's queue. Interlocked.
+        private int _isLeft;
+
+        internal override long DueAt => Volatile.Read(ref writer._heldUntil);
+
+        internal void LeaveToThreadPool()
+        {
+            if (Interlocked.Exchange(ref _isLeft, 1) == 0)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            }
+        }
+
+        // By the monitor's order. If the application has the floor, it streams.
+        internal override void Run()
+        {
+            writer._hasFloor = false;
+            writer.SendHeld();
+        }
+
+        void IThreadPoolWorkItem.Execute()
+        {
+            // Before the send: what is held from now on is left to the pool again.
+            Interlocked.Exchange(ref _isLeft, 0);
+            try
+            {
+                writer.SendHeld();
+            }
+            catch (Exception exception)
+            {
+                OnUnhandledException(exception);
+            }
+        }
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+}
