@@ -16,7 +16,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// An instance is in one list at most.
 /// </remarks>
-internal abstract class HeldOutput : Turn
+internal abstract class HeldOutput : Turn, IThreadPoolWorkItem
 {
     private int _isListed;
 
@@ -31,6 +31,8 @@ internal abstract class HeldOutput : Turn
 
     /// <summary>True: it was in no list, and the caller, nobody else, pushes it into one. A full fence.</summary>
     internal bool TryList() => Interlocked.Exchange(ref _isListed, 1) == 0;
+
+    void IThreadPoolWorkItem.Execute() => Worker.RunGuarded(this);
 
     /// <summary>By the one who has taken it off its list, before it runs. A full fence: what is held from now on is listed again.</summary>
     internal void Unlist() => Interlocked.Exchange(ref _isListed, 0);

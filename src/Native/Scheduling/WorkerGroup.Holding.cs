@@ -78,7 +78,7 @@ internal sealed partial class WorkerGroup
             output.Unlist();
             if (Sleepers == 0)
             {
-                ThreadPool.UnsafeQueueUserWorkItem(static output => Worker.RunGuarded(output), output, preferLocal: false);
+                ThreadPool.UnsafeQueueUserWorkItem(output, preferLocal: false);
             }
 
             Schedule(output);

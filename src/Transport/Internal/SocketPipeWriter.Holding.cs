@@ -178,9 +178,9 @@ internal sealed partial class SocketPipeWriter
     }
 
     // Listed at the group, and left to the thread pool.
-    private sealed class HeldOutside(SocketPipeWriter writer) : HeldOutput, IThreadPoolWorkItem
+    private sealed class HeldOutside(SocketPipeWriter writer) : HeldOutput
     {
-        // 1 while it is in the thread pool's queue. Interlocked.
+        // 1 while it is in the thread pool's queue, as far as it knows: more than once does no harm. Interlocked.
         private int _isLeft;
 
         internal override long DueAt => Volatile.Read(ref writer._heldUntil);
@@ -193,25 +193,14 @@ internal sealed partial class SocketPipeWriter
             }
         }
 
-        // By the monitor's order. If the application has the floor, it streams.
         internal override void Run()
-        {
-            writer._hasFloor = false;
-            writer.SendHeld();
-        }
-
-        void IThreadPoolWorkItem.Execute()
         {
             // Before the send: what is held from now on is left to the pool again.
             Interlocked.Exchange(ref _isLeft, 0);
-            try
-            {
-                writer.SendHeld();
-            }
-            catch (Exception exception)
-            {
-                OnUnhandledException(exception);
-            }
+
+            // If the application still has the floor, it streams.
+            writer._hasFloor = false;
+            writer.SendHeld();
         }
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);

@@ -83,6 +83,8 @@ internal sealed class SocketPipe : IAsyncDisposable
 
     internal long Turns => _runtime.GetStatistics().Turns;
 
+    internal long HandOffs => _runtime.GetStatistics().HandOffs;
+
     internal void ShutdownPeer() => Peer.Shutdown(SocketShutdown.Send);
 
     internal void Send(ReadOnlySpan<byte> bytes)

@@ -16,6 +16,23 @@ public sealed class SocketPipeAllocationTests
     [InlineData(100, 16, 0)]
     public async Task A_round_trip_allocates_nothing(int responseSize, int pipelined, int maxWriteBufferSize)
     {
+        // On a busy machine another thread goes on now and then, whose count is another one.
+        for (int attempt = 0; attempt < 20; attempt++)
+        {
+            (long allocated, bool sameThread) = await MeasureAsync(responseSize, pipelined, maxWriteBufferSize);
+            if (sameThread)
+            {
+                // Less than a byte for each: what is left is the runtime's own, once in a while.
+                Assert.True(allocated < Rounds * pipelined, $"{allocated} bytes for {Rounds * pipelined} requests");
+                return;
+            }
+        }
+
+        Assert.Fail("The worker changed each time.");
+    }
+
+    private static async Task<(long Allocated, bool SameThread)> MeasureAsync(int responseSize, int pipelined, int maxWriteBufferSize)
+    {
         // With one worker, the engine and the application run on one thread, whose allocations are nobody else's.
         await using var pipe = new SocketPipe(
             workers: 1, pool: new RecyclingPool(), maxWriteBufferSize: maxWriteBufferSize, sendBufferSize: maxWriteBufferSize);
@@ -62,7 +79,6 @@ public sealed class SocketPipeAllocationTests
         }).InTime();
         await app.InTime();
 
-        // Less than a byte for each: what is left is the runtime's own, once in a while.
-        Assert.True(allocated < Rounds * pipelined, $"{allocated} bytes for {Rounds * pipelined} requests");
+        return (allocated, pipe.HandOffs == 0);
     }
 }
