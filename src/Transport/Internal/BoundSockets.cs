@@ -27,7 +27,8 @@ internal sealed class BoundSockets
     internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options) =>
         Open(
             runtime,
-            options with { ReusePort = options.ReusePort && endPoint is IPEndPoint },
+            // One group needs one socket, and a second process that binds the address must then be refused as usual.
+            options with { ReusePort = options.ReusePort && endPoint is IPEndPoint && runtime.Groups.Count > 1 },
             created: null,
             (first, group, settings) => ListenSocket.Listen(runtime, first ?? endPoint, settings, group));
 
