@@ -172,7 +172,8 @@ public sealed class NetpollTransportOptions
     /// <remarks>
     /// Every option here that is set on a listening socket is set on this one as well, afterwards, and wins: <see cref="NoDelay"/> always, and
     /// those that are not null of the keep-alive options, <see cref="UserTimeout"/>, <see cref="DeferAccept"/>, <see cref="FastOpen"/>,
-    /// <see cref="ReceiveBufferSize"/> and <see cref="SendBufferSize"/>. It is listened on with <see cref="Backlog"/>, and becomes
+    /// <see cref="ReceiveBufferSize"/> and <see cref="SendBufferSize"/>. Only for a <see cref="FileHandleEndPoint"/>, which others may be using,
+    /// they are set on each connection instead, where that is possible. It is listened on with <see cref="Backlog"/>, and becomes
     /// non-blocking. What belongs to binding is up to the function: <see cref="UnixSocketMode"/> and <see cref="ReplaceStaleUnixSocket"/> have
     /// no effect, and <see cref="AcceptStrategy.ReusePort"/> neither: all worker groups share the socket.
     /// </remarks>
