@@ -10,7 +10,7 @@ using Microsoft.Extensions.Options;
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
-/// Binds Kestrel's endpoints through the netpoll transport. The service provider owns it; its workers start with the first
+/// Binds Kestrel's endpoints through the netpoll transport. The service provider owns it; its workers start when it is asked for the first
 /// endpoint and end when it is disposed. All members are thread-safe.
 /// </summary>
 public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConnectionListenerFactorySelector, IAsyncDisposable, IDisposable
@@ -36,7 +36,10 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
     private int _obstacleLogged;
 
-    /// <summary>Creates a factory; nothing starts before the first endpoint is bound.</summary>
+    // Why the engine could not be started when it was tried last; null if it could.
+    private volatile string? _startFailure;
+
+    /// <summary>Creates a factory; nothing starts before it is asked for the first endpoint.</summary>
     /// <param name="options">The options, read once, here.</param>
     /// <param name="loggerFactory">Makes the transport's logger, of category <c>KestrelNetpoll.Transport</c>.</param>
     /// <param name="memoryPoolFactory">
@@ -51,6 +54,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance)
     {
     }
+
 
     internal NetpollTransportFactory(
         IOptions<NetpollTransportOptions> options,
@@ -77,9 +81,9 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         _systemCalls = systemCalls;
     }
 
-    /// <summary>Gets why the transport cannot run in this process.</summary>
+    /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>
     /// <value>A sentence; <see langword="null"/> when it can run.</value>
-    public string? UnsupportedReason => _platform.Obstacle;
+    public string? UnsupportedReason => _platform.Obstacle ?? _startFailure;
 
     /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
     /// <value><c>epoll</c>.</value>
@@ -116,8 +120,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
 
     /// <summary>
-    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Kestrel offers the others to
-    /// the transports that were registered before this one.
+    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only starting
+    /// it shows that, so this starts its workers. Kestrel offers the others to the transports that were registered before this one.
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
@@ -128,7 +132,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
             return false;
         }
 
-        if (_platform.Obstacle is not { } obstacle)
+        if ((_platform.Obstacle ?? TryStart()) is not { } obstacle)
         {
             return true;
         }
@@ -212,6 +216,27 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     }
 
     private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
+
+    /// <summary>Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.</summary>
+    /// <returns>Why it cannot be started, as a sentence for the log.</returns>
+    private string? TryStart()
+    {
+        try
+        {
+            GetOrCreateContext();
+            return _startFailure = null;
+        }
+        catch (ObjectDisposedException)
+        {
+            // Binding says so.
+            return null;
+        }
+        catch (Exception e) when (e is IOException or SocketException or OutOfMemoryException)
+        {
+            // No descriptor, no memory, no thread.
+            return _startFailure = $"its engine cannot start: {e.Message}";
+        }
+    }
 
     private NetpollTransportContext GetOrCreateContext()
     {

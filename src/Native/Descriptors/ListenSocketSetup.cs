@@ -116,6 +116,13 @@ internal static class ListenSocketSetup
         file = null;
         byte[] address = SocketAddresses.ToBytes(endPoint);
         string? path = UnixSocketFile.PathOf(endPoint);
+        UnixFileMode? mode = path is null ? null : options.UnixSocketMode;
+        if (mode is not null)
+        {
+            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for.
+            ThrowIfModeRefused(systemCalls.Fchmod(fd, (uint)mode));
+        }
+
         SyscallResult bound = systemCalls.Bind(fd, address);
         if (bound.Errno == Errno.EADDRINUSE && path is not null && options.ReplaceStaleUnixSocket
             && UnixSocketFile.TryRemoveStale(path, endPoint, systemCalls))
@@ -130,13 +137,16 @@ internal static class ListenSocketSetup
         }
 
         file = UnixSocketFile.Remember(path, systemCalls);
-        if (options.UnixSocketMode is { } mode)
+        if (mode is not null)
         {
-            // Nobody can connect before it listens, so there is no moment with other permissions.
-            SyscallResult changed = systemCalls.Chmod(path, (uint)mode);
+            ThrowIfModeRefused(file?.SetMode(mode.Value) ?? SyscallResult.Failure(Errno.ESTALE));
+        }
+
+        void ThrowIfModeRefused(SyscallResult changed)
+        {
             if (changed.IsError)
             {
-                string octal = Convert.ToString((int)mode, toBase: 8);
+                string octal = Convert.ToString((int)mode!, toBase: 8);
                 throw SystemErrors.ToSocketException(
                     changed.Errno, $"chmod({octal}) for {endPoint} ({nameof(options.UnixSocketMode)})");
             }

@@ -145,6 +145,14 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>The permissions of an open file; of a Unix socket that is not bound yet, those that its file will have, less the umask.</summary>
+    internal SyscallResult Fchmod(int fd, uint mode)
+    {
+        SyscallResult result;
+        while ((result = FchmodOnce(fd, mode)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>The open file's status flags and access mode (F_GETFL).</summary>
     internal SyscallResult GetFlags(int fd)
     {
@@ -189,6 +197,14 @@ internal partial class SystemCalls
 
         SyscallResult result;
         while ((result = IdentifyOnce(path, out identity)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which file it is that a descriptor has open.</summary>
+    internal SyscallResult Identify(int fd, out FileIdentity identity)
+    {
+        SyscallResult result;
+        while ((result = IdentifyDescriptorOnce(fd, out identity)).IsInterrupted) { }
         return result;
     }
 

@@ -95,7 +95,8 @@ internal sealed class Acceptor : IAsyncDisposable
                 return;
             }
 
-            if (!_context.Headroom.HasRoom(_context.Connections.Count + _context.Lingering.Count))
+            // Counting takes a lock, for which there is mostly no reason.
+            if (_context.Headroom.IsTight && !_context.Headroom.HasRoom(_context.Connections.Count + _context.Lingering.Count))
             {
                 Delay($"connections have taken all of the process's {_context.Headroom.Limit} descriptors but a reserve");
                 return;
@@ -181,6 +182,7 @@ internal sealed class Acceptor : IAsyncDisposable
 
             NetpollConnection accepted = _context.CreateConnection(socket, _socket.LocalEndPointOf(socket));
             accepted.Start();
+            _context.CountAccepted();
             connection = accepted;
             return Errno.Success;
         }

@@ -107,13 +107,16 @@ public class FileHandleTests
 
     [Theory]
     [ClassData(typeof(BothTransports))]
-    public async Task A_handle_becomes_non_blocking_for_good_and_is_listened_on_anew(TransportKind kind)
+    public async Task A_handle_becomes_non_blocking_for_good(TransportKind kind)
     {
         using Socket owner = Bound();
         owner.Listen(16);
         Assert.False(IsNonBlocking((int)owner.Handle));
         await using (await TestServer.StartAsync(kind, setup => setup.Kestrel = options => options.ListenHandle((ulong)owner.Handle)))
         {
+            using RawClient client = await RawClient.ConnectAsync(owner.LocalEndPoint!);
+            await client.SendAsync(Request);
+            Assert.Equal(200, (await client.ReadResponseAsync()).Status);
         }
 
         Assert.True(IsNonBlocking((int)owner.Handle));
@@ -192,17 +195,16 @@ public class FileHandleTests
 
     private static string OptionsOf(Socket socket)
     {
-        int[] values = [.. ((int, int)[])
-        [
-            (LibC.IPPROTO_TCP, LibC.TCP_NODELAY), (LibC.SOL_SOCKET, LibC.SO_KEEPALIVE), (LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE),
-            (LibC.SOL_SOCKET, LibC.SO_RCVBUF), (LibC.SOL_SOCKET, LibC.SO_SNDBUF), (LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT),
-        ]
-        .Select(option =>
+        return $"no delay {Get(LibC.IPPROTO_TCP, LibC.TCP_NODELAY)}, "
+            + $"keep alive {Get(LibC.SOL_SOCKET, LibC.SO_KEEPALIVE)} after {Get(LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE)}, "
+            + $"buffers {Get(LibC.SOL_SOCKET, LibC.SO_RCVBUF)} and {Get(LibC.SOL_SOCKET, LibC.SO_SNDBUF)}, "
+            + $"user timeout {Get(LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT)}";
+
+        int Get(int level, int option)
         {
-            Assert.True(SystemCalls.Instance.GetSockOpt((int)socket.Handle, option.Item1, option.Item2, out int value).IsSuccess);
+            Assert.True(SystemCalls.Instance.GetSockOpt((int)socket.Handle, level, option, out int value).IsSuccess);
             return value;
-        })];
-        return $"no delay {values[0]}, keep alive {values[1]} after {values[2]}, buffers {values[3]} and {values[4]}, user timeout {values[5]}";
+        }
     }
 
     private static bool IsNonBlocking(int fd) => (FlagsOf(fd) & LibC.O_NONBLOCK) != 0;

@@ -179,9 +179,12 @@ public class AcceptFailureTests
         Assert.Equal((LogLevel.Debug, "ConnectionError"), (logged.Level, logged.Id.Name));
         Assert.IsType<SocketException>(logged.Exception);
 
+        Assert.Equal((0, 0), (harness.Factory.GetStatistics().AcceptedConnections, harness.Factory.GetStatistics().ActiveConnections));
+
         kernel.Failing = false;
         using RawClient client = await harness.ConnectClientAsync();
         await using ConnectionContext connection = await accepting;
+        Assert.Equal((1, 1), (harness.Factory.GetStatistics().AcceptedConnections, harness.Factory.GetStatistics().ActiveConnections));
         Assert.Equal(client.Socket.LocalEndPoint, connection.RemoteEndPoint);
     }
 
