@@ -1,9 +1,12 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Internal;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -13,7 +16,17 @@ namespace KestrelNetpoll.Transport;
 /// Binds Kestrel's endpoints through the netpoll transport. The service provider owns it; its workers start when it is asked for the first
 /// endpoint and end when it is disposed. All members are thread-safe.
 /// </summary>
-public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConnectionListenerFactorySelector, IAsyncDisposable, IDisposable
+/// <remarks>
+/// As a service it is registered under its own type and under <see cref="INetpollTransportStatistics"/>. Handlers of minimal APIs can have it as
+/// a parameter, although <see cref="BindAsync"/> has the name of what binds parameters there.
+/// </remarks>
+public sealed class NetpollTransportFactory
+    : IConnectionListenerFactory,
+    IConnectionListenerFactorySelector,
+    INetpollTransportStatistics,
+    IBindableFromHttpContext<NetpollTransportFactory>,
+    IAsyncDisposable,
+    IDisposable
 {
     // How long disposing waits for connections that Kestrel should have ended before.
     private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(5);
@@ -21,7 +34,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     // How long disposing waits for peers that have their last response and are still sending.
     private static readonly TimeSpan LingerTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly NetpollTransportOptions _options;
+    // Mistakes in the options are to be found when the host starts, which logs them, and not already when it is built.
+    private readonly Lazy<NetpollTransportOptions> _options;
     private readonly ILogger _logger;
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
@@ -51,10 +65,10 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         IOptions<NetpollTransportOptions> options,
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory = null)
-        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance)
-    {
-    }
+        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance) =>
+        _ = _options.Value;
 
+    /// <summary>As for a service provider: reads the options when they are needed first.</summary>
 
     internal NetpollTransportFactory(
         IOptions<NetpollTransportOptions> options,
@@ -66,15 +80,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
 
-        // A copy: everybody can get at the original and change it.
-        _options = options.Value.Copy();
-        ValidateOptionsResult validation = new NetpollTransportOptionsValidator().Validate(Options.DefaultName, _options);
-        if (validation.Failed)
-        {
-            // Options that came through a service provider were validated already; these were made by hand.
-            throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures);
-        }
-
+        _options = new Lazy<NetpollTransportOptions>(() => CopyValid(options));
         _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
@@ -90,9 +96,9 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     public string Backend => Volatile.Read(ref _context)?.Backend ?? NetpollTransportContext.DefaultBackend;
 
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
-    public int WorkerCount => _options.WorkerCount;
+    public int WorkerCount => _options.Value.WorkerCount;
 
-    internal ApplicationScheduling ApplicationScheduling => _options.ApplicationScheduling;
+    internal ApplicationScheduling ApplicationScheduling => _options.Value.ApplicationScheduling;
 
     /// <summary>The engine's groups; none before the first endpoint is bound.</summary>
     internal IReadOnlyList<WorkerGroup> Groups => Volatile.Read(ref _context)?.Runtime.Groups ?? [];
@@ -170,7 +176,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         BoundSockets sockets;
         try
         {
-            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options);
+            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options.Value);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
@@ -215,6 +221,22 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         }
     }
 
+    /// <summary>Gives a handler of a minimal API the one that is registered; an instance method of this name would otherwise be an error there.</summary>
+    static ValueTask<NetpollTransportFactory?> IBindableFromHttpContext<NetpollTransportFactory>.BindAsync(HttpContext context, ParameterInfo parameter) =>
+        new(context.RequestServices.GetService<NetpollTransportFactory>());
+
+    private static NetpollTransportOptions CopyValid(IOptions<NetpollTransportOptions> options)
+    {
+        // A copy: everybody can get at the original and change it.
+        NetpollTransportOptions copy = options.Value.Copy();
+        ValidateOptionsResult validation = new NetpollTransportOptionsValidator().Validate(Options.DefaultName, copy);
+
+        // Options that came through a service provider were validated already; these were made by hand.
+        return validation.Failed
+            ? throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures)
+            : copy;
+    }
+
     private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
     /// <summary>Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.</summary>
@@ -250,7 +272,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                Volatile.Write(ref _context, new NetpollTransportContext(_options, _logger, _memoryPoolFactory, _platform, _systemCalls));
+                Volatile.Write(ref _context, new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls));
             }
 
             return _context;
