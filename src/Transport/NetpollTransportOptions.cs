@@ -6,10 +6,11 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
-/// Options of the netpoll transport. They are read once, when the <see cref="NetpollTransportFactory"/> is made, before Kestrel binds its
-/// first endpoint; later changes have no effect. They can be set in code and in the configuration section <c>Kestrel:Netpoll</c>; code
+/// Options of the netpoll transport. They are read once, when the host starts, before Kestrel binds its
+/// first endpoint, or when a <see cref="NetpollTransportFactory"/> is made by hand; later changes have no effect. They can be set in code and in the configuration section <c>Kestrel:Netpoll</c>; code
 /// wins, whichever comes first. A value out of its range, or a key in that
-/// section that is no option, stops the host at start, with a message that names it.
+/// section that is no option, stops the host at start, with a message that names it. Times are written as hours, minutes and seconds there
+/// (<c>00:00:05</c>).
 /// </summary>
 /// <remarks>Not thread-safe: configure it where the host is built.</remarks>
 public sealed class NetpollTransportOptions
