@@ -20,7 +20,14 @@ namespace KestrelNetpoll.Native.Interop;
 internal partial class SystemCalls
 {
     /// <summary>The real kernel.</summary>
-    internal static readonly SystemCalls Instance = new();
+    internal static readonly SystemCalls Instance;
+
+    // Nobody can make a call without an instance.
+    static SystemCalls()
+    {
+        LibC.ResolveGlobally();
+        Instance = new SystemCalls();
+    }
 
     internal SyscallResult EpollCreate()
     {
