@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
-/// The counters of the netpoll transport, as a service: <c>UseNetpollTransport</c> registers one, which can be injected wherever services can,
-/// into handlers of minimal APIs, controllers, pages and components. Thread-safe.
+/// The counters of the netpoll transport, as a service: <c>UseNetpollTransport</c> registers one, which can be injected wherever services
+/// can, into handlers of minimal APIs, controllers, pages and components. Thread-safe.
 /// </summary>
 public interface INetpollTransportStatistics
 {

@@ -17,8 +17,8 @@ namespace KestrelNetpoll.Transport;
 /// endpoint and end when it is disposed. All members are thread-safe.
 /// </summary>
 /// <remarks>
-/// As a service it is registered under its own type and under <see cref="INetpollTransportStatistics"/>. Handlers of minimal APIs can have it as
-/// a parameter, although <see cref="BindAsync"/> has the name of what binds parameters there.
+/// As a service it is registered under its own type and under <see cref="INetpollTransportStatistics"/>. Handlers of minimal APIs can
+/// have it as a parameter, although <see cref="BindAsync"/> has the name of what binds parameters there.
 /// </remarks>
 public sealed class NetpollTransportFactory
     : IConnectionListenerFactory,
@@ -126,8 +126,9 @@ public sealed class NetpollTransportFactory
     internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
 
     /// <summary>
-    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only starting
-    /// it shows that, so this starts its workers. Kestrel offers the others to the transports that were registered before this one.
+    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
+    /// starting it shows that, so this starts its workers. Kestrel offers the others to the transports that were registered before this
+    /// one.
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
@@ -221,8 +222,11 @@ public sealed class NetpollTransportFactory
         }
     }
 
-    /// <summary>Gives a handler of a minimal API the one that is registered; an instance method of this name would otherwise be an error there.</summary>
-    static ValueTask<NetpollTransportFactory?> IBindableFromHttpContext<NetpollTransportFactory>.BindAsync(HttpContext context, ParameterInfo parameter) =>
+    /// <summary>
+    /// Gives a handler of a minimal API the one that is registered; an instance method of this name would otherwise be an error there.
+    /// </summary>
+    static ValueTask<NetpollTransportFactory?> IBindableFromHttpContext<NetpollTransportFactory>.BindAsync(
+        HttpContext context, ParameterInfo parameter) =>
         new(context.RequestServices.GetService<NetpollTransportFactory>());
 
     private static NetpollTransportOptions CopyValid(IOptions<NetpollTransportOptions> options)
@@ -239,7 +243,9 @@ public sealed class NetpollTransportFactory
 
     private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
-    /// <summary>Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.</summary>
+    /// <summary>
+    /// Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.
+    /// </summary>
     /// <returns>Why it cannot be started, as a sentence for the log.</returns>
     private string? TryStart()
     {
@@ -272,7 +278,8 @@ public sealed class NetpollTransportFactory
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                Volatile.Write(ref _context, new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls));
+                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls);
+                Volatile.Write(ref _context, context);
             }
 
             return _context;

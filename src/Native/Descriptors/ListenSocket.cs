@@ -47,8 +47,8 @@ internal sealed class ListenSocket : Descriptor
 
     /// <summary>
     /// Listens on a socket that somebody else has bound, and perhaps listens on already. It stays theirs: this works on a duplicate of the
-    /// number, so that closing it leaves theirs open. It becomes non-blocking for them, too, since others may be using it by the time of the
-    /// close, and takes on the options given, but for <see cref="ListenSocketOptions.LeavesListener"/>.
+    /// number, so that closing it leaves theirs open. It becomes non-blocking for them, too, since others may be using it by the time of
+    /// the close, and takes on the options given, but for <see cref="ListenSocketOptions.LeavesListener"/>.
     /// </summary>
     /// <param name="runtime">Serves it.</param>
     /// <param name="fd">Their number.</param>

@@ -153,7 +153,9 @@ internal static class ListenSocketSetup
         }
     }
 
-    /// <summary>Linux hands the connections' options on from a TCP listener; from a Unix one it does not, but that it takes them shows here.</summary>
+    /// <summary>
+    /// Linux hands the connections' options on from a TCP listener; from a Unix one it does not, but that it takes them shows here.
+    /// </summary>
     private static void SetOptions(SystemCalls systemCalls, int fd, int domain, object endPoint, ListenSocketOptions options)
     {
         bool isUnix = domain == LibC.AF_UNIX;

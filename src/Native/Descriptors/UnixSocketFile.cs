@@ -35,7 +35,9 @@ internal sealed class UnixSocketFile
         return path.IsEmpty || path[0] == 0 ? null : Encoding.UTF8.GetString(path);
     }
 
-    /// <summary>To be called right after bind. Null if the file is gone already, or something else is there: there is nothing to remove.</summary>
+    /// <summary>
+    /// To be called right after bind. Null if the file is gone already, or something else is there: there is nothing to remove.
+    /// </summary>
     internal static UnixSocketFile? Remember(string path, SystemCalls systemCalls)
     {
         // The working directory may be another by the time of the removal.
@@ -46,9 +48,9 @@ internal sealed class UnixSocketFile
     }
 
     /// <summary>
-    /// Gives the file its permissions, also those that the umask has kept from it. Whoever may write to the directory can put something else
-    /// in its place at any moment, a link to a file of ours for example. So it is done through a descriptor, which stays what it is, after a
-    /// look at what that is.
+    /// Gives the file its permissions, also those that the umask has kept from it. Whoever may write to the directory can put something
+    /// else in its place at any moment, a link to a file of ours for example. So it is done through a descriptor, which stays what it is,
+    /// after a look at what that is.
     /// </summary>
     /// <returns>Otherwise ESTALE: the path leads to something else by now.</returns>
     internal SyscallResult SetMode(UnixFileMode mode)

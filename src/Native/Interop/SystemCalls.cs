@@ -152,7 +152,9 @@ internal partial class SystemCalls
         return result;
     }
 
-    /// <summary>The permissions of an open file; of a Unix socket that is not bound yet, those that its file will have, less the umask.</summary>
+    /// <summary>
+    /// The permissions of an open file; of a Unix socket that is not bound yet, those that its file will have, less the umask.
+    /// </summary>
     internal SyscallResult Fchmod(int fd, uint mode)
     {
         SyscallResult result;

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace KestrelNetpoll.Transport.Internal;
 
 /// <summary>
-/// An option that can be set in the configuration: from its text to its value. By hand rather than by the framework's binder, whose messages
-/// speak of its own types instead of what may be written.
+/// An option that can be set in the configuration: from its text to its value. By hand rather than by the framework's binder, whose
+/// messages speak of its own types instead of what may be written.
 /// </summary>
 internal sealed class ConfigurationKey
 {
@@ -43,7 +43,8 @@ internal sealed class ConfigurationKey
         Flag(nameof(NetpollTransportOptions.ReplaceStaleUnixSocket), static (options, value) => options.ReplaceStaleUnixSocket = value),
         OptionalNumber(nameof(NetpollTransportOptions.SendBufferSize), static (options, value) => options.SendBufferSize = value),
         OptionalTime(nameof(NetpollTransportOptions.TcpKeepAliveInterval), static (options, value) => options.TcpKeepAliveInterval = value),
-        OptionalNumber(nameof(NetpollTransportOptions.TcpKeepAliveRetryCount), static (options, value) => options.TcpKeepAliveRetryCount = value),
+        OptionalNumber(
+            nameof(NetpollTransportOptions.TcpKeepAliveRetryCount), static (options, value) => options.TcpKeepAliveRetryCount = value),
         OptionalTime(nameof(NetpollTransportOptions.TcpKeepAliveTime), static (options, value) => options.TcpKeepAliveTime = value),
         Optional<UnixFileMode>(
             nameof(NetpollTransportOptions.UnixSocketMode),
@@ -93,12 +94,18 @@ internal sealed class ConfigurationKey
     private static ConfigurationKey OptionalTime(string name, Action<NetpollTransportOptions, TimeSpan?> set) =>
         Optional<TimeSpan>(name, FormOfTime, TryParseTime, set);
 
-    private static ConfigurationKey Required<T>(string name, Func<string, string> form, Parser<T> parse, Action<NetpollTransportOptions, T> set) =>
+    private static ConfigurationKey Required<T>(
+        string name, Func<string, string> form, Parser<T> parse, Action<NetpollTransportOptions, T> set) =>
         new(name, form, (options, text) => TrySet(options, text, parse, set), clear: null);
 
-    private static ConfigurationKey Optional<T>(string name, Func<string, string> form, Parser<T> parse, Action<NetpollTransportOptions, T?> set)
+    private static ConfigurationKey Optional<T>(
+        string name, Func<string, string> form, Parser<T> parse, Action<NetpollTransportOptions, T?> set)
         where T : struct =>
-        new(name, form, (options, text) => TrySet(options, text, parse, (given, value) => set(given, value)), options => set(options, null));
+        new(
+            name,
+            form,
+            (options, text) => TrySet(options, text, parse, (given, value) => set(given, value)),
+            clear: options => set(options, null));
 
     private static bool TrySet<T>(NetpollTransportOptions options, string text, Parser<T> parse, Action<NetpollTransportOptions, T> set)
     {
@@ -111,9 +118,11 @@ internal sealed class ConfigurationKey
         return true;
     }
 
-    private static bool TryParseNumber(string text, out int value) => int.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value);
+    private static bool TryParseNumber(string text, out int value) =>
+        int.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value);
 
-    private static bool TryParseSize(string text, out long value) => long.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value);
+    private static bool TryParseSize(string text, out long value) =>
+        long.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value);
 
     private static bool TryParseName<T>(string text, out T value)
         where T : struct, Enum => Enum.TryParse(text, ignoreCase: true, out value) && Enum.IsDefined(value);
@@ -128,7 +137,8 @@ internal sealed class ConfigurationKey
     private static string FormOfTime(string text)
     {
         const string Form = "a time as hours:minutes:seconds";
-        TimeSpan example = double.TryParse(text, CultureInfo.InvariantCulture, out double seconds) && Math.Abs(seconds) < TimeSpan.MaxValue.TotalSeconds
+        TimeSpan example = double.TryParse(text, CultureInfo.InvariantCulture, out double seconds)
+            && Math.Abs(seconds) < TimeSpan.MaxValue.TotalSeconds
             ? TimeSpan.FromSeconds(seconds)
             : TimeSpan.FromSeconds(seconds = 5);
         return string.Create(CultureInfo.InvariantCulture, $"{Form}; {seconds} seconds are {example}");

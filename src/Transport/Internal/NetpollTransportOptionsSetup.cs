@@ -15,7 +15,7 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
     // Nobody who writes it means anything else.
     private const string NameStem = "netpol";
 
-    /// <exception cref="OptionsValidationException">A value is not what it must be, or a key is no option; says all that is wrong.</exception>
+    /// <exception cref="OptionsValidationException">A value is not what it must be, or a key is no option; names them all.</exception>
     public void Configure(NetpollTransportOptions options)
     {
         if (configuration is null)
@@ -36,7 +36,8 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
         if (!string.IsNullOrWhiteSpace(section.Value))
         {
             failures.Add(
-                $"'{section.Path}' is '{section.Value}'; it must be a section of options, such as '{section.Path}:{nameof(options.WorkerCount)}'.");
+                $"'{section.Path}' is '{section.Value}'; it must be a section of options, "
+                + $"such as '{section.Path}:{nameof(options.WorkerCount)}'.");
         }
 
         foreach (IConfigurationSection entry in section.GetChildren())
@@ -59,7 +60,8 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
 
     private static string? Apply(IConfigurationSection entry, NetpollTransportOptions options)
     {
-        ConfigurationKey? key = ConfigurationKey.All.FirstOrDefault(key => string.Equals(key.Name, entry.Key, StringComparison.OrdinalIgnoreCase));
+        ConfigurationKey? key = ConfigurationKey.All.FirstOrDefault(
+            key => string.Equals(key.Name, entry.Key, StringComparison.OrdinalIgnoreCase));
         if (key is null)
         {
             return DescribeUnknown(entry);

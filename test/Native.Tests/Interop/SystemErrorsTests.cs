@@ -45,7 +45,9 @@ public sealed class SystemErrorsTests
         Assert.Equal(theirs.NativeErrorCode, SystemErrors.ToSocketException(Errno.EADDRINUSE).NativeErrorCode);
     }
 
-    /// <summary>From the man pages of socket, bind, listen, accept, setsockopt, fcntl, epoll_ctl and fchmod. Without a counterpart it is negative.</summary>
+    /// <summary>
+    /// From the man pages of socket, bind, listen, accept, setsockopt, fcntl, epoll_ctl and fchmod. Without a counterpart it is negative.
+    /// </summary>
     [Theory]
     [InlineData(nameof(Errno.EACCES))]
     [InlineData(nameof(Errno.EADDRINUSE))]

@@ -191,9 +191,12 @@ public class ConfigurationTests
     [Fact]
     public void Nothing_means_null_and_no_change_to_what_cannot_be_null()
     {
-        NetpollTransportOptions options = Configure(new() { ["MaxReadBufferSize"] = "", ["MaxWriteBufferSize"] = null, ["WorkerCount"] = null });
+        NetpollTransportOptions options = Configure(
+            new() { ["MaxReadBufferSize"] = "", ["MaxWriteBufferSize"] = null, ["WorkerCount"] = null });
 
-        Assert.Equal((null, null, Environment.ProcessorCount), (options.MaxReadBufferSize, options.MaxWriteBufferSize, options.WorkerCount));
+        Assert.Null(options.MaxReadBufferSize);
+        Assert.Null(options.MaxWriteBufferSize);
+        Assert.Equal(Environment.ProcessorCount, options.WorkerCount);
     }
 
     /// <summary>Building the application logs nothing, so it must not be what throws.</summary>

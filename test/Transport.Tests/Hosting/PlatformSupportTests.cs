@@ -157,7 +157,8 @@ public class PlatformSupportTests
 
         internal void Lift() => Volatile.Write(ref _allowed, int.MaxValue);
 
-        protected internal override SyscallResult EpollCreateOnce(int flags) => Opened(Refuse("epoll_create1") ?? base.EpollCreateOnce(flags));
+        protected internal override SyscallResult EpollCreateOnce(int flags) =>
+            Opened(Refuse("epoll_create1") ?? base.EpollCreateOnce(flags));
 
         protected internal override SyscallResult EventFdOnce(uint initial, int flags) =>
             Opened(Refuse("eventfd2") ?? base.EventFdOnce(initial, flags));
@@ -165,7 +166,8 @@ public class PlatformSupportTests
         protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data) =>
             Refuse("epoll_ctl") ?? base.EpollCtlOnce(epfd, op, fd, events, data);
 
-        protected internal override SyscallResult EpollWaitOnce(int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds) =>
+        protected internal override SyscallResult EpollWaitOnce(
+            int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds) =>
             Refuse("epoll_wait") ?? base.EpollWaitOnce(epfd, buffer, maxEvents, timeoutMilliseconds);
 
         protected internal override SyscallResult Accept4Once(int fd, Span<byte> address, out int addressLength, int flags)

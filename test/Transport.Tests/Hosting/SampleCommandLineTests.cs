@@ -19,7 +19,11 @@ public sealed class SampleCommandLineTests
     {
         string? dotnet = ServerProcess.FindDotnet();
         Assert.SkipUnless(dotnet is not null, "The dotnet host is not beside the runtime of this process.");
-        ProcessStartInfo start = new(dotnet, [ServerProcess.Dll, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(dotnet, [ServerProcess.Dll, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         using Process process = Process.Start(start)!;
         try
         {

@@ -96,10 +96,12 @@ public sealed class StatisticsServiceTests
         public string FromConstructor() => Describe(statistics);
 
         [HttpGet("parameter")]
-        public string FromParameter([FromServices] INetpollTransportStatistics given) => ReferenceEquals(given, statistics) ? Describe(given) : "another";
+        public string FromParameter([FromServices] INetpollTransportStatistics given) =>
+            ReferenceEquals(given, statistics) ? Describe(given) : "another";
 
         [HttpGet("factory")]
-        public string FromFactory([FromServices] NetpollTransportFactory factory) => ReferenceEquals(factory, statistics) ? Describe(factory) : "another";
+        public string FromFactory([FromServices] NetpollTransportFactory factory) =>
+            ReferenceEquals(factory, statistics) ? Describe(factory) : "another";
     }
 
     /// <summary>What <c>@inject</c> in a component is compiled to.</summary>

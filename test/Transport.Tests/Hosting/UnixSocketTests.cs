@@ -143,7 +143,8 @@ public sealed class UnixSocketTests : IDisposable
         string full = Path.Combine(_directory, path);
 
         SocketException[] e = [.. await Task.WhenAll(((TransportKind[])[TransportKind.Netpoll, TransportKind.Sockets]).Select(kind =>
-            Assert.ThrowsAsync<SocketException>(() => TestServer.StartAsync(kind, setup => setup.Kestrel = options => options.ListenUnixSocket(full)))))];
+            Assert.ThrowsAsync<SocketException>(
+                () => TestServer.StartAsync(kind, setup => setup.Kestrel = options => options.ListenUnixSocket(full)))))];
 
         Assert.Equal(SocketError.AddressNotAvailable, e[0].SocketErrorCode);
         Assert.True(e[0].NativeErrorCode > 0, e[0].ToString());
@@ -255,12 +256,14 @@ public sealed class UnixSocketTests : IDisposable
     {
         internal bool Done { get; private set; }
 
-        protected internal override SyscallResult BindOnce(int fd, ReadOnlySpan<byte> address) => Swap(nameof(Bind), base.BindOnce(fd, address));
+        protected internal override SyscallResult BindOnce(int fd, ReadOnlySpan<byte> address) =>
+            Swap(nameof(Bind), base.BindOnce(fd, address));
 
         protected internal override SyscallResult IdentifyOnce(string path, out FileIdentity identity) =>
             Swap(nameof(Identify), base.IdentifyOnce(path, out identity));
 
-        protected internal override SyscallResult OpenOnce(string path, int flags, uint mode) => Swap(nameof(Open), base.OpenOnce(path, flags, mode));
+        protected internal override SyscallResult OpenOnce(string path, int flags, uint mode) =>
+            Swap(nameof(Open), base.OpenOnce(path, flags, mode));
 
         private SyscallResult Swap(string call, SyscallResult result)
         {
