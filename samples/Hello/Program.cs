@@ -4,7 +4,19 @@ using Hello;
 using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Http.Features;
 
-// Usage: Hello [--transport netpoll|sockets] [--urls http://localhost:5000]
+if (CommandLine.AsksForHelp(args))
+{
+    Console.WriteLine(CommandLine.Help);
+    return 0;
+}
+
+if (CommandLine.FindMistake(args) is { } mistake)
+{
+    Console.Error.WriteLine(mistake);
+    Console.Error.WriteLine(CommandLine.Help);
+    return 2;
+}
+
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 
 string transport = builder.Configuration["transport"] ?? "netpoll";

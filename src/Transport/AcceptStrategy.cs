@@ -12,7 +12,7 @@ public enum AcceptStrategy
     /// <summary>
     /// One listening socket for each group (<c>SO_REUSEPORT</c>); the kernel spreads the connections by their addresses. Other processes of
     /// the same user that also use <c>SO_REUSEPORT</c> can bind the same address and get their share of the connections. For IP endpoints
-    /// that the transport binds itself; all others are shared.
+    /// that the transport binds itself, while there are several groups; all others are shared.
     /// </summary>
     ReusePort,
 }

@@ -1,19 +1,32 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Internal;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
-/// Binds Kestrel's endpoints through the netpoll transport. The service provider owns it; its workers start with the first
+/// Binds Kestrel's endpoints through the netpoll transport. The service provider owns it; its workers start when it is asked for the first
 /// endpoint and end when it is disposed. All members are thread-safe.
 /// </summary>
-public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConnectionListenerFactorySelector, IAsyncDisposable, IDisposable
+/// <remarks>
+/// As a service it is registered under its own type and under <see cref="INetpollTransportStatistics"/>. Handlers of minimal APIs can
+/// have it as a parameter, although <see cref="BindAsync"/> has the name of what binds parameters there.
+/// </remarks>
+public sealed class NetpollTransportFactory
+    : IConnectionListenerFactory,
+    IConnectionListenerFactorySelector,
+    INetpollTransportStatistics,
+    IBindableFromHttpContext<NetpollTransportFactory>,
+    IAsyncDisposable,
+    IDisposable
 {
     // How long disposing waits for connections that Kestrel should have ended before.
     private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(5);
@@ -21,7 +34,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     // How long disposing waits for peers that have their last response and are still sending.
     private static readonly TimeSpan LingerTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly NetpollTransportOptions _options;
+    // Mistakes in the options are to be found when the host starts, which logs them, and not already when it is built.
+    private readonly Lazy<NetpollTransportOptions> _options;
     private readonly ILogger _logger;
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
@@ -36,7 +50,10 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
     private int _obstacleLogged;
 
-    /// <summary>Creates a factory; nothing starts before the first endpoint is bound.</summary>
+    // Why the engine could not be started when it was tried last; null if it could.
+    private volatile string? _startFailure;
+
+    /// <summary>Creates a factory; nothing starts before it is asked for the first endpoint.</summary>
     /// <param name="options">The options, read once, here.</param>
     /// <param name="loggerFactory">Makes the transport's logger, of category <c>KestrelNetpoll.Transport</c>.</param>
     /// <param name="memoryPoolFactory">
@@ -48,9 +65,10 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         IOptions<NetpollTransportOptions> options,
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory = null)
-        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance)
-    {
-    }
+        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance) =>
+        _ = _options.Value;
+
+    /// <summary>As for a service provider: reads the options when they are needed first.</summary>
 
     internal NetpollTransportFactory(
         IOptions<NetpollTransportOptions> options,
@@ -62,33 +80,25 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
 
-        // A copy: everybody can get at the original and change it.
-        _options = options.Value.Copy();
-        ValidateOptionsResult validation = new NetpollTransportOptionsValidator().Validate(Options.DefaultName, _options);
-        if (validation.Failed)
-        {
-            // Options that came through a service provider were validated already; these were made by hand.
-            throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures);
-        }
-
+        _options = new Lazy<NetpollTransportOptions>(() => CopyValid(options));
         _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
         _systemCalls = systemCalls;
     }
 
-    /// <summary>Gets why the transport cannot run in this process.</summary>
+    /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>
     /// <value>A sentence; <see langword="null"/> when it can run.</value>
-    public string? UnsupportedReason => _platform.Obstacle;
+    public string? UnsupportedReason => _platform.Obstacle ?? _startFailure;
 
     /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
     /// <value><c>epoll</c>.</value>
     public string Backend => Volatile.Read(ref _context)?.Backend ?? NetpollTransportContext.DefaultBackend;
 
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
-    public int WorkerCount => _options.WorkerCount;
+    public int WorkerCount => _options.Value.WorkerCount;
 
-    internal ApplicationScheduling ApplicationScheduling => _options.ApplicationScheduling;
+    internal ApplicationScheduling ApplicationScheduling => _options.Value.ApplicationScheduling;
 
     /// <summary>The engine's groups; none before the first endpoint is bound.</summary>
     internal IReadOnlyList<WorkerGroup> Groups => Volatile.Read(ref _context)?.Runtime.Groups ?? [];
@@ -116,8 +126,9 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
     internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
 
     /// <summary>
-    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Kestrel offers the others to
-    /// the transports that were registered before this one.
+    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
+    /// starting it shows that, so this starts its workers. Kestrel offers the others to the transports that were registered before this
+    /// one.
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
@@ -128,7 +139,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
             return false;
         }
 
-        if (_platform.Obstacle is not { } obstacle)
+        if ((_platform.Obstacle ?? TryStart()) is not { } obstacle)
         {
             return true;
         }
@@ -166,7 +177,7 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         BoundSockets sockets;
         try
         {
-            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options);
+            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options.Value);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
@@ -211,7 +222,49 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
         }
     }
 
+    /// <summary>
+    /// Gives a handler of a minimal API the one that is registered; an instance method of this name would otherwise be an error there.
+    /// </summary>
+    static ValueTask<NetpollTransportFactory?> IBindableFromHttpContext<NetpollTransportFactory>.BindAsync(
+        HttpContext context, ParameterInfo parameter) =>
+        new(context.RequestServices.GetService<NetpollTransportFactory>());
+
+    private static NetpollTransportOptions CopyValid(IOptions<NetpollTransportOptions> options)
+    {
+        // A copy: everybody can get at the original and change it.
+        NetpollTransportOptions copy = options.Value.Copy();
+        ValidateOptionsResult validation = new NetpollTransportOptionsValidator().Validate(Options.DefaultName, copy);
+
+        // Options that came through a service provider were validated already; these were made by hand.
+        return validation.Failed
+            ? throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures)
+            : copy;
+    }
+
     private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
+
+    /// <summary>
+    /// Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.
+    /// </summary>
+    /// <returns>Why it cannot be started, as a sentence for the log.</returns>
+    private string? TryStart()
+    {
+        try
+        {
+            GetOrCreateContext();
+            return _startFailure = null;
+        }
+        catch (ObjectDisposedException)
+        {
+            // Binding says so.
+            return null;
+        }
+        catch (Exception e) when (e is IOException or SocketException or OutOfMemoryException)
+        {
+            // No descriptor, no memory, no thread.
+            return _startFailure = $"its engine cannot start: {e.Message}";
+        }
+    }
 
     private NetpollTransportContext GetOrCreateContext()
     {
@@ -225,7 +278,8 @@ public sealed class NetpollTransportFactory : IConnectionListenerFactory, IConne
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                Volatile.Write(ref _context, new NetpollTransportContext(_options, _logger, _memoryPoolFactory, _platform, _systemCalls));
+                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls);
+                Volatile.Write(ref _context, context);
             }
 
             return _context;

@@ -6,10 +6,11 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
-/// Options of the netpoll transport. They are read once, when the <see cref="NetpollTransportFactory"/> is made, before Kestrel binds its
-/// first endpoint; later changes have no effect. They can be set in code and in the configuration section <c>Kestrel:Netpoll</c>; code
-/// wins, whichever comes first. A value out of its range, or a key in that
-/// section that is no option, stops the host at start, with a message that names it.
+/// Options of the netpoll transport. They are read once, when the host starts, before Kestrel binds its
+/// first endpoint, or when a <see cref="NetpollTransportFactory"/> is made by hand; later changes have no effect. They can be set in code
+/// and in the configuration section <c>Kestrel:Netpoll</c>; code wins, whichever comes first. A value out of its range, or a key in that
+/// section that is no option, stops the host at start, with a message that names it. Times are written as hours, minutes and seconds
+/// there (<c>00:00:05</c>).
 /// </summary>
 /// <remarks>Not thread-safe: configure it where the host is built.</remarks>
 public sealed class NetpollTransportOptions
@@ -172,9 +173,10 @@ public sealed class NetpollTransportOptions
     /// <remarks>
     /// Every option here that is set on a listening socket is set on this one as well, afterwards, and wins: <see cref="NoDelay"/> always, and
     /// those that are not null of the keep-alive options, <see cref="UserTimeout"/>, <see cref="DeferAccept"/>, <see cref="FastOpen"/>,
-    /// <see cref="ReceiveBufferSize"/> and <see cref="SendBufferSize"/>. It is listened on with <see cref="Backlog"/>, and becomes
-    /// non-blocking. What belongs to binding is up to the function: <see cref="UnixSocketMode"/> and <see cref="ReplaceStaleUnixSocket"/> have
-    /// no effect, and <see cref="AcceptStrategy.ReusePort"/> neither: all worker groups share the socket.
+    /// <see cref="ReceiveBufferSize"/> and <see cref="SendBufferSize"/>. Only for a <see cref="FileHandleEndPoint"/>, which others may be
+    /// using, they are set on each connection instead, where that is possible. It is listened on with <see cref="Backlog"/>, and becomes
+    /// non-blocking. What belongs to binding is up to the function: <see cref="UnixSocketMode"/> and <see cref="ReplaceStaleUnixSocket"/>
+    /// have no effect, and <see cref="AcceptStrategy.ReusePort"/> neither: all worker groups share the socket.
     /// </remarks>
     /// <value>The default is <see cref="CreateDefaultBoundListenSocket"/>, in whose place the transport makes its own system calls.</value>
     public Func<EndPoint, Socket> CreateBoundListenSocket { get; set; } = CreateDefaultBoundListenSocket;

@@ -24,8 +24,8 @@ public static class NetpollWebHostBuilderExtensions
     /// </remarks>
     /// <param name="hostBuilder">The builder of a host whose server is Kestrel.</param>
     /// <param name="configure">
-    /// Sets options; null leaves what the configuration section <c>Kestrel:Netpoll</c> says, or else the defaults. Values out of range make the host's start fail with an
-    /// <see cref="OptionsValidationException"/>.
+    /// Sets options; null leaves what the configuration section <c>Kestrel:Netpoll</c> says, or else the defaults. Mistakes in the
+    /// section, and values out of range, make the host's start fail with an <see cref="OptionsValidationException"/>.
     /// </param>
     /// <returns>The same builder.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="hostBuilder"/> is null.</exception>
@@ -57,6 +57,8 @@ public static class NetpollWebHostBuilderExtensions
 
             // Registered under its own type too, so that an application can ask it for its endpoints and counters.
             services.TryAddSingleton(CreateFactory);
+            services.TryAddSingleton<INetpollTransportStatistics>(
+                static provider => provider.GetRequiredService<NetpollTransportFactory>());
             services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, NetpollTransportFactory>(
                 static provider => provider.GetRequiredService<NetpollTransportFactory>()));
         });

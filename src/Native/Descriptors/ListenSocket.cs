@@ -11,6 +11,8 @@ namespace KestrelNetpoll.Native.Descriptors;
 /// </summary>
 internal sealed class ListenSocket : Descriptor
 {
+    private static readonly IPAddress AnyIPv4Mapped = IPAddress.Any.MapToIPv6();
+
     // 0 until somebody has removed the file, then 1.
     private int _fileRemoved;
 
@@ -22,10 +24,12 @@ internal sealed class ListenSocket : Descriptor
     /// <summary>The address it really listens on: port 0 has become a number.</summary>
     internal EndPoint LocalEndPoint { get; private init; } = SocketAddresses.UnnamedUnix;
 
-    // For Unix sockets, which do not hand these on from the listener.
-    private int? AcceptedReceiveBufferSize { get; init; }
+    // What the listener does not hand on.
+    private IReadOnlyList<SocketOption> AcceptedOptions { get; init; } = [];
 
-    private int? AcceptedSendBufferSize { get; init; }
+    // A listener on one address has it in common with its connections; one on all addresses does not, nor one that somebody else has made:
+    // it may be transparent (IP_TRANSPARENT), or get the connections of other addresses by a program in the kernel.
+    private bool SharesAddress { get; init; }
 
     /// <summary>The file of a Unix socket that was bound to a path here; see <see cref="RemoveFile"/>.</summary>
     private UnixSocketFile? File { get; init; }
@@ -38,12 +42,13 @@ internal sealed class ListenSocket : Descriptor
     internal static ListenSocket Listen(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options, WorkerGroup? group = null)
     {
         int fd = ListenSocketSetup.CreateBound(runtime.SystemCalls, endPoint, options, out UnixSocketFile? file);
-        return Start(runtime, fd, options, group, file);
+        return Start(runtime, fd, options, group, file, isOwn: true);
     }
 
     /// <summary>
     /// Listens on a socket that somebody else has bound, and perhaps listens on already. It stays theirs: this works on a duplicate of the
-    /// number, so that closing it leaves theirs open. It becomes non-blocking for them, too, and takes on the options given.
+    /// number, so that closing it leaves theirs open. It becomes non-blocking for them, too, since others may be using it by the time of
+    /// the close, and takes on the options given, but for <see cref="ListenSocketOptions.LeavesListener"/>.
     /// </summary>
     /// <param name="runtime">Serves it.</param>
     /// <param name="fd">Their number.</param>
@@ -55,7 +60,7 @@ internal sealed class ListenSocket : Descriptor
         NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group = null, string? what = null)
     {
         int duplicate = ListenSocketSetup.Duplicate(runtime.SystemCalls, fd, what ?? $"descriptor {fd}", options);
-        return Start(runtime, duplicate, options, group, file: null);
+        return Start(runtime, duplicate, options, group, file: null, isOwn: false);
     }
 
     /// <summary>Another descriptor of the same socket, for another group: each connection goes to one of them.</summary>
@@ -70,8 +75,8 @@ internal sealed class ListenSocket : Descriptor
         return Register(new ListenSocket(duplicate.Value, group, SystemCalls)
         {
             LocalEndPoint = LocalEndPoint,
-            AcceptedReceiveBufferSize = AcceptedReceiveBufferSize,
-            AcceptedSendBufferSize = AcceptedSendBufferSize,
+            AcceptedOptions = AcceptedOptions,
+            SharesAddress = SharesAddress,
         }, shared: true);
     }
 
@@ -87,7 +92,8 @@ internal sealed class ListenSocket : Descriptor
         }
     }
 
-    private static ListenSocket Start(NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group, UnixSocketFile? file)
+    private static ListenSocket Start(
+        NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup? group, UnixSocketFile? file, bool isOwn)
     {
         SystemCalls systemCalls = runtime.SystemCalls;
         EndPoint localEndPoint;
@@ -107,8 +113,8 @@ internal sealed class ListenSocket : Descriptor
         {
             LocalEndPoint = localEndPoint,
             File = file,
-            AcceptedReceiveBufferSize = isUnix ? options.ReceiveBufferSize : null,
-            AcceptedSendBufferSize = isUnix ? options.SendBufferSize : null,
+            AcceptedOptions = isUnix || options.LeavesListener ? SocketOption.OfConnections(options, isUnix) : [],
+            SharesAddress = isUnix || (isOwn && !IsWildcard(localEndPoint)),
         }, options.Shared);
     }
 
@@ -130,7 +136,7 @@ internal sealed class ListenSocket : Descriptor
     /// <summary>
     /// Takes one connection, if there is one; its socket belongs to <paramref name="group"/> and is not started yet. Otherwise the
     /// errno: EAGAIN, EBADF after a close, EMFILE and its like, which need a pause: the connection stays in the backlog and no
-    /// new edge will announce it. Connections that died in the backlog are skipped. Any thread.
+    /// new edge will announce it; or an error of a connection (<see cref="IsErrorOfTheConnection"/>). Any thread.
     /// </summary>
     internal SyscallResult Accept(WorkerGroup group, out StreamSocket? socket)
     {
@@ -140,26 +146,35 @@ internal sealed class ListenSocket : Descriptor
             return SyscallResult.Failure(Errno.EBADF);
         }
 
+        // Of a Unix peer's name a part is enough to see that there is one.
         SocketAddressBytes address = default;
-        SyscallResult result;
-        int length;
-        do
-        {
-            // Of a Unix peer's name a part is enough to see that there is one.
-            result = SystemCalls.Accept4(Fd, address.Buffer, out length, LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC);
-        }
-        while (IsErrorOfTheConnection(result.Errno));
-
+        SyscallResult result = SystemCalls.Accept4(Fd, address.Buffer, out int length, LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC);
         ReleaseReference();
         if (result.IsSuccess)
         {
-            SetBufferSize(result.Value, LibC.SO_RCVBUF, AcceptedReceiveBufferSize);
-            SetBufferSize(result.Value, LibC.SO_SNDBUF, AcceptedSendBufferSize);
+            // An option that the kernel refuses is not worth a connection.
+            foreach (SocketOption option in AcceptedOptions)
+            {
+                SystemCalls.SetSockOpt(result.Value, option.Level, option.Option, option.Value);
+            }
+
             socket = new StreamSocket(result.Value, group, SystemCalls, address.WithLength(length));
         }
 
         return result;
     }
+
+    /// <summary>
+    /// Linux reports what had already gone wrong with a connection as an error of accept itself, as it does when a firewall forbids it: the
+    /// next one may be fine, and is to be asked for at once. Those that accept(2) lists, and those that it says other kernels have.
+    /// </summary>
+    internal static bool IsErrorOfTheConnection(Errno error) => error is
+        Errno.ECONNABORTED or Errno.ECONNRESET or Errno.ETIMEDOUT or Errno.EPERM or Errno.EPROTO or Errno.ENOPROTOOPT or Errno.EOPNOTSUPP
+        or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH or Errno.ENONET
+        or Errno.ENOSR or Errno.ESOCKTNOSUPPORT or Errno.EPROTONOSUPPORT;
+
+    /// <summary>The local address of a socket accepted here. Null after its close.</summary>
+    internal EndPoint? LocalEndPointOf(StreamSocket accepted) => SharesAddress ? LocalEndPoint : accepted.GetLocalEndPoint();
 
     /// <inheritdoc cref="Descriptor.BeginWait"/>
     internal PollResult BeginWaitReadable(Turn waiter) => BeginWait(PollMode.Read, waiter);
@@ -179,17 +194,6 @@ internal sealed class ListenSocket : Descriptor
         }
     }
 
-    // Linux reports what had already gone wrong with the connection as an error of accept itself (see accept(2)).
-    private static bool IsErrorOfTheConnection(Errno error) => error is
-        Errno.ECONNABORTED or Errno.ECONNRESET or Errno.ETIMEDOUT or Errno.EPROTO
-        or Errno.ENETDOWN or Errno.ENETUNREACH or Errno.EHOSTDOWN or Errno.EHOSTUNREACH or Errno.ENONET;
-
-    // The listener took the same size, so there is no error to expect.
-    private void SetBufferSize(int fd, int option, int? size)
-    {
-        if (size is { } given)
-        {
-            SystemCalls.SetSockOpt(fd, LibC.SOL_SOCKET, option, given);
-        }
-    }
+    private static bool IsWildcard(EndPoint endPoint) => endPoint is IPEndPoint { Address: var address }
+        && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any) || address.Equals(AnyIPv4Mapped));
 }

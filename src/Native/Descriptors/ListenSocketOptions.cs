@@ -9,6 +9,12 @@ internal sealed record ListenSocketOptions
     /// <summary>Connections that the kernel may hold for us before they are accepted. The kernel caps it at somaxconn.</summary>
     internal required int Backlog { get; init; }
 
+    /// <summary>
+    /// The listener is somebody else's and has to look the same afterwards: what connections are to have is set on each of them. What only
+    /// a listener has is set on it all the same, if it is given.
+    /// </summary>
+    internal bool LeavesListener { get; init; }
+
     /// <summary>Send small segments at once (TCP_NODELAY).</summary>
     internal bool NoDelay { get; init; } = true;
 

@@ -34,7 +34,7 @@ internal static class ListenSocketSetup
                 }
             }
 
-            SetInheritedOptions(systemCalls, fd, domain, endPoint, options);
+            SetOptions(systemCalls, fd, domain, endPoint, options);
             Bind(systemCalls, fd, endPoint, options, out file);
             return fd;
         }
@@ -81,7 +81,7 @@ internal static class ListenSocketSetup
                 ThrowOnError(systemCalls.SetFlags(duplicate.Value, flags.Value | LibC.O_NONBLOCK), "fcntl(F_SETFL)", what);
             }
 
-            SetInheritedOptions(systemCalls, duplicate.Value, domain, what, options);
+            SetOptions(systemCalls, duplicate.Value, domain, what, options);
             return duplicate.Value;
         }
         catch
@@ -116,6 +116,13 @@ internal static class ListenSocketSetup
         file = null;
         byte[] address = SocketAddresses.ToBytes(endPoint);
         string? path = UnixSocketFile.PathOf(endPoint);
+        UnixFileMode? mode = path is null ? null : options.UnixSocketMode;
+        if (mode is not null)
+        {
+            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for.
+            ThrowIfModeRefused(systemCalls.Fchmod(fd, (uint)mode));
+        }
+
         SyscallResult bound = systemCalls.Bind(fd, address);
         if (bound.Errno == Errno.EADDRINUSE && path is not null && options.ReplaceStaleUnixSocket
             && UnixSocketFile.TryRemoveStale(path, endPoint, systemCalls))
@@ -130,48 +137,40 @@ internal static class ListenSocketSetup
         }
 
         file = UnixSocketFile.Remember(path, systemCalls);
-        if (options.UnixSocketMode is { } mode)
+        if (mode is not null)
         {
-            // Nobody can connect before it listens, so there is no moment with other permissions.
-            SyscallResult changed = systemCalls.Chmod(path, (uint)mode);
+            ThrowIfModeRefused(file?.SetMode(mode.Value) ?? SyscallResult.Failure(Errno.ESTALE));
+        }
+
+        void ThrowIfModeRefused(SyscallResult changed)
+        {
             if (changed.IsError)
             {
-                string octal = Convert.ToString((int)mode, toBase: 8);
+                string octal = Convert.ToString((int)mode!, toBase: 8);
                 throw SystemErrors.ToSocketException(
                     changed.Errno, $"chmod({octal}) for {endPoint} ({nameof(options.UnixSocketMode)})");
             }
         }
     }
 
-    private static void SetInheritedOptions(SystemCalls systemCalls, int fd, int domain, object endPoint, ListenSocketOptions options)
+    /// <summary>
+    /// Linux hands the connections' options on from a TCP listener; from a Unix one it does not, but that it takes them shows here.
+    /// </summary>
+    private static void SetOptions(SystemCalls systemCalls, int fd, int domain, object endPoint, ListenSocketOptions options)
     {
-        SetIfGiven(options.ReceiveBufferSize, LibC.SOL_SOCKET, LibC.SO_RCVBUF, "SO_RCVBUF");
-        SetIfGiven(options.SendBufferSize, LibC.SOL_SOCKET, LibC.SO_SNDBUF, "SO_SNDBUF");
-        if (domain == LibC.AF_UNIX)
+        bool isUnix = domain == LibC.AF_UNIX;
+        if (!options.LeavesListener)
         {
-            return;
+            SocketOption.OfConnections(options, isUnix).ForEach(Set);
         }
 
-        Set(systemCalls, fd, endPoint, LibC.IPPROTO_TCP, LibC.TCP_NODELAY, options.NoDelay ? 1 : 0, "TCP_NODELAY");
-        if ((options.KeepAliveIdleSeconds ?? options.KeepAliveIntervalSeconds ?? options.KeepAliveCount) is not null)
+        if (!isUnix)
         {
-            Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_KEEPALIVE, 1, "SO_KEEPALIVE");
+            SocketOption.OfListener(options).ForEach(Set);
         }
 
-        SetIfGiven(options.KeepAliveIdleSeconds, LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE, "TCP_KEEPIDLE");
-        SetIfGiven(options.KeepAliveIntervalSeconds, LibC.IPPROTO_TCP, LibC.TCP_KEEPINTVL, "TCP_KEEPINTVL");
-        SetIfGiven(options.KeepAliveCount, LibC.IPPROTO_TCP, LibC.TCP_KEEPCNT, "TCP_KEEPCNT");
-        SetIfGiven(options.UserTimeoutMilliseconds, LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
-        SetIfGiven(options.DeferAcceptSeconds, LibC.IPPROTO_TCP, LibC.TCP_DEFER_ACCEPT, "TCP_DEFER_ACCEPT");
-        SetIfGiven(options.FastOpenQueue, LibC.IPPROTO_TCP, LibC.TCP_FASTOPEN, "TCP_FASTOPEN");
-
-        void SetIfGiven(int? value, int level, int option, string name)
-        {
-            if (value is { } given)
-            {
-                Set(systemCalls, fd, endPoint, level, option, given, name);
-            }
-        }
+        void Set(SocketOption option) =>
+            ListenSocketSetup.Set(systemCalls, fd, endPoint, option.Level, option.Option, option.Value, option.Name);
     }
 
     private static void Set(SystemCalls systemCalls, int fd, object endPoint, int level, int option, int value, string name)

@@ -35,12 +35,43 @@ internal sealed class UnixSocketFile
         return path.IsEmpty || path[0] == 0 ? null : Encoding.UTF8.GetString(path);
     }
 
-    /// <summary>To be called right after bind. Null if the file is gone already: there is nothing to remove.</summary>
+    /// <summary>
+    /// To be called right after bind. Null if the file is gone already, or something else is there: there is nothing to remove.
+    /// </summary>
     internal static UnixSocketFile? Remember(string path, SystemCalls systemCalls)
     {
         // The working directory may be another by the time of the removal.
         string fullPath = Path.GetFullPath(path);
-        return systemCalls.Identify(fullPath, out FileIdentity identity).IsSuccess ? new UnixSocketFile(fullPath, identity, systemCalls) : null;
+        return systemCalls.Identify(fullPath, out FileIdentity identity).IsSuccess && identity.IsSocket
+            ? new UnixSocketFile(fullPath, identity, systemCalls)
+            : null;
+    }
+
+    /// <summary>
+    /// Gives the file its permissions, also those that the umask has kept from it. Whoever may write to the directory can put something
+    /// else in its place at any moment, a link to a file of ours for example. So it is done through a descriptor, which stays what it is,
+    /// after a look at what that is.
+    /// </summary>
+    /// <returns>Otherwise ESTALE: the path leads to something else by now.</returns>
+    internal SyscallResult SetMode(UnixFileMode mode)
+    {
+        SyscallResult opened = _systemCalls.Open(_path, LibC.O_PATH, 0);
+        if (opened.IsError)
+        {
+            return opened;
+        }
+
+        SyscallResult result = _systemCalls.Identify(opened.Value, out FileIdentity found);
+        if (result.IsSuccess)
+        {
+            // A descriptor that only stands for a path cannot be given to fchmod, but has a path of its own.
+            result = found == _identity
+                ? _systemCalls.Chmod($"/proc/self/fd/{opened.Value}", (uint)mode)
+                : SyscallResult.Failure(Errno.ESTALE);
+        }
+
+        _systemCalls.Close(opened.Value);
+        return result;
     }
 
     /// <summary>

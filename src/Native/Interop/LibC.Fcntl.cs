@@ -16,6 +16,7 @@ internal static unsafe partial class LibC
     internal const int O_APPEND = 0x400;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
+    internal const int O_PATH = 0x200000;
 
     internal const int F_GETFD = 1;
     internal const int F_SETFD = 2;
@@ -25,6 +26,7 @@ internal static unsafe partial class LibC
     internal const int F_GETPIPE_SZ = 1032;
     internal const int AT_FDCWD = -100;
     internal const int AT_SYMLINK_NOFOLLOW = 0x100;
+    internal const int AT_EMPTY_PATH = 0x1000;
     internal const int FD_CLOEXEC = 1;
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

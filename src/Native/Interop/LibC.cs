@@ -20,6 +20,16 @@ namespace KestrelNetpoll.Native.Interop;
 /// </remarks>
 internal static unsafe partial class LibC
 {
-    /// <summary>The runtime resolves this name to the C library that the process already uses, glibc or musl.</summary>
+    /// <summary>
+    /// The C library that the process already uses, glibc or musl, and what has been put in front of it: <see cref="ResolveGlobally"/>.
+    /// </summary>
     private const string Library = "libc";
+
+    /// <summary>
+    /// Looks for functions where the dynamic linker looks for those of the runtime's own libraries, in all that the process was started
+    /// with. In the C library alone, what <c>LD_PRELOAD</c> puts in front of it (authbind, proxychains, faketime) would not be found. To
+    /// be called once, before the first function.
+    /// </summary>
+    internal static void ResolveGlobally() => NativeLibrary.SetDllImportResolver(
+        typeof(LibC).Assembly, static (name, _, _) => name == Library ? NativeLibrary.GetMainProgramHandle() : 0);
 }

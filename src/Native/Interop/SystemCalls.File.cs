@@ -58,6 +58,9 @@ internal partial class SystemCalls
     protected internal virtual SyscallResult ChmodOnce(string path, uint mode) =>
         SyscallResult.FromReturnValue(LibC.chmod(path, mode));
 
+    protected internal virtual SyscallResult FchmodOnce(int fd, uint mode) =>
+        SyscallResult.FromReturnValue(LibC.fchmod(fd, mode));
+
     protected internal virtual SyscallResult GetFlagsOnce(int fd) =>
         SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETFL, 0));
 
@@ -70,11 +73,17 @@ internal partial class SystemCalls
     protected internal virtual SyscallResult DuplicateOnce(int fd) =>
         SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_DUPFD_CLOEXEC, 0));
 
-    protected internal virtual unsafe SyscallResult IdentifyOnce(string path, out FileIdentity identity)
+    protected internal virtual SyscallResult IdentifyOnce(string path, out FileIdentity identity) =>
+        Identify(LibC.AT_FDCWD, path, LibC.AT_SYMLINK_NOFOLLOW, out identity);
+
+    protected internal virtual SyscallResult IdentifyDescriptorOnce(int fd, out FileIdentity identity) =>
+        Identify(fd, "", LibC.AT_EMPTY_PATH, out identity);
+
+    private static unsafe SyscallResult Identify(int directory, string path, int flags, out FileIdentity identity)
     {
         statx status = default;
         SyscallResult result = SyscallResult.FromReturnValue(
-            LibC.statx(LibC.AT_FDCWD, path, LibC.AT_SYMLINK_NOFOLLOW, LibC.STATX_TYPE | LibC.STATX_INO, &status));
+            LibC.statx(directory, path, flags, LibC.STATX_TYPE | LibC.STATX_INO, &status));
         identity = result.IsSuccess
             ? new FileIdentity(status.stx_dev_major, status.stx_dev_minor, status.stx_ino, status.stx_mode & LibC.S_IFMT)
             : default;

@@ -20,7 +20,14 @@ namespace KestrelNetpoll.Native.Interop;
 internal partial class SystemCalls
 {
     /// <summary>The real kernel.</summary>
-    internal static readonly SystemCalls Instance = new();
+    internal static readonly SystemCalls Instance;
+
+    // Nobody can make a call without an instance.
+    static SystemCalls()
+    {
+        LibC.ResolveGlobally();
+        Instance = new SystemCalls();
+    }
 
     internal SyscallResult EpollCreate()
     {
@@ -145,6 +152,16 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>
+    /// The permissions of an open file; of a Unix socket that is not bound yet, those that its file will have, less the umask.
+    /// </summary>
+    internal SyscallResult Fchmod(int fd, uint mode)
+    {
+        SyscallResult result;
+        while ((result = FchmodOnce(fd, mode)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>The open file's status flags and access mode (F_GETFL).</summary>
     internal SyscallResult GetFlags(int fd)
     {
@@ -189,6 +206,14 @@ internal partial class SystemCalls
 
         SyscallResult result;
         while ((result = IdentifyOnce(path, out identity)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which file it is that a descriptor has open.</summary>
+    internal SyscallResult Identify(int fd, out FileIdentity identity)
+    {
+        SyscallResult result;
+        while ((result = IdentifyDescriptorOnce(fd, out identity)).IsInterrupted) { }
         return result;
     }
 

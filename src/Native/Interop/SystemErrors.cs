@@ -25,7 +25,8 @@ internal static class SystemErrors
 
     /// <summary>
     /// The number that <see cref="SocketException"/> takes is a <see cref="SocketError"/> on every platform, so errno has to be
-    /// translated; one without a counterpart becomes <see cref="SocketError.SocketError"/> and keeps its text.
+    /// translated. One without a counterpart keeps its text; if it is one that a socket's calls are known for, it becomes its next
+    /// relative, and <see cref="SocketError.SocketError"/> otherwise, which shows as a number that says nothing (0xFFFDFFFE).
     /// </summary>
     /// <param name="errno">Why the call failed.</param>
     /// <param name="operation">What failed and on what; null when the caller's caller knows.</param>
@@ -38,6 +39,10 @@ internal static class SystemErrors
         Errno.EACCES or Errno.EPERM => SocketError.AccessDenied,
         Errno.EADDRINUSE => SocketError.AddressAlreadyInUse,
         Errno.EADDRNOTAVAIL => SocketError.AddressNotAvailable,
+
+        // The runtime has it so for ENOENT: the path of a Unix socket leads nowhere.
+        Errno.ENOENT or Errno.ENOTDIR or Errno.ELOOP or Errno.ENAMETOOLONG or Errno.ESTALE => SocketError.AddressNotAvailable,
+        Errno.EROFS => SocketError.AccessDenied,
         Errno.EAFNOSUPPORT => SocketError.AddressFamilyNotSupported,
         Errno.EAGAIN => SocketError.WouldBlock,
         Errno.EALREADY => SocketError.AlreadyInProgress,
@@ -58,7 +63,11 @@ internal static class SystemErrors
         Errno.ENETDOWN => SocketError.NetworkDown,
         Errno.ENETRESET => SocketError.NetworkReset,
         Errno.ENETUNREACH => SocketError.NetworkUnreachable,
-        Errno.ENOBUFS or Errno.ENOMEM => SocketError.NoBufferSpaceAvailable,
+        Errno.ENOBUFS or Errno.ENOMEM or Errno.ENOSPC or Errno.EDQUOT or Errno.ENOSR => SocketError.NoBufferSpaceAvailable,
+        Errno.ENONET or Errno.ENODEV => SocketError.NetworkDown,
+        Errno.EPROTO => SocketError.ConnectionAborted,
+        Errno.EIO => SocketError.Fault,
+        Errno.ENOSYS => SocketError.OperationNotSupported,
         Errno.ENOPROTOOPT => SocketError.ProtocolOption,
         Errno.ENOTCONN => SocketError.NotConnected,
         Errno.ENOTSOCK => SocketError.NotSocket,

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
@@ -25,13 +24,19 @@ internal sealed class Acceptor : IAsyncDisposable
     // A burst must not keep its worker from everything else.
     private const int MaxAcceptsPerTurn = 64;
 
+    // So many connections in a row may turn out to be dead. A rule of the system that forbids them all looks the same, and must not keep a
+    // worker busy for ever.
+    private const int MaxErrorsInARow = 1024;
+
     private readonly NetpollTransportContext _context;
     private readonly ListenSocket _socket;
     private readonly AcceptQueue _queue;
     private readonly AcceptTurn _turn;
     private readonly AcceptBackoff _backoff;
     private readonly Timer _timer;
-    private readonly bool _isWildcard;
+
+    // Errors of connections since the last that was none. Of the turn.
+    private int _errorsInARow;
 
     // The turn is parked on the socket. Written by the turn, before it parks.
     private bool _parked;
@@ -46,8 +51,6 @@ internal sealed class Acceptor : IAsyncDisposable
         _socket = socket;
         _queue = queue;
         _turn = new AcceptTurn(this);
-        _isWildcard = socket.LocalEndPoint is IPEndPoint { Address: var address }
-            && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
 
         // Fires once, in vain: the process's timer thread must be running before there is no descriptor left to start it with.
         _timer = new Timer(static state => ((Acceptor)state!).EndDelay(), this, 0, Timeout.Infinite);
@@ -85,24 +88,41 @@ internal sealed class Acceptor : IAsyncDisposable
 
     private void AcceptUntilStopped()
     {
-        for (int accepted = 0; accepted < MaxAcceptsPerTurn;)
+        for (int tries = 0; tries < MaxAcceptsPerTurn;)
         {
             if (_queue.IsClosed)
             {
                 return;
             }
 
-            if (!_context.Headroom.HasRoom(_context.Connections.Count + _context.Lingering.Count))
+            // Counting takes a lock, for which there is mostly no reason.
+            if (_context.Headroom.IsTight && !_context.Headroom.HasRoom(_context.Connections.Count + _context.Lingering.Count))
             {
                 Delay($"connections have taken all of the process's {_context.Headroom.Limit} descriptors but a reserve");
                 return;
             }
 
             Errno error = TryAccept(out NetpollConnection? connection, out Exception? failure);
+            if (failure is null && ListenSocket.IsErrorOfTheConnection(error))
+            {
+                // As for the Sockets transport: the connection ended before it had an id.
+                NetpollTransportLog.ConnectionReset(_context.Logger, "(null)");
+                if (++_errorsInARow == MaxErrorsInARow)
+                {
+                    _errorsInARow = 0;
+                    Delay($"{MaxErrorsInARow} connections in a row had failed already, the last one with {error}");
+                    return;
+                }
+
+                tries++;
+                continue;
+            }
+
+            _errorsInARow = 0;
             switch (error)
             {
                 case Errno.Success:
-                    accepted++;
+                    tries++;
                     _backoff.OnSuccess();
                     if (!_queue.Offer(connection!, this))
                     {
@@ -160,10 +180,9 @@ internal sealed class Acceptor : IAsyncDisposable
 
             _context.Headroom.OnAccepted(socket.Fd);
 
-            // A listener on one address has it in common with its connections; one on all addresses does not.
-            EndPoint? localEndPoint = _isWildcard ? socket.GetLocalEndPoint() : _socket.LocalEndPoint;
-            NetpollConnection accepted = _context.CreateConnection(socket, localEndPoint);
+            NetpollConnection accepted = _context.CreateConnection(socket, _socket.LocalEndPointOf(socket));
             accepted.Start();
+            _context.CountAccepted();
             connection = accepted;
             return Errno.Success;
         }

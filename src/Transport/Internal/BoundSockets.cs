@@ -27,7 +27,8 @@ internal sealed class BoundSockets
     internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options) =>
         Open(
             runtime,
-            options with { ReusePort = options.ReusePort && endPoint is IPEndPoint },
+            // One group needs one socket, and a second process that binds the address must then be refused as usual.
+            options with { ReusePort = options.ReusePort && endPoint is IPEndPoint && runtime.Groups.Count > 1 },
             created: null,
             (first, group, settings) => ListenSocket.Listen(runtime, first ?? endPoint, settings, group));
 
@@ -36,11 +37,14 @@ internal sealed class BoundSockets
     internal static BoundSockets Borrow(NetpollRuntime runtime, int fd, ListenSocketOptions options) =>
         Open(
             runtime,
-            options with { ReusePort = false },
+            options with { ReusePort = false, LeavesListener = true },
             created: null,
             (_, group, settings) => ListenSocket.Borrow(runtime, fd, settings, group));
 
-    /// <summary>Listens on a socket that the application has made and gives away, also if this throws.</summary>
+    /// <summary>
+    /// Listens on a socket that the application has made and gives away, also if this throws. It may be one more owner of an inherited
+    /// handle, which is then left as it was: <see cref="ListenSocketOptions.LeavesListener"/>.
+    /// </summary>
     /// <exception cref="SocketException">It cannot be listened on; <paramref name="what"/> says in the message whose it is.</exception>
     internal static BoundSockets TakeOver(NetpollRuntime runtime, Socket socket, string what, ListenSocketOptions options) =>
         Open(

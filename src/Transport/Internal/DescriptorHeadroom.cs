@@ -63,6 +63,9 @@ internal sealed class DescriptorHeadroom
 
     internal void OnAccepted(int fd) => _tight = fd >= FirstReserved;
 
+    /// <summary>Has the reserve been touched? Otherwise there is room, and no need to ask how many connections there are.</summary>
+    internal bool IsTight => _tight;
+
     /// <summary>May another connection be accepted? Once the reserve has been touched, this takes a descriptor to find out.</summary>
     internal bool HasRoom(int openConnections)
     {

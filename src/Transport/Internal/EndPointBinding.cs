@@ -31,6 +31,7 @@ internal static class EndPointBinding
             const string Option = $"{nameof(NetpollTransportOptions)}.{nameof(options.CreateBoundListenSocket)}";
             Socket socket = options.CreateBoundListenSocket(endPoint)
                 ?? throw new InvalidOperationException($"{Option} returned null for {endPoint}.");
+            settings = settings with { LeavesListener = endPoint is FileHandleEndPoint };
             return BoundSockets.TakeOver(runtime, socket, $"the socket that {Option} made for {endPoint}", settings);
         }
 

@@ -178,11 +178,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
     /// <summary>The context that the application's code runs under, for the connections of a group; null: none.</summary>
     internal GroupContext? ContextOf(WorkerGroup group) => _groupContexts?[group.Id];
 
-    internal NetpollConnection CreateConnection(StreamSocket socket, EndPoint? localEndPoint)
-    {
-        Interlocked.Increment(ref _acceptedConnections);
-        return new NetpollConnection(this, socket, _pools[socket.Group.Id], localEndPoint);
-    }
+    internal NetpollConnection CreateConnection(StreamSocket socket, EndPoint? localEndPoint) =>
+        new(this, socket, _pools[socket.Group.Id], localEndPoint);
+
+    /// <summary>A connection has been accepted, and is watched: only now can nothing go wrong with that any more.</summary>
+    internal void CountAccepted() => Interlocked.Increment(ref _acceptedConnections);
 
     /// <summary>Stops the workers. Listeners and connections must have been closed.</summary>
     public void Dispose()

@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-using System.Globalization;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Options;
 
@@ -7,59 +5,86 @@ namespace KestrelNetpoll.Transport.Internal;
 
 /// <summary>
 /// Sets the options from the application's configuration, section <c>Kestrel:Netpoll</c>. Registered before what code configures, which
-/// therefore wins. A key that is no option is refused: it is a typing error, and what was meant would be missing without a word.
+/// therefore wins. A key that is no option is refused: it is a typing error, and what was meant would be missing without a word. So is a
+/// section beside this one whose name is nearly the same.
 /// </summary>
 internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration = null) : IConfigureOptions<NetpollTransportOptions>
 {
     internal const string SectionName = "Kestrel:Netpoll";
 
-    private const int Octal = 8;
+    // Nobody who writes it means anything else.
+    private const string NameStem = "netpol";
 
-    /// <exception cref="InvalidOperationException">A value cannot be converted, or a key is no option.</exception>
+    /// <exception cref="OptionsValidationException">A value is not what it must be, or a key is no option; names them all.</exception>
     public void Configure(NetpollTransportOptions options)
     {
-        if (configuration?.GetSection(SectionName) is not { } section || !section.Exists())
+        if (configuration is null)
         {
             return;
         }
 
-        // Digits would be taken for a decimal number, which no mode is.
-        string? mode = section[nameof(options.UnixSocketMode)];
-        UnixFileMode? octal = IsNumber(mode) ? ParseMode(mode, section.Path) : null;
-        IConfiguration values = octal is null ? section : Without(section, nameof(options.UnixSocketMode));
-        try
+        IConfigurationSection section = configuration.GetSection(SectionName);
+        List<string> failures = [];
+        foreach (IConfigurationSection sibling in configuration.GetSection(ConfigurationPath.GetParentPath(section.Path)!).GetChildren())
         {
-            values.Bind(options, static binder => binder.ErrorOnUnknownConfiguration = true);
-        }
-        catch (InvalidOperationException e)
-        {
-            // About an unknown key the binder does not say where it is.
-            throw new InvalidOperationException($"The configuration section '{SectionName}' is not valid. {e.Message}", e);
+            if (IsMistyped(sibling.Key, section.Key))
+            {
+                failures.Add($"The configuration has '{sibling.Path}', which nothing reads. Did you mean '{section.Path}'?");
+            }
         }
 
-        options.UnixSocketMode = octal ?? options.UnixSocketMode;
+        if (!string.IsNullOrWhiteSpace(section.Value))
+        {
+            failures.Add(
+                $"'{section.Path}' is '{section.Value}'; it must be a section of options, "
+                + $"such as '{section.Path}:{nameof(options.WorkerCount)}'.");
+        }
+
+        foreach (IConfigurationSection entry in section.GetChildren())
+        {
+            if (Apply(entry, options) is { } failure)
+            {
+                failures.Add(failure);
+            }
+        }
+
+        if (failures.Count != 0)
+        {
+            throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), failures);
+        }
     }
 
-    private static bool IsNumber([NotNullWhen(true)] string? mode) => !string.IsNullOrWhiteSpace(mode) && mode.All(char.IsAsciiDigit);
+    private static bool IsMistyped(string key, string name) =>
+        !string.Equals(key, name, StringComparison.OrdinalIgnoreCase)
+        && (key.Contains(NameStem, StringComparison.OrdinalIgnoreCase) || NearestName.IsLike(key, name));
 
-    private static UnixFileMode ParseMode(string mode, string path)
+    private static string? Apply(IConfigurationSection entry, NetpollTransportOptions options)
     {
-        try
+        ConfigurationKey? key = ConfigurationKey.All.FirstOrDefault(
+            key => string.Equals(key.Name, entry.Key, StringComparison.OrdinalIgnoreCase));
+        if (key is null)
         {
-            return (UnixFileMode)Convert.ToInt32(mode, Octal);
+            return DescribeUnknown(entry);
         }
-        catch (Exception e) when (e is FormatException or OverflowException or ArgumentException)
+
+        if (entry.GetChildren().Any())
         {
-            throw new InvalidOperationException(
-                string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"'{mode}' at '{path}:{nameof(NetpollTransportOptions.UnixSocketMode)}' is not an octal file mode such as 660."),
-                e);
+            return $"'{entry.Path}' is a section; it must be a value.";
         }
+
+        return key.Apply(options, entry.Value) is { } form ? $"'{entry.Path}' is '{entry.Value}'; it must be {form}." : null;
     }
 
-    private static IConfiguration Without(IConfigurationSection section, string key) => new ConfigurationBuilder()
-        .AddInMemoryCollection(section.AsEnumerable(makePathsRelative: true)
-            .Where(pair => pair.Value is not null && !string.Equals(pair.Key, key, StringComparison.OrdinalIgnoreCase)))
-        .Build();
+    private static string DescribeUnknown(IConfigurationSection entry)
+    {
+        const string CodeOnly = nameof(NetpollTransportOptions.CreateBoundListenSocket);
+        if (string.Equals(entry.Key, CodeOnly, StringComparison.OrdinalIgnoreCase))
+        {
+            return $"'{entry.Path}' is a function, which only code can set: UseNetpollTransport(options => options.{CodeOnly} = ...).";
+        }
+
+        IEnumerable<string> names = ConfigurationKey.All.Select(static key => key.Name);
+        string suggestion = NearestName.Find(entry.Key, names) is { } nearest ? $" Did you mean '{nearest}'?" : "";
+        return $"'{entry.Path}' is no option of the netpoll transport.{suggestion} The options are {string.Join(", ", names)}.";
+    }
 }

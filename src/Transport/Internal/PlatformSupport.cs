@@ -63,13 +63,50 @@ internal sealed class PlatformSupport
         }
 
         // Sandboxes refuse system calls with an error of their choice, so the only way to know is to ask.
+        return FindRefused(systemCalls) is { } refused ? $"the kernel refuses {refused.Call} ({refused.Errno})." : null;
+    }
+
+    /// <summary>Makes every call that the engine cannot do without and .NET perhaps can, as the engine does, once.</summary>
+    private static (string Call, Errno Errno)? FindRefused(SystemCalls systemCalls)
+    {
         SyscallResult epoll = systemCalls.EpollCreate();
         if (epoll.IsError)
         {
-            return $"the kernel refuses epoll ({epoll.Errno}).";
+            return ("epoll_create1", epoll.Errno);
         }
 
-        systemCalls.Close(epoll.Value);
-        return null;
+        SyscallResult eventFd = systemCalls.EventFd(1, LibC.EFD_NONBLOCK);
+        try
+        {
+            return eventFd.IsError ? ("eventfd2", eventFd.Errno) : FindRefused(systemCalls, epoll.Value, eventFd.Value);
+        }
+        finally
+        {
+            systemCalls.Close(epoll.Value);
+            if (eventFd.IsSuccess)
+            {
+                systemCalls.Close(eventFd.Value);
+            }
+        }
+    }
+
+    private static (string Call, Errno Errno)? FindRefused(SystemCalls systemCalls, int epoll, int eventFd)
+    {
+        SyscallResult added = systemCalls.EpollCtl(epoll, LibC.EPOLL_CTL_ADD, eventFd, LibC.EPOLLIN | LibC.EPOLLET, data: 0);
+        if (added.IsError)
+        {
+            return ("epoll_ctl", added.Errno);
+        }
+
+        // The event is there already, and waiting for it takes no time.
+        SyscallResult waited = systemCalls.EpollWait(epoll, new EpollEventBuffer(1, EpollEventLayout.Current), 1, timeoutMilliseconds: 0);
+        if (waited.IsError)
+        {
+            return ("epoll_wait", waited.Errno);
+        }
+
+        // What is no descriptor is EBADF to a kernel that has the call and allows it.
+        SyscallResult accepted = systemCalls.Accept4(-1, [], out _, LibC.SOCK_NONBLOCK);
+        return accepted.Errno == Errno.EBADF ? null : ("accept4", accepted.Errno);
     }
 }

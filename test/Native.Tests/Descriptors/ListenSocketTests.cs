@@ -110,14 +110,23 @@ public sealed class ListenSocketTests : IDisposable
         listener.Close();
     }
 
-    [Fact]
-    public async Task Connections_that_died_in_the_backlog_are_skipped()
+    [Theory]
+    [InlineData((int)Errno.ECONNABORTED, true)]
+    [InlineData((int)Errno.EPERM, true)]
+    [InlineData((int)Errno.EOPNOTSUPP, true)]
+    [InlineData((int)Errno.EMFILE, false)]
+    [InlineData((int)Errno.EAGAIN, false)]
+    [InlineData((int)Errno.EBADF, false)]
+    public async Task Errors_of_connections_that_died_in_the_backlog_can_be_told_from_those_of_the_listener(int error, bool ofConnection)
     {
         ListenSocket listener = SocketPairs.Listen(_runtime);
-        _systemCalls.FailNext("Accept4Once", Errno.ECONNABORTED, Errno.EINTR, Errno.EPROTO, Errno.ECONNABORTED);
+        _systemCalls.FailNext("Accept4Once", Errno.EINTR, (Errno)error);
         StreamSocket client = await ConnectOperation.ConnectAsync(_runtime, listener.LocalEndPoint).InTime();
+        SyscallResult failed = listener.Accept(listener.Group, out _);
+        Assert.Equal(((Errno)error, ofConnection), (failed.Errno, ListenSocket.IsErrorOfTheConnection(failed.Errno)));
+        Assert.Equal(2, _systemCalls.Injected);
+
         StreamSocket server = await listener.AcceptAsync();
-        Assert.Equal(4, _systemCalls.Injected);
         client.Close();
         server.Close();
         listener.Close();

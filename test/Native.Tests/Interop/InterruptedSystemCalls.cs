@@ -47,6 +47,8 @@ internal sealed class InterruptedSystemCalls : SystemCalls
 
     protected internal override SyscallResult ChmodOnce(string path, uint mode) => Next();
 
+    protected internal override SyscallResult FchmodOnce(int fd, uint mode) => Next();
+
     protected internal override SyscallResult GetFlagsOnce(int fd) => Next();
 
     protected internal override SyscallResult GetPipeSizeOnce(int fd) => Next();
@@ -56,6 +58,12 @@ internal sealed class InterruptedSystemCalls : SystemCalls
     protected internal override SyscallResult DuplicateOnce(int fd) => Next();
 
     protected internal override SyscallResult IdentifyOnce(string path, out FileIdentity identity)
+    {
+        identity = default;
+        return Next();
+    }
+
+    protected internal override SyscallResult IdentifyDescriptorOnce(int fd, out FileIdentity identity)
     {
         identity = default;
         return Next();

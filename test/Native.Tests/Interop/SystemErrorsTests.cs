@@ -16,6 +16,9 @@ public sealed class SystemErrorsTests
             (Errno.ECONNRESET, SocketError.ConnectionReset),
             (Errno.EMFILE, SocketError.TooManyOpenSockets),
             (Errno.EPIPE, SocketError.Shutdown),
+            (Errno.ENOENT, SocketError.AddressNotAvailable),
+            (Errno.EROFS, SocketError.AccessDenied),
+            (Errno.ENOSPC, SocketError.NoBufferSpaceAvailable),
             (Errno.EXFULL, SocketError.SocketError),
         ];
 
@@ -40,6 +43,48 @@ public sealed class SystemErrorsTests
 
         Assert.Equal(theirs.SocketErrorCode, SystemErrors.ToSocketException(Errno.EADDRINUSE).SocketErrorCode);
         Assert.Equal(theirs.NativeErrorCode, SystemErrors.ToSocketException(Errno.EADDRINUSE).NativeErrorCode);
+    }
+
+    /// <summary>
+    /// From the man pages of socket, bind, listen, accept, setsockopt, fcntl, epoll_ctl and fchmod. Without a counterpart it is negative.
+    /// </summary>
+    [Theory]
+    [InlineData(nameof(Errno.EACCES))]
+    [InlineData(nameof(Errno.EADDRINUSE))]
+    [InlineData(nameof(Errno.EADDRNOTAVAIL))]
+    [InlineData(nameof(Errno.EAFNOSUPPORT))]
+    [InlineData(nameof(Errno.EBADF))]
+    [InlineData(nameof(Errno.EDQUOT))]
+    [InlineData(nameof(Errno.EFAULT))]
+    [InlineData(nameof(Errno.EINVAL))]
+    [InlineData(nameof(Errno.EIO))]
+    [InlineData(nameof(Errno.ELOOP))]
+    [InlineData(nameof(Errno.EMFILE))]
+    [InlineData(nameof(Errno.ENAMETOOLONG))]
+    [InlineData(nameof(Errno.ENFILE))]
+    [InlineData(nameof(Errno.ENOBUFS))]
+    [InlineData(nameof(Errno.ENODEV))]
+    [InlineData(nameof(Errno.ENOENT))]
+    [InlineData(nameof(Errno.ENOMEM))]
+    [InlineData(nameof(Errno.ENONET))]
+    [InlineData(nameof(Errno.ENOPROTOOPT))]
+    [InlineData(nameof(Errno.ENOSPC))]
+    [InlineData(nameof(Errno.ENOSR))]
+    [InlineData(nameof(Errno.ENOSYS))]
+    [InlineData(nameof(Errno.ENOTDIR))]
+    [InlineData(nameof(Errno.ENOTSOCK))]
+    [InlineData(nameof(Errno.EOPNOTSUPP))]
+    [InlineData(nameof(Errno.EPERM))]
+    [InlineData(nameof(Errno.EPROTO))]
+    [InlineData(nameof(Errno.EPROTONOSUPPORT))]
+    [InlineData(nameof(Errno.EROFS))]
+    [InlineData(nameof(Errno.ESOCKTNOSUPPORT))]
+    public void What_a_sockets_calls_are_known_for_has_a_code_that_says_something(string errno)
+    {
+        SocketException exception = SystemErrors.ToSocketException(Enum.Parse<Errno>(errno), "bind");
+
+        Assert.NotEqual(SocketError.SocketError, exception.SocketErrorCode);
+        Assert.True(exception.NativeErrorCode > 0, exception.ToString());
     }
 
     [Fact]

@@ -1,8 +1,10 @@
 using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
@@ -96,17 +98,125 @@ public class ConfigurationTests
         Assert.Equal((UnixFileMode)expected, Configure(new() { ["UnixSocketMode"] = mode, ["Backlog"] = "17" }).UnixSocketMode);
 
     [Theory]
-    [InlineData("UnixSocketMode", "689", "'689' at 'Kestrel:Netpoll:UnixSocketMode'")]
-    [InlineData("UnixSocketMode", "rw-", "Kestrel:Netpoll:UnixSocketMode")]
-    [InlineData("WorkerCount", "many", "Kestrel:Netpoll:WorkerCount")]
-    [InlineData("ApplicationScheduling", "Everywhere", "Kestrel:Netpoll:ApplicationScheduling")]
-    [InlineData("WorkerCont", "3", "WorkerCont")]
-    public void What_cannot_be_meant_is_named(string key, string value, string named)
-    {
-        InvalidOperationException e = Assert.Throws<InvalidOperationException>(() => Configure(new() { [key] = value }));
+    [InlineData("WorkerCount", "many", "a whole number")]
+    [InlineData("WorkerCount", "", "a whole number")]
+    [InlineData("WorkerGroupCount", "4.5", "a whole number")]
+    [InlineData("MaxReadBufferSize", "1MB", "a whole number of bytes")]
+    [InlineData("NoDelay", "1", "true or false")]
+    [InlineData("ApplicationScheduling", "Everywhere", "Workers or ThreadPool or WorkersOnly")]
+    [InlineData("ApplicationScheduling", "7", "Workers or ThreadPool or WorkersOnly")]
+    [InlineData("AcceptStrategy", "Reuse", "Shared or ReusePort")]
+    [InlineData("DeferAccept", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
+    [InlineData("UserTimeout", "30s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    public void A_value_that_cannot_be_meant_is_named_with_what_it_must_be(string key, string value, string form) => Assert.Equal(
+        [$"'Kestrel:Netpoll:{key}' is '{value}'; it must be {form}."], FailuresOf(new() { [key] = value }));
 
-        Assert.Contains(named, e.Message, StringComparison.Ordinal);
-        Assert.Contains("Kestrel:Netpoll", e.Message, StringComparison.Ordinal);
+    [Theory]
+    [InlineData("689")]
+    [InlineData("rw-")]
+    [InlineData("77777777777777")]
+    public void A_mode_that_is_none_is_named_with_the_names_that_there_are(string mode) => Assert.StartsWith(
+        $"'Kestrel:Netpoll:UnixSocketMode' is '{mode}'; it must be an octal number such as 660, or some of None, OtherExecute, ",
+        Assert.Single(FailuresOf(new() { ["UnixSocketMode"] = mode })),
+        StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("WorkerCont", "WorkerCount")]
+    [InlineData("workercounts", "WorkerCount")]
+    [InlineData("Groups", null)]
+    [InlineData("WorkerGroups", "WorkerGroupCount")]
+    [InlineData("KeepAliveTime", "TcpKeepAliveTime")]
+    [InlineData("Unrelated", null)]
+    [InlineData("0", null)]
+    public void A_key_that_is_no_option_is_named_with_the_nearest_and_with_all_that_there_are(string key, string? nearest)
+    {
+        string[] options = [.. typeof(NetpollTransportOptions).GetProperties().Select(static property => property.Name)
+            .Where(static name => name != nameof(NetpollTransportOptions.CreateBoundListenSocket))
+            .Order(StringComparer.Ordinal)];
+        string suggestion = nearest is null ? "" : $" Did you mean '{nearest}'?";
+
+        Assert.Equal(
+            [$"'Kestrel:Netpoll:{key}' is no option of the netpoll transport.{suggestion} The options are {string.Join(", ", options)}."],
+            FailuresOf(new() { [key] = "3" }));
+    }
+
+    [Fact]
+    public void An_option_that_only_code_can_set_is_said_to_be_one() => Assert.Equal(
+        [
+            "'Kestrel:Netpoll:CreateBoundListenSocket' is a function, which only code can set: "
+                + "UseNetpollTransport(options => options.CreateBoundListenSocket = ...).",
+        ],
+        FailuresOf(new() { ["CreateBoundListenSocket"] = "x" }));
+
+    [Fact]
+    public void A_section_in_the_place_of_a_value_is_named() => Assert.Equal(
+        ["'Kestrel:Netpoll:WorkerCount' is a section; it must be a value."], FailuresOf(new() { ["WorkerCount:Maximum"] = "3" }));
+
+    [Fact]
+    public void A_value_in_the_place_of_the_section_is_named() => Assert.Equal(
+        ["'Kestrel:Netpoll' is 'x'; it must be a section of options, such as 'Kestrel:Netpoll:WorkerCount'."],
+        FailuresOf(new() { ["Kestrel:Netpoll"] = "x" }, root: ""));
+
+    [Theory]
+    [InlineData("Kestrel:Netpol:WorkerCount", "Kestrel:Netpol")]
+    [InlineData("Kestrel:NetPool:WorkerCount", "Kestrel:NetPool")]
+    [InlineData("Kestrel:NetpollTransport", "Kestrel:NetpollTransport")]
+    [InlineData("Kestrel:KestrelNetpoll:WorkerCount", "Kestrel:KestrelNetpoll")]
+    public void A_section_with_nearly_the_name_is_named(string key, string section) => Assert.Equal(
+        [$"The configuration has '{section}', which nothing reads. Did you mean 'Kestrel:Netpoll'?"],
+        FailuresOf(new() { [key] = "3" }, root: ""));
+
+    [Fact]
+    public void All_that_is_wrong_is_said_at_once() =>
+        Assert.Equal(3, FailuresOf(new() { ["WorkerCont"] = "3", ["WorkerCount"] = "many", ["DeferAccept"] = "5" }).Count());
+
+    [Fact]
+    public void What_Kestrel_reads_itself_is_left_alone_and_case_does_not_matter()
+    {
+        NetpollTransportOptions options = Configure(
+            new()
+            {
+                ["KESTREL:NETPOLL:WORKERCOUNT"] = "3",
+                ["Kestrel:Endpoints:Http:Url"] = "http://localhost:5000",
+                ["Kestrel:EndpointDefaults:Protocols"] = "Http1",
+                ["Kestrel:Certificates:Default:Path"] = "none",
+                ["Kestrel:Limits:MaxConcurrentConnections"] = "3",
+            },
+            root: "");
+
+        Assert.Equal(3, options.WorkerCount);
+    }
+
+    [Fact]
+    public void Nothing_means_null_and_no_change_to_what_cannot_be_null()
+    {
+        NetpollTransportOptions options = Configure(
+            new() { ["MaxReadBufferSize"] = "", ["MaxWriteBufferSize"] = null, ["WorkerCount"] = null });
+
+        Assert.Null(options.MaxReadBufferSize);
+        Assert.Null(options.MaxWriteBufferSize);
+        Assert.Equal(Environment.ProcessorCount, options.WorkerCount);
+    }
+
+    /// <summary>Building the application logs nothing, so it must not be what throws.</summary>
+    [Theory]
+    [InlineData("Backlog", "many")]
+    [InlineData("Backlog", "0")]
+    [InlineData("Backlock", "1")]
+    public async Task Mistakes_are_found_and_logged_when_the_host_starts(string key, string value)
+    {
+        using var logs = new LogCollector();
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Logging.AddProvider(logs);
+        builder.WebHost.UseKestrel().UseNetpollTransport();
+        builder.Configuration.AddInMemoryCollection([KeyValuePair.Create<string, string?>($"Kestrel:Netpoll:{key}", value)]);
+        await using WebApplication app = builder.Build();
+
+        OptionsValidationException e = await Assert.ThrowsAsync<OptionsValidationException>(() => app.StartAsync().InTime());
+
+        Assert.Contains(key, e.Message, StringComparison.Ordinal);
+        Assert.Contains(logs.Entries, entry => entry.Level >= LogLevel.Error && entry.Exception == e);
     }
 
     [Fact]
@@ -132,11 +242,15 @@ public class ConfigurationTests
             e.Failures);
     }
 
-    private static NetpollTransportOptions Configure(Dictionary<string, string?> section, Action<NetpollTransportOptions>? code = null)
+    private static IEnumerable<string> FailuresOf(Dictionary<string, string?> section, string root = "Kestrel:Netpoll:") =>
+        Assert.Throws<OptionsValidationException>(() => Configure(section, root: root)).Failures;
+
+    private static NetpollTransportOptions Configure(
+        Dictionary<string, string?> section, Action<NetpollTransportOptions>? code = null, string root = "Kestrel:Netpoll:")
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrel().UseNetpollTransport(code);
-        builder.Configuration.AddInMemoryCollection(section.Select(static pair => KeyValuePair.Create($"Kestrel:Netpoll:{pair.Key}", pair.Value)));
+        builder.Configuration.AddInMemoryCollection(section.Select(pair => KeyValuePair.Create(root + pair.Key, pair.Value)));
         using ServiceProvider services = builder.Services.BuildServiceProvider();
         return services.GetRequiredService<IOptions<NetpollTransportOptions>>().Value;
     }

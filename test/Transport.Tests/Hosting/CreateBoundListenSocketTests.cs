@@ -4,6 +4,10 @@ using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
@@ -70,6 +74,43 @@ public sealed class CreateBoundListenSocketTests : IDisposable
 
         var other = new NetpollTransportOptions { CreateBoundListenSocket = static _ => throw new NotImplementedException("mine") };
         Assert.Equal("mine", (await Assert.ThrowsAsync<NotImplementedException>(() => TransportHarness.StartAsync(options: other))).Message);
+    }
+
+    /// <summary>On all IPv4 addresses, in the form that IPv6 sockets have for it.</summary>
+    [Theory]
+    [InlineData(TransportKind.Sockets, false)]
+    [InlineData(TransportKind.Netpoll, false)]
+    [InlineData(TransportKind.Sockets, true)]
+    [InlineData(TransportKind.Netpoll, true)]
+    public async Task The_local_address_of_a_connection_is_its_own_on_a_mapped_wildcard(TransportKind kind, bool asHandle)
+    {
+        using var owner = new Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp) { DualMode = true };
+        owner.Bind(new IPEndPoint(IPAddress.Any.MapToIPv6(), 0));
+        int port = ((IPEndPoint)owner.LocalEndPoint!).Port;
+        bool made = false;
+        await using TestServer server = await TestServer.StartAsync(kind, setup =>
+        {
+            setup.App = context => context.Response.WriteAsync($"{context.Connection.LocalIpAddress}:{context.Connection.LocalPort}");
+            if (asHandle)
+            {
+                setup.Kestrel = options => options.ListenHandle((ulong)owner.Handle);
+                return;
+            }
+
+            setup.Netpoll = options => options.CreateBoundListenSocket = Create;
+            setup.Services = services => services.Configure<SocketTransportOptions>(options => options.CreateBoundListenSocket = Create);
+        });
+
+        using RawClient client = await RawClient.ConnectAsync(new IPEndPoint(IPAddress.Parse("127.0.0.3"), port));
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        Assert.Equal($"::ffff:127.0.0.3:{port}", (await client.ReadResponseAsync()).Text);
+        Assert.Equal(!asHandle, made);
+
+        Socket Create(EndPoint endPoint)
+        {
+            made = true;
+            return owner;
+        }
     }
 
     /// <summary>Listening on it would choose a port by itself.</summary>

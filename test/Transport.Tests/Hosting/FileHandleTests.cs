@@ -5,7 +5,9 @@ using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
@@ -57,6 +59,67 @@ public class FileHandleTests
         Assert.Equal(endPoint, harness.Listener.EndPoint);
         using RawClient client = await harness.ConnectClientAsync();
         await using NetpollConnection connection = await harness.AcceptAsync();
+    }
+
+    /// <summary>Somebody else may be accepting on it: what is for our connections is set on them.</summary>
+    [Theory]
+    [InlineData(TransportKind.Sockets, false)]
+    [InlineData(TransportKind.Netpoll, false)]
+    [InlineData(TransportKind.Netpoll, true)]
+    public async Task The_options_of_a_handle_are_not_changed(TransportKind kind, bool throughFunction)
+    {
+        using Socket owner = Bound();
+        string before = OptionsOf(owner);
+        string? ofConnection = null;
+        await using (TestServer server = await TestServer.StartAsync(kind, setup =>
+        {
+            setup.Kestrel = options => options.ListenHandle((ulong)owner.Handle);
+            setup.App = context =>
+            {
+                ofConnection = OptionsOf(context.Features.GetRequiredFeature<IConnectionSocketFeature>().Socket);
+                return Task.CompletedTask;
+            };
+            setup.Netpoll = options =>
+            {
+                options.TcpKeepAliveTime = TimeSpan.FromSeconds(77);
+                options.ReceiveBufferSize = 20_000;
+                options.SendBufferSize = 30_000;
+                options.UserTimeout = TimeSpan.FromSeconds(5);
+                if (throughFunction)
+                {
+                    options.CreateBoundListenSocket = static endPoint => NetpollTransportOptions.CreateDefaultBoundListenSocket(endPoint);
+                }
+            };
+        }))
+        {
+            using RawClient client = await RawClient.ConnectAsync(owner.LocalEndPoint!);
+            await client.SendAsync(Request);
+            Assert.Equal(200, (await client.ReadResponseAsync()).Status);
+            Assert.Equal(before, OptionsOf(owner));
+        }
+
+        Assert.Equal(before, OptionsOf(owner));
+        if (kind == TransportKind.Netpoll)
+        {
+            Assert.Equal("no delay 1, keep alive 1 after 77, buffers 40000 and 60000, user timeout 5000", ofConnection);
+        }
+    }
+
+    [Theory]
+    [ClassData(typeof(BothTransports))]
+    public async Task A_handle_becomes_non_blocking_for_good(TransportKind kind)
+    {
+        using Socket owner = Bound();
+        owner.Listen(16);
+        Assert.False(IsNonBlocking((int)owner.Handle));
+        await using (await TestServer.StartAsync(kind, setup => setup.Kestrel = options => options.ListenHandle((ulong)owner.Handle)))
+        {
+            using RawClient client = await RawClient.ConnectAsync(owner.LocalEndPoint!);
+            await client.SendAsync(Request);
+            Assert.Equal(200, (await client.ReadResponseAsync()).Status);
+        }
+
+        Assert.True(IsNonBlocking((int)owner.Handle));
     }
 
     [Fact]
@@ -130,7 +193,26 @@ public class FileHandleTests
         return socket;
     }
 
-    private static bool IsCloseOnExec(int fd) => File.ReadAllLines($"/proc/self/fdinfo/{fd}")
+    private static string OptionsOf(Socket socket)
+    {
+        return $"no delay {Get(LibC.IPPROTO_TCP, LibC.TCP_NODELAY)}, "
+            + $"keep alive {Get(LibC.SOL_SOCKET, LibC.SO_KEEPALIVE)} after {Get(LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE)}, "
+            + $"buffers {Get(LibC.SOL_SOCKET, LibC.SO_RCVBUF)} and {Get(LibC.SOL_SOCKET, LibC.SO_SNDBUF)}, "
+            + $"user timeout {Get(LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT)}";
+
+        int Get(int level, int option)
+        {
+            Assert.True(SystemCalls.Instance.GetSockOpt((int)socket.Handle, level, option, out int value).IsSuccess);
+            return value;
+        }
+    }
+
+    private static bool IsNonBlocking(int fd) => (FlagsOf(fd) & LibC.O_NONBLOCK) != 0;
+
+    private static bool IsCloseOnExec(int fd) => (FlagsOf(fd) & LibC.O_CLOEXEC) != 0;
+
+    private static int FlagsOf(int fd) => File.ReadAllLines($"/proc/self/fdinfo/{fd}")
         .Where(static line => line.StartsWith("flags:", StringComparison.Ordinal))
-        .Any(static line => (Convert.ToInt32(line["flags:".Length..].Trim(), 8) & LibC.O_CLOEXEC) != 0);
+        .Select(static line => Convert.ToInt32(line["flags:".Length..].Trim(), 8))
+        .Single();
 }

@@ -28,9 +28,43 @@ public class PlatformSupportTests
         Assert.Equal(obstacle is null, platform.IsSupported);
     }
 
+    [Theory]
+    [InlineData("epoll_create1")]
+    [InlineData("eventfd2")]
+    [InlineData("epoll_ctl")]
+    [InlineData("epoll_wait")]
+    [InlineData("accept4")]
+    public async Task Kestrel_stays_on_Sockets_in_a_sandbox_that_refuses_what_the_engine_needs(string call)
+    {
+        var sandbox = new Sandbox(call);
+        string obstacle = $"the kernel refuses {call} (EPERM).";
+        Assert.Equal(obstacle, new PlatformSupport(true, Architecture.X64, sandbox).Obstacle);
+        Assert.Equal(0, sandbox.OpenDescriptors);
+
+        await AssertServedBySocketsAsync(sandbox, obstacle);
+    }
+
+    /// <summary>Nothing is refused for good: the descriptors run out between the look and the start.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task Kestrel_stays_on_Sockets_if_the_engine_cannot_start(int epollInstances) =>
+        await AssertServedBySocketsAsync(new Sandbox("epoll_create1", after: epollInstances), "its engine cannot start: epoll_create1: ");
+
     [Fact]
-    public void A_sandbox_that_refuses_epoll_is_noticed() =>
-        Assert.Equal("the kernel refuses epoll (EPERM).", new PlatformSupport(true, Architecture.X64, new NoEpoll()).Obstacle);
+    public void What_could_not_start_may_start_later()
+    {
+        var kernel = new Sandbox("epoll_create1", after: 1);
+        using var logs = new LogCollector();
+        using var factory = CreateFactory(logs, new PlatformSupport(kernel), kernel);
+        var endPoint = new IPEndPoint(IPAddress.Loopback, 0);
+
+        Assert.False(factory.CanBind(endPoint));
+        Assert.NotNull(factory.UnsupportedReason);
+        kernel.Lift();
+        Assert.True(factory.CanBind(endPoint));
+        Assert.Null(factory.UnsupportedReason);
+    }
 
     public static TheoryData<EndPoint, bool> EndPoints => new()
     {
@@ -93,11 +127,72 @@ public class PlatformSupportTests
         Assert.Contains("S390x", line.Message, StringComparison.Ordinal);
     }
 
-    private static NetpollTransportFactory CreateFactory(LogCollector logs, PlatformSupport platform) =>
-        new(Options.Create(new NetpollTransportOptions()), logs, null, platform, SystemCalls.Instance);
-
-    private sealed class NoEpoll : SystemCalls
+    private static async Task AssertServedBySocketsAsync(Sandbox sandbox, string reason)
     {
-        protected internal override SyscallResult EpollCreateOnce(int flags) => SyscallResult.Failure(Errno.EPERM);
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.SystemCalls = sandbox;
+            setup.Netpoll = static options => (options.WorkerCount, options.WorkerGroupCount) = (2, 2);
+            setup.App = context => context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "other");
+        });
+
+        using RawClient client = await server.ConnectAsync();
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        Assert.Equal("other", (await client.ReadResponseAsync()).Text);
+        Assert.Contains(reason, server.Factory!.UnsupportedReason, StringComparison.Ordinal);
+        Assert.Contains(reason, Assert.Single(server.Logs.Of(TransportKind.Netpoll, 102)).Message, StringComparison.Ordinal);
+        Assert.Equal(0, sandbox.OpenDescriptors);
+    }
+
+    private static NetpollTransportFactory CreateFactory(LogCollector logs, PlatformSupport platform, SystemCalls? systemCalls = null) =>
+        new(Options.Create(new NetpollTransportOptions()), logs, null, platform, systemCalls ?? SystemCalls.Instance);
+
+    /// <summary>Refuses one system call, from the first or a later one on, and counts what is open.</summary>
+    private sealed class Sandbox(string refused, int after = 0) : SystemCalls
+    {
+        private int _allowed = after;
+        private int _open;
+
+        internal int OpenDescriptors => Volatile.Read(ref _open);
+
+        internal void Lift() => Volatile.Write(ref _allowed, int.MaxValue);
+
+        protected internal override SyscallResult EpollCreateOnce(int flags) =>
+            Opened(Refuse("epoll_create1") ?? base.EpollCreateOnce(flags));
+
+        protected internal override SyscallResult EventFdOnce(uint initial, int flags) =>
+            Opened(Refuse("eventfd2") ?? base.EventFdOnce(initial, flags));
+
+        protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data) =>
+            Refuse("epoll_ctl") ?? base.EpollCtlOnce(epfd, op, fd, events, data);
+
+        protected internal override SyscallResult EpollWaitOnce(
+            int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds) =>
+            Refuse("epoll_wait") ?? base.EpollWaitOnce(epfd, buffer, maxEvents, timeoutMilliseconds);
+
+        protected internal override SyscallResult Accept4Once(int fd, Span<byte> address, out int addressLength, int flags)
+        {
+            addressLength = 0;
+            return Refuse("accept4") ?? base.Accept4Once(fd, address, out addressLength, flags);
+        }
+
+        protected internal override SyscallResult CloseOnce(int fd)
+        {
+            Interlocked.Decrement(ref _open);
+            return base.CloseOnce(fd);
+        }
+
+        private SyscallResult? Refuse(string call) =>
+            call == refused && Interlocked.Decrement(ref _allowed) < 0 ? SyscallResult.Failure(Errno.EPERM) : null;
+
+        private SyscallResult Opened(SyscallResult result)
+        {
+            if (result.IsSuccess)
+            {
+                Interlocked.Increment(ref _open);
+            }
+
+            return result;
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Text;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -85,6 +86,72 @@ public sealed class UnixSocketTests : IDisposable
             options: new NetpollTransportOptions { UnixSocketMode = Mode }, endPoint: EndPoint);
 
         Assert.Equal(Mode, File.GetUnixFileMode(SocketPath));
+    }
+
+    /// <summary>As one who may write to the directory can, at every moment from the bind on.</summary>
+    [Theory]
+    [InlineData(nameof(SystemCalls.Bind), true)]
+    [InlineData(nameof(SystemCalls.Bind), false)]
+    [InlineData(nameof(SystemCalls.Identify), true)]
+    [InlineData(nameof(SystemCalls.Identify), false)]
+    [InlineData(nameof(SystemCalls.Open), true)]
+    public async Task The_mode_is_never_given_to_what_somebody_has_put_in_the_place_of_the_file(string after, bool isLink)
+    {
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        string secret = Path.Combine(_directory, "secret");
+        await File.WriteAllTextAsync(secret, "");
+        File.SetUnixFileMode(secret, Private);
+        var kernel = new Swapping(after, SocketPath, secret, isLink);
+        var options = new NetpollTransportOptions { UnixSocketMode = Private | UnixFileMode.OtherRead | UnixFileMode.OtherWrite };
+
+        if (after == nameof(SystemCalls.Open))
+        {
+            // The descriptor is that of our file, wherever that is by now.
+            await using TransportHarness harness = await TransportHarness.StartAsync(kernel, options, EndPoint);
+            Assert.Equal(options.UnixSocketMode, File.GetUnixFileMode(SocketPath + ".gone"));
+        }
+        else
+        {
+            SocketException e = await Assert.ThrowsAsync<SocketException>(() => TransportHarness.StartAsync(kernel, options, EndPoint));
+            Assert.Contains("chmod(606)", e.Message, StringComparison.Ordinal);
+        }
+
+        Assert.True(kernel.Done);
+        Assert.Equal(Private, File.GetUnixFileMode(SocketPath));
+        Assert.True(File.Exists(SocketPath));
+    }
+
+    [Fact]
+    public async Task The_file_has_at_no_moment_more_permissions_than_asked_for()
+    {
+        var kernel = new ModeAfterBind();
+        var options = new NetpollTransportOptions { UnixSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel, options, EndPoint);
+
+        Assert.Equal(options.UnixSocketMode, kernel.Mode);
+    }
+
+    [Theory]
+    [InlineData("missing/socket", true)]
+    [InlineData("file/socket", false)]
+    [InlineData("loop/socket", false)]
+    public async Task A_path_that_leads_nowhere_has_an_error_code_that_says_something(string path, bool codeOfSockets)
+    {
+        await File.WriteAllTextAsync(Path.Combine(_directory, "file"), "");
+        File.CreateSymbolicLink(Path.Combine(_directory, "loop"), "loop");
+        string full = Path.Combine(_directory, path);
+
+        SocketException[] e = [.. await Task.WhenAll(((TransportKind[])[TransportKind.Netpoll, TransportKind.Sockets]).Select(kind =>
+            Assert.ThrowsAsync<SocketException>(
+                () => TestServer.StartAsync(kind, setup => setup.Kestrel = options => options.ListenUnixSocket(full)))))];
+
+        Assert.Equal(SocketError.AddressNotAvailable, e[0].SocketErrorCode);
+        Assert.True(e[0].NativeErrorCode > 0, e[0].ToString());
+        if (codeOfSockets)
+        {
+            Assert.Equal((e[1].SocketErrorCode, e[1].NativeErrorCode), (e[0].SocketErrorCode, e[0].NativeErrorCode));
+        }
     }
 
     /// <summary>Kestrel treats an <see cref="IOException"/> in its own way, so it must be none.</summary>
@@ -184,9 +251,59 @@ public sealed class UnixSocketTests : IDisposable
         Assert.Contains("ENOENT", e.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Puts a file, or a link to it, in a socket's place, right after a call that is about it.</summary>
+    private sealed class Swapping(string after, string path, string target, bool isLink) : SystemCalls
+    {
+        internal bool Done { get; private set; }
+
+        protected internal override SyscallResult BindOnce(int fd, ReadOnlySpan<byte> address) =>
+            Swap(nameof(Bind), base.BindOnce(fd, address));
+
+        protected internal override SyscallResult IdentifyOnce(string path, out FileIdentity identity) =>
+            Swap(nameof(Identify), base.IdentifyOnce(path, out identity));
+
+        protected internal override SyscallResult OpenOnce(string path, int flags, uint mode) =>
+            Swap(nameof(Open), base.OpenOnce(path, flags, mode));
+
+        private SyscallResult Swap(string call, SyscallResult result)
+        {
+            if (call != after || Done || !File.Exists(path))
+            {
+                return result;
+            }
+
+            Done = true;
+            File.Move(path, path + ".gone");
+            if (isLink)
+            {
+                File.CreateSymbolicLink(path, target);
+            }
+            else
+            {
+                File.Move(target, path);
+            }
+
+            return result;
+        }
+    }
+
+    private sealed class ModeAfterBind : SystemCalls
+    {
+        internal UnixFileMode? Mode { get; private set; }
+
+        protected internal override SyscallResult BindOnce(int fd, ReadOnlySpan<byte> address)
+        {
+            SyscallResult result = base.BindOnce(fd, address);
+            Mode = File.GetUnixFileMode(Encoding.UTF8.GetString(address[sizeof(ushort)..].TrimEnd((byte)0)));
+            return result;
+        }
+    }
+
     private sealed class NoChmod : SystemCalls
     {
         internal HashSet<int> OpenSockets { get; } = [];
+
+        protected internal override SyscallResult FchmodOnce(int fd, uint mode) => SyscallResult.Failure(Errno.EPERM);
 
         protected internal override SyscallResult ChmodOnce(string path, uint mode) => SyscallResult.Failure(Errno.EPERM);
 

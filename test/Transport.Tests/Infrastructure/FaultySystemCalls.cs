@@ -7,15 +7,18 @@ namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 internal sealed class FaultySystemCalls : SystemCalls
 {
     private readonly ConcurrentQueue<Errno> _nextAccepts = new();
-    private volatile bool _full;
+    private volatile Errno _always;
     private int _acceptCalls;
 
     /// <summary>While true, accepting fails with EMFILE.</summary>
     internal bool Full
     {
-        get => _full;
-        set => _full = value;
+        get => _always != Errno.Success;
+        set => _always = value ? Errno.EMFILE : Errno.Success;
     }
+
+    /// <summary>Until <see cref="Full"/> becomes false, accepting fails with this.</summary>
+    internal void FailAlways(Errno error) => _always = error;
 
     internal int AcceptCalls => Volatile.Read(ref _acceptCalls);
 
@@ -33,9 +36,9 @@ internal sealed class FaultySystemCalls : SystemCalls
     {
         Interlocked.Increment(ref _acceptCalls);
         addressLength = 0;
-        if (_full)
+        if (_always is not Errno.Success and var always)
         {
-            return SyscallResult.Failure(Errno.EMFILE);
+            return SyscallResult.Failure(always);
         }
 
         return _nextAccepts.TryDequeue(out Errno error)

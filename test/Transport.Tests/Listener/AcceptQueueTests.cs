@@ -171,10 +171,20 @@ public class AcceptQueueTests
         await using TransportHarness first = await TransportHarness.StartAsync(options: shared);
         await Assert.ThrowsAsync<AddressInUseException>(() => first.Factory.BindAsync(first.Listener.EndPoint).AsTask());
 
-        var reused = new NetpollTransportOptions { WorkerCount = 2, AcceptStrategy = AcceptStrategy.ReusePort };
+        var reused = new NetpollTransportOptions { WorkerCount = 2, WorkerGroupCount = 2, AcceptStrategy = AcceptStrategy.ReusePort };
         await using TransportHarness second = await TransportHarness.StartAsync(options: reused);
         IConnectionListener beside = await second.Factory.BindAsync((IPEndPoint)second.Listener.EndPoint);
         Assert.Equal(second.Listener.EndPoint, beside.EndPoint);
+    }
+
+    [Fact]
+    public async Task With_one_group_reusing_has_no_effect_and_a_second_listener_is_refused()
+    {
+        var options = new NetpollTransportOptions { WorkerCount = 2, WorkerGroupCount = 1, AcceptStrategy = AcceptStrategy.ReusePort };
+        await using TransportHarness first = await TransportHarness.StartAsync(options: options);
+
+        await Assert.ThrowsAsync<AddressInUseException>(
+            () => TransportHarness.StartAsync(options: options, endPoint: first.Listener.EndPoint));
     }
 
     private static async Task EndAsync(List<RawClient> clients, List<NetpollConnection> connections)

@@ -27,9 +27,11 @@ internal sealed partial class ServerProcess : IDisposable
 
     internal string Output => string.Join('\n', _lines);
 
-    internal static async Task<ServerProcess> StartAsync(int descriptorLimit)
+    /// <summary>The sample, for the dotnet host.</summary>
+    internal static string Dll => Path.Combine(AppContext.BaseDirectory, "Hello.dll");
+
+    internal static async Task<ServerProcess> StartAsync(int descriptorLimit, string? preload = null)
     {
-        string dll = Path.Combine(AppContext.BaseDirectory, "Hello.dll");
         Assert.SkipUnless(File.Exists("/bin/sh"), "There is no /bin/sh here.");
         string? dotnet = FindDotnet();
         Assert.SkipUnless(dotnet is not null, "The dotnet host is not beside the runtime of this process.");
@@ -38,9 +40,13 @@ internal sealed partial class ServerProcess : IDisposable
         string[] arguments =
         [
             "-c", $"ulimit -n {descriptorLimit.ToString(CultureInfo.InvariantCulture)}; exec \"$0\" \"$@\"",
-            dotnet!, dll, "--urls", "http://127.0.0.1:0", "--transport", "netpoll",
+            dotnet!, Dll, "--urls", "http://127.0.0.1:0", "--transport", "netpoll",
         ];
         Array.ForEach(arguments, start.ArgumentList.Add);
+        if (preload is not null)
+        {
+            start.Environment["LD_PRELOAD"] = preload;
+        }
 
         var server = new ServerProcess(new Process { StartInfo = start });
         try
@@ -111,7 +117,7 @@ internal sealed partial class ServerProcess : IDisposable
     }
 
     // shared/Microsoft.NETCore.App/<version>/System.Private.CoreLib.dll, below the host.
-    private static string? FindDotnet()
+    internal static string? FindDotnet()
     {
         string path = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../../dotnet"));
         return File.Exists(path) ? path : null;

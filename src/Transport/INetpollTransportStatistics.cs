@@ -1,0 +1,15 @@
+namespace KestrelNetpoll.Transport;
+
+/// <summary>
+/// The counters of the netpoll transport, as a service: <c>UseNetpollTransport</c> registers one, which can be injected wherever services
+/// can, into handlers of minimal APIs, controllers, pages and components. Thread-safe.
+/// </summary>
+public interface INetpollTransportStatistics
+{
+    /// <summary>
+    /// Reads the counters of the whole transport. Takes time in proportion to the number of open connections: made for diagnostics, not for
+    /// every request.
+    /// </summary>
+    /// <returns>A snapshot; all zero before the first endpoint is bound, and where another transport serves all endpoints.</returns>
+    NetpollTransportStatistics GetStatistics();
+}
