@@ -10,6 +10,14 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>How long a thread of this process has run on a processor so far.</summary>
+    internal SyscallResult GetThreadCpuTime(int threadId, out long nanoseconds)
+    {
+        SyscallResult result;
+        while ((result = GetThreadCpuTimeOnce(threadId, out nanoseconds)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>
     /// How late the kernel may end the calling thread's timed waits, to save wake-ups: 50 µs unless somebody says otherwise. Only a wish.
     /// </summary>
@@ -49,17 +57,16 @@ internal partial class SystemCalls
         return result;
     }
 
-    /// <summary>How long a thread of this process has run on a processor so far. It is never interrupted.</summary>
-    internal virtual unsafe SyscallResult GetThreadCpuTime(int threadId, out long nanoseconds)
+    protected internal virtual SyscallResult GetThreadIdOnce() =>
+        SyscallResult.FromReturnValue(LibC.syscall(LibC.SYS_gettid, 0, 0, 0, 0, 0, 0));
+
+    protected internal virtual unsafe SyscallResult GetThreadCpuTimeOnce(int threadId, out long nanoseconds)
     {
         timespec time = default;
         int result = LibC.clock_gettime(LibC.CpuClockOfThread(threadId), &time);
         nanoseconds = (time.tv_sec * 1_000_000_000) + time.tv_nsec;
         return SyscallResult.FromReturnValue(result);
     }
-
-    protected internal virtual SyscallResult GetThreadIdOnce() =>
-        SyscallResult.FromReturnValue(LibC.syscall(LibC.SYS_gettid, 0, 0, 0, 0, 0, 0));
 
     protected internal virtual SyscallResult SetTimerSlackOnce(long nanoseconds) =>
         SyscallResult.FromReturnValue(LibC.prctl(LibC.PR_SET_TIMERSLACK, (nuint)nanoseconds, 0, 0, 0));

@@ -107,9 +107,11 @@ internal sealed class PollDescriptor
 
         // A close and reuse between the CAS and here gives the new incarnation a spurious wake-up; every waiter retries its
         // system call, so that is all it costs.
+        PollWaiter? reader = null;
         if ((readiness & PollReadiness.Readable) != 0)
         {
-            ready.Add(_readSemaphore.Unblock(ready: true));
+            reader = _readSemaphore.Unblock(ready: true);
+            ready.Add(reader);
         }
 
         if ((readiness & PollReadiness.Writable) != 0)
@@ -117,7 +119,8 @@ internal sealed class PollDescriptor
             ready.Add(_writeSemaphore.Unblock(ready: true));
         }
 
-        if ((readiness & PollReadiness.Hangup) != 0 && !before.Has(PollInfo.HangupSeen))
+        // A reader finds out itself. Two waiters of one event would call a second worker for nothing.
+        if (reader is null && (readiness & PollReadiness.Hangup) != 0 && !before.Has(PollInfo.HangupSeen))
         {
             ready.Add(hangupWaiter);
         }

@@ -21,17 +21,8 @@ internal sealed class PollDescriptorTable(DeadlineHeap heap)
     private PollDescriptor[][] _chunks = [];
     private int _openCount;
 
-    /// <summary>How many slots are in use.</summary>
-    internal int OpenCount
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _openCount;
-            }
-        }
-    }
+    /// <summary>How many slots are in use. May be a moment old.</summary>
+    internal int OpenCount => Volatile.Read(ref _openCount);
 
     /// <summary>How many slots exist.</summary>
     internal int Capacity => Volatile.Read(ref _chunks).Length * ChunkSize;

@@ -27,6 +27,7 @@ internal sealed class LoadMeter(WorkerCounters counters)
     /// <summary>A sleep that lasts no longer was none: there was something to do already.</summary>
     internal const long NoSleep = 5_000;
 
+    private const long MostPerTurn = 1 * MonotonicClock.NanosecondsPerMillisecond;
     private const int WindowTurns = 256;
     private const long Window = 20 * MonotonicClock.NanosecondsPerMillisecond;
 
@@ -41,6 +42,9 @@ internal sealed class LoadMeter(WorkerCounters counters)
     // The window: time outside of sleeps, and the count of turns at its start.
     private long _busyTime;
     private long _turnsBefore;
+
+    // The count of turns when time was last counted.
+    private long _turnsCounted;
 
     /// <summary>Has the last window shown that turns take long?</summary>
     internal bool TurnsAreLong { get; private set; }
@@ -82,14 +86,18 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return full;
     }
 
+    // A turn counts for 1 ms at most: one that really lasts is the monitor's business, and a process that the kernel has stopped, because its CPU quota is
+    // used up, has not worked meanwhile.
     private void Count(long now)
     {
-        _busyTime += _countedAt == 0 ? 0 : now - _countedAt;
+        long most = Math.Max(1, counters.Turns - _turnsCounted) * MostPerTurn;
+        _busyTime += _countedAt == 0 ? 0 : Math.Min(now - _countedAt, most);
         _countedAt = now;
+        _turnsCounted = counters.Turns;
         long turns = counters.Turns - _turnsBefore;
         if (turns >= WindowTurns || _busyTime >= Window)
         {
-            TurnsAreLong = _busyTime > turns * LongTurn;
+            TurnsAreLong = turns != 0 && _busyTime > turns * LongTurn;
             _busyTime = 0;
             _turnsBefore = counters.Turns;
         }

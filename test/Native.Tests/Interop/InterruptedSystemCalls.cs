@@ -123,6 +123,12 @@ internal sealed class InterruptedSystemCalls : SystemCalls
 
     protected internal override SyscallResult GetThreadIdOnce() => Next();
 
+    protected internal override SyscallResult GetThreadCpuTimeOnce(int threadId, out long nanoseconds)
+    {
+        nanoseconds = 0;
+        return Next();
+    }
+
     protected internal override SyscallResult SetTimerSlackOnce(long nanoseconds) => Next();
 
     protected internal override SyscallResult FutexWaitOnce(ref int word, int expected, long timeoutNanoseconds) => Next();

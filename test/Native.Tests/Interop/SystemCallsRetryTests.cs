@@ -49,6 +49,7 @@ public sealed class SystemCallsRetryTests
         ["SendOnce"] = calls => calls.Send(0, [], 0),
         ["SendMsgOnce"] = calls => calls.SendMsg(0, [], 0),
         ["GetThreadIdOnce"] = calls => calls.GetThreadId(),
+        ["GetThreadCpuTimeOnce"] = calls => calls.GetThreadCpuTime(1, out _),
         ["SetTimerSlackOnce"] = calls => calls.SetTimerSlack(1),
         ["FutexWakeOnce"] = calls => calls.FutexWake(ref Word[0]),
         ["PollReadableOnce"] = calls => calls.PollReadable(0),

@@ -65,6 +65,33 @@ public sealed class HangupTurnRunsWithoutWaiter
         socket.Close();
     }
 
+    /// <summary>Each of two waiters of one event would take a worker.</summary>
+    [Theory]
+    [InlineData(true, 0)]
+    [InlineData(false, 1)]
+    public void A_reader_that_waits_is_woken_alone(bool waits, int expected)
+    {
+        using EngineByHand engine = new();
+        CallbackTurn hangup = new();
+        CallbackTurn reader = new();
+        StreamSocket socket = engine.OpenSocket(out SimulatedFile file, hangup);
+        if (waits)
+        {
+            Assert.Equal(PollResult.Pending, socket.BeginWaitReadable(reader));
+        }
+
+        engine.Kernel.Raise(file.Fd, LibC.EPOLLIN | LibC.EPOLLRDHUP);
+        engine.RunToQuiescence();
+        Assert.Equal((1 - expected, expected), (reader.Runs, hangup.Runs));
+        Assert.True(socket.HangupSeen);
+        if (waits)
+        {
+            socket.EndWaitReadable();
+        }
+
+        socket.Close();
+    }
+
     [Fact]
     public void A_hangup_that_was_fetched_before_the_close_is_not_reported_after_it()
     {

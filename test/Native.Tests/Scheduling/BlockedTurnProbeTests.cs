@@ -21,6 +21,32 @@ public sealed class BlockedTurnProbeTests
     public void The_state_is_the_letter_behind_the_name(string stat, bool sleeping) =>
         Assert.Equal(sleeping, BlockedTurnProbe.IsSleeping(System.Text.Encoding.UTF8.GetBytes(stat)));
 
+    /// <summary>Of another thread, as the monitor asks.</summary>
+    [Theory]
+    [InlineData(BlockageKind.Computing, true)]
+    [InlineData(BlockageKind.Event, false)]
+    public void A_thread_that_computes_is_told_from_one_that_waits(BlockageKind kind, bool computes)
+    {
+        const long Much = 20_000_000;
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
+        BlockedTurnProbe probe = new(SystemCalls.Instance);
+        using Blockage blockage = new(kind);
+        runtime.Groups[0].Schedule(new CallbackTurn(blockage.Block));
+        blockage.WaitUntilEntered();
+        Worker worker = runtime.Groups[0].Processors[0].Holder!;
+        long before = probe.GetCpuTime(worker);
+        Assert.NotEqual(0, before);
+        if (computes)
+        {
+            Patience.Until(() => probe.GetCpuTime(worker) - before > Much, "it has computed for a while");
+        }
+        else
+        {
+            Thread.Sleep(50);
+            Assert.InRange(probe.GetCpuTime(worker) - before, 0, Much);
+        }
+    }
+
     /// <summary>
     /// Which of the two sees it. The monitor would notice all of them in the end, as turns that last: without this test the quick ways could be
     /// broken and nothing but time would tell.

@@ -125,6 +125,22 @@ public sealed class LoadMeterTests
         }
     }
 
+    /// <summary>A container whose CPU quota is used up is stopped for the rest of each 100 ms, in the middle of whatever it does.</summary>
+    [Theory]
+    [InlineData(15)]
+    [InlineData(40)]
+    [InlineData(60)]
+    public void A_process_that_the_kernel_stops_is_not_an_app_that_computes(int milliseconds)
+    {
+        for (int i = 0; i < 20; i++)
+        {
+            Run(60, 8);
+            Run(1, milliseconds * 1_000);
+            Run(60, 8);
+            Assert.False(_meter.TurnsAreLong);
+        }
+    }
+
     [Fact]
     public void Sleep_is_not_counted()
     {
