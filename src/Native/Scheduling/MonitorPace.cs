@@ -8,8 +8,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   pace     pauses                                                   woken by
 ///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
 ///            suspicion, then twice as long each time, up to 500 µs,
-///            or 1 ms while a worker sleeps in every group; 250 µs at
-///            most while output is held
+///            or 600 µs while a worker sleeps in every group; 400 µs
+///            at most while output is held: 1 ms for both looks
 ///   Slow     twice as long each time, up to 10 ms: over ten looks     a group's last sleeper that wakes up; output that is held
 ///            in a row have found a sleeper in every group, so that
 ///            new work is taken at once
@@ -32,9 +32,9 @@ internal sealed class MonitorPace
 
     private const long Shortest = 20_000;
     private const long Confirming = 50_000;
-    private const long WhileHeld = 250_000;
+    private const long WhileHeld = 400_000;
     private const long LongestFast = 500_000;
-    private const long LongestCalm = 1_000_000;
+    private const long LongestCalm = 600_000;
     private const long Longest = 10 * MonotonicClock.NanosecondsPerMillisecond;
     private const int LooksAfterHandOff = 50;
     private const int CalmLooksBeforeSlow = 10;

@@ -77,6 +77,9 @@ internal sealed partial class SocketPipeReader
             return WaitForTurn(ref notices);
         }
 
+        // From a fresh connection nobody has received: whatever has come is a latched edge, and what will come raises one. So a read on another thread,
+        // which is how Kestrel begins each connection, parks without having asked the kernel, and without a worker.
+        bool parksUnasked = !mayReceive && BytesReceived == 0;
         while (true)
         {
             Found found = Look();
@@ -85,7 +88,7 @@ internal sealed partial class SocketPipeReader
                 return found;
             }
 
-            if (!_drained)
+            if (!_drained && !parksUnasked)
             {
                 if (!mayReceive || _receivesInTurn == MaxReceivesPerTurn)
                 {
@@ -101,6 +104,7 @@ internal sealed partial class SocketPipeReader
             {
                 case PollResult.Ready:
                     _drained = false;
+                    parksUnasked = false;
                     break;
                 case PollResult.Pending:
                     _wait = Wait.Parked;

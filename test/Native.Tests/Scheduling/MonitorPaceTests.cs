@@ -33,6 +33,17 @@ public sealed class MonitorPaceTests
     }
 
     [Fact]
+    public void While_output_is_held_it_looks_more_often_and_changes_nothing_else()
+    {
+        MonitorFindings held = Turn with { OutputIsHeld = true };
+        AssertPauses(held, 40, 80, 160, 320, 400, 400);
+        AssertPauses(Turn, 500);
+        AssertPauses(AsleepBesideATurn, 600);
+        AssertPauses(AsleepBesideATurn with { OutputIsHeld = true }, 400);
+        AssertPauses(AsleepBesideATurn, 600);
+    }
+
+    [Fact]
     public void After_a_hand_off_it_looks_often_for_a_millisecond()
     {
         AssertPauses(Turn, 40, 80, 160, 320, 500);
@@ -52,11 +63,11 @@ public sealed class MonitorPaceTests
     [Fact]
     public void It_becomes_slow_after_ten_looks_that_found_a_sleeper_in_every_group()
     {
-        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000);
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600);
         AssertPace(slow: false, dozing: false);
-        AssertPauses(AsleepBesideATurn, 2000);
+        AssertPauses(AsleepBesideATurn, 1200);
         AssertPace(slow: true, dozing: false);
-        AssertPauses(AsleepBesideATurn, 4000, 8000, 10_000);
+        AssertPauses(AsleepBesideATurn, 2400, 4800, 9600, 10_000);
 
         // While a turn runs it does not doze, however long that takes.
         AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(10_000, 100)]);
@@ -68,18 +79,18 @@ public sealed class MonitorPaceTests
     [Fact]
     public void One_look_without_a_sleeper_begins_the_count_anew()
     {
-        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000);
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600);
         AssertPauses(Turn, 500);
-        AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(1000, 10)]);
+        AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(600, 10)]);
         AssertPace(slow: false, dozing: false);
-        AssertPauses(AsleepBesideATurn, 2000);
+        AssertPauses(AsleepBesideATurn, 1200);
         AssertPace(slow: true, dozing: false);
     }
 
     [Fact]
     public void It_dozes_after_no_turn_was_seen_for_a_tenth_of_a_second()
     {
-        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000, 10_000);
+        AssertPauses(Asleep, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600, 1200, 2400, 4800, 9600, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
         AssertPauses(AsleepBesideATurn, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
@@ -91,7 +102,7 @@ public sealed class MonitorPaceTests
     [Fact]
     public void It_does_not_doze_while_nobody_sleeps()
     {
-        AssertPauses(Asleep, 40, 80, 160, 320, 640, 1000);
+        AssertPauses(Asleep, 40, 80, 160, 320, 600, 600);
         AssertPauses(Nothing, [.. Enumerable.Repeat(500, 100)]);
     }
 
@@ -111,7 +122,7 @@ public sealed class MonitorPaceTests
         Doze();
         Assert.True(_pace.TryHurry());
         _pace.OnHurried();
-        AssertPauses(Asleep, 250, 500, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000, 10_000);
+        AssertPauses(Asleep, 250, 500, 600, 600, 600, 600, 600, 600, 600, 600, 1200, 2400, 4800, 9600, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
         Assert.True(_pace.Next(Asleep) < 0);
     }

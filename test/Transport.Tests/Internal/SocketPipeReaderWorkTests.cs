@@ -37,6 +37,21 @@ public sealed class SocketPipeReaderWorkTests
         Assert.True(onWorker);
     }
 
+    /// <summary>Kestrel begins each connection on the thread pool, mostly before the request has come.</summary>
+    [Fact]
+    public async Task The_first_read_from_elsewhere_waits_without_a_worker_and_without_asking_the_kernel()
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        await pipe.ParkedAsync();
+        long turns = pipe.Turns;
+        ValueTask<ReadResult> read = pipe.Reader.ReadAsync();
+        Assert.Equal((turns, 0), (pipe.Turns, pipe.SystemCalls.Receives));
+        pipe.Send([1]);
+        ReadResult result = await read.InTime();
+        Assert.Equal((1, 1), (result.Buffer.Length, pipe.SystemCalls.Receives));
+        pipe.Reader.AdvanceTo(result.Buffer.End);
+    }
+
     [Fact]
     public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.OnceAsync(async () =>
     {
