@@ -17,6 +17,7 @@
 
 bool locked;        /* the writer's lock */
 bool listed;        /* HeldOutput._isListed */
+bool held;          /* SocketPipeWriter._held: whoever sends looks at it without the lock */
 
 inline lock()   { atomic { !locked -> locked = true } }
 inline unlock() { locked = false }
@@ -29,10 +30,16 @@ bool hasProcessor = true;  /* of A's turn: the state word is still its own */
 bool queuedByA, queuedByB; /* bytes that have not been sent */
 bool aIsOver, aBlocks, bIsOver;
 
-inline send()   { queuedByA = false; queuedByB = false }
+inline send()   { queuedByA = false; queuedByB = false; held = false }
 
-/* HeldInTurn.Run */
-inline sendAll() { lock(); send(); unlock() }
+/* HeldInTurn.Run, SendHeld */
+inline sendAll()
+{
+    if
+    :: held -> lock(); send(); unlock()
+    :: else -> skip
+    fi
+}
 
 inline sendListed()
 {
@@ -48,24 +55,28 @@ inline sendListed()
 active proctype TurnOfA()
 {
     byte flushes = 0;
-    bool taken;
+    bool taken, sent;
 
     do
     :: flushes < 2 ->
         flushes++;
         lock();
         queuedByA = true;
+        sent = false;
+#ifndef BREAK_HELD_AFTER_LISTING
+        held = true;
+#endif
         atomic { taken = listed; listed = true };
         if
         :: taken ->
             if
             :: at == A -> skip
-            :: else -> send()
+            :: else -> send(); sent = true
             fi
         :: else ->
             at = A;
             if
-            :: !hasProcessor -> listed = false; send()
+            :: !hasProcessor -> listed = false; send(); sent = true
             :: else ->
                 inA = true;
 #ifndef BREAK_NO_SECOND_LOOK
@@ -75,12 +86,18 @@ active proctype TurnOfA()
                     atomic { taken = !inA; inA = false };
                     if
                     :: taken -> skip
-                    :: else -> listed = false; send()
+                    :: else -> listed = false; send(); sent = true
                     fi
                 fi
 #endif
             fi
         fi;
+#ifdef BREAK_HELD_AFTER_LISTING
+        if
+        :: sent -> skip
+        :: else -> held = true
+        fi;
+#endif
         unlock()
     :: goto done
     od;
@@ -103,6 +120,7 @@ active proctype TurnOfB()
     if
     :: lock();
        queuedByB = true;
+       held = true;
        atomic { taken = listed; listed = true };
        if
        :: taken ->
@@ -166,17 +184,27 @@ bool inList;
 bool due;           /* HeldOutput.DueAt is not 0, and something is held */
 bool stopping, flusherIsOver;
 
-inline sendAll() { lock(); due = false; unlock() }
+inline sendAll()
+{
+    if
+    :: held -> lock(); due = false; held = false; unlock()
+    :: else -> skip
+    fi
+}
 
 active proctype Flusher()
 {
     byte flushes = 0;
-    bool taken;
+    bool taken, sent;
 
     do
     :: flushes < 2 ->
         flushes++;
         lock();
+        sent = false;
+#ifndef BREAK_HELD_AFTER_LISTING
+        held = true;
+#endif
 #ifdef BREAK_LIST_BEFORE_DUE
         atomic { taken = listed; listed = true };
         if
@@ -194,8 +222,14 @@ active proctype Flusher()
 #endif
 #ifndef BREAK_NO_LOOK_AT_THE_STOP
         if
-        :: stopping -> due = false
+        :: stopping -> due = false; held = false; sent = true
         :: else -> skip
+        fi;
+#endif
+#ifdef BREAK_HELD_AFTER_LISTING
+        if
+        :: sent -> skip
+        :: else -> held = true
         fi;
 #endif
         unlock();

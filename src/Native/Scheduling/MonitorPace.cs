@@ -47,6 +47,8 @@ internal sealed class MonitorPace
     private int _calmLooks;
     private int _idleLooks;
 
+    internal bool IsFast => Volatile.Read(ref _pace) == Fast;
+
     internal bool IsSlow => Volatile.Read(ref _pace) == Slow;
 
     internal bool IsDozing => Volatile.Read(ref _pace) == Dozing;
@@ -54,8 +56,7 @@ internal sealed class MonitorPace
     /// <summary>Any thread. True: the caller, and nobody else, has ended the slow pace, and has to wake the monitor.</summary>
     internal bool TryHurry()
     {
-        int pace = Volatile.Read(ref _pace);
-        return pace != Fast && Interlocked.CompareExchange(ref _pace, Fast, pace) == pace;
+        return Volatile.Read(ref _pace) != Fast && Interlocked.Exchange(ref _pace, Fast) != Fast;
     }
 
     /// <summary>For the monitor, once it was told to hurry.</summary>
@@ -93,6 +94,12 @@ internal sealed class MonitorPace
         {
             _pause = Math.Min(_pause * 2, _calmLooks == 0 ? LongestFast : LongestCalm);
             return BeFast(findings.OutputIsHeld ? Math.Min(_pause, WhileHeld) : _pause);
+        }
+
+        if (findings.OutputIsHeld)
+        {
+            // For one look: a turn that ends in time is no reason to be fast.
+            return BeFast(WhileHeld);
         }
 
         _pause = Math.Min(_pause * 2, Longest);

@@ -106,13 +106,19 @@ internal sealed class SystemMonitor
         }
     }
 
-    /// <summary>
-    /// Output is held, and listed, with a full fence: if it is still held after a moment, the monitor has to see to it. Should it become slow at this very
-    /// moment, it waits for one of its pauses, 10 ms at most.
-    /// </summary>
+    /// <summary>Output is held, and listed, with a full fence: if it is still held after a moment, the monitor has to see to it.</summary>
     internal void OnHeld()
     {
-        if (_pace.IsSlow || _pace.IsDozing)
+        if (!_pace.IsFast)
+        {
+            Hurry();
+        }
+    }
+
+    /// <summary>A turn has left work to the queue, without a signal to whoever sleeps, and is about to end. It may block instead.</summary>
+    internal void OnYielded()
+    {
+        if (_pace.IsSlow)
         {
             Hurry();
         }
@@ -188,7 +194,8 @@ internal sealed class SystemMonitor
 
         if (watched.Group.TryHandOff(processor, state, detaches: computes))
         {
-            findings.HandedOff = true;
+            // Those that compute come one by one, and not in swarms.
+            findings.HandedOff |= !computes;
             _swarmUntil = inKernel ? now + SwarmNanoseconds : _swarmUntil;
         }
         else
@@ -252,6 +259,19 @@ internal sealed class SystemMonitor
         return true;
     }
 
+    private bool OutputIsHeld()
+    {
+        foreach (WorkerGroup group in _groups)
+        {
+            if (group.HoldsOutput())
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private bool NoTurnRuns()
     {
         foreach (Watched watched in _watched)
@@ -281,8 +301,8 @@ internal sealed class SystemMonitor
         {
             long pause = _pace.Next(Look(MonotonicClock.Now));
 
-            // Announced, with a full fence; now look once more. A worker does it the other way round.
-            if ((_pace.IsDozing && !NoTurnRuns()) || (_pace.IsSlow && !EveryGroupHasSleeper()))
+            // Announced, with a full fence; now look once more. A worker, and whoever holds output, does it the other way round.
+            if ((_pace.IsDozing && !NoTurnRuns()) || (_pace.IsSlow && !EveryGroupHasSleeper()) || (!_pace.IsFast && OutputIsHeld()))
             {
                 if (_pace.TryHurry())
                 {

@@ -80,8 +80,11 @@ internal sealed class Worker
     /// <summary>For the worker itself: the bytes that connections have sent in this turn. See <see cref="OutputBudget"/>.</summary>
     internal long OutputOfTurn { get; set; }
 
-    /// <summary>For the worker itself, inside a turn: has it sent as much as a turn may, so that the rest had better wait for its place in the queue?</summary>
-    internal bool IsOutputSpent => OutputOfTurn >= OutputBudget;
+    /// <summary>
+    /// For the worker itself, inside a turn: has it sent as much as a turn may, so that the rest had better wait for its place in the queue? Not if the turn
+    /// keeps nobody waiting, since it has no processor any more; nor if there may be no worker for that place, should the turn block for it.
+    /// </summary>
+    internal bool YieldsOutput => OutputOfTurn >= OutputBudget && HoldsProcessorOfTurn && Group.MayGetWorker;
 
     /// <summary>For the pool: one that was taken off the spares in order to end.</summary>
     internal bool IsDismissed => _isDismissed;
@@ -119,7 +122,7 @@ internal sealed class Worker
 
     /// <summary>
     /// For code inside the worker's turn, on its thread: leaves the output to the end of the turn. The owner has listed it, and holds the lock that its
-    /// <see cref="Turn.Run"/> takes. False: it is in no list any more, since nobody would notice if this turn blocked, or the list is long; send it.
+    /// <see cref="Turn.Run"/> takes; once that is released it calls <see cref="SystemMonitor.OnHeld"/>. False: it is in no list any more, since nobody would notice if this turn blocked, or the list is long; send it.
     /// </summary>
     internal bool TryHold(HeldOutput output)
     {
@@ -144,7 +147,6 @@ internal sealed class Worker
         }
 
         _heldInTurn++;
-        monitor.OnHeld();
         return true;
     }
 
@@ -205,7 +207,7 @@ internal sealed class Worker
     private void RunProcessor(Processor processor)
     {
         // What came with the processor: as a turn, which is watched, because whoever sends may log, hence block.
-        if (HoldsOutput && !Run(processor, new NoTurn()))
+        if (HoldsOutput && !Run(processor, NoTurn.Instance))
         {
             return;
         }
@@ -301,6 +303,8 @@ internal sealed class Worker
     // Its end is all there is to it.
     private sealed class NoTurn : Turn
     {
+        internal static readonly NoTurn Instance = new();
+
         internal override void Run()
         {
         }

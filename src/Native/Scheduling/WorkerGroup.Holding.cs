@@ -8,7 +8,7 @@ internal sealed partial class WorkerGroup
 
     /// <summary>
     /// For code outside of turns: the monitor sends the output when it is due, at the next look after that. The owner has set
-    /// <see cref="HeldOutput.DueAt"/> before. False: nobody would, so that the owner must send it. Any thread.
+    /// <see cref="HeldOutput.DueAt"/> before, and calls <see cref="SystemMonitor.OnHeld"/> afterwards, without its lock. False: nobody would, so that the owner must send it. Any thread.
     /// </summary>
     internal bool TryHoldUntil(HeldOutput output)
     {
@@ -23,13 +23,26 @@ internal sealed partial class WorkerGroup
         }
 
         // The monitor stops, and then the list is emptied; this is the other way round.
-        if (monitor.IsStopping)
+        return !monitor.IsStopping;
+    }
+
+    /// <summary>For the monitor: is anything held, by code outside of turns or inside of one? It may be a moment old.</summary>
+    internal bool HoldsOutput()
+    {
+        if (!_held.IsEmpty)
         {
-            return false;
+            return true;
         }
 
-        monitor.OnHeld();
-        return true;
+        foreach (Processor processor in _processors)
+        {
+            if (processor.Holder is { HoldsOutput: true })
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>For the monitor. True: output is held that is not due yet.</summary>
@@ -85,6 +98,24 @@ internal sealed partial class WorkerGroup
         }
     }
 
-    /// <summary>Once the monitor has stopped: nobody looks at the list any more.</summary>
-    internal void SendAllHeld() => SendElsewhere(_held.TakeAll());
+    /// <summary>Once the monitor has stopped, and nobody looks any more: also what turns hold, which may block.</summary>
+    internal void SendAllHeld()
+    {
+        LeaveToThreadPool(_held.TakeAll());
+        foreach (Processor processor in _processors)
+        {
+            LeaveToThreadPool(processor.Holder?.TakeHeld());
+        }
+    }
+
+    private static void LeaveToThreadPool(HeldOutput? outputs)
+    {
+        while (outputs is { } output)
+        {
+            outputs = output.Next;
+            output.Next = null;
+            output.Unlist();
+            ThreadPool.UnsafeQueueUserWorkItem(output, preferLocal: false);
+        }
+    }
 }

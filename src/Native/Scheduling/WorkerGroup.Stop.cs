@@ -42,13 +42,9 @@ internal sealed partial class WorkerGroup
             {
                 MoveToGroup(stolen);
             }
-
-            // Nor does what the turn has held before the monitor stopped.
-            Enqueue(processor.Holder?.TakeHeld());
         }
 
-        Enqueue(_held.TakeAll());
-
+        SendAllHeld();
         DrainToThreadPool();
     }
 
@@ -81,17 +77,6 @@ internal sealed partial class WorkerGroup
         {
             // One signal wakes one worker; hand it on until all have gone.
             Poller.Wake();
-        }
-    }
-
-    private void Enqueue(HeldOutput? outputs)
-    {
-        while (outputs is { } output)
-        {
-            outputs = output.Next;
-            output.Next = null;
-            output.Unlist();
-            _queue.Enqueue(output);
         }
     }
 

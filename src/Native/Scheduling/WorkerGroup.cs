@@ -121,6 +121,8 @@ internal sealed partial class WorkerGroup
             Interlocked.MemoryBarrier();
             if (IsTurnWatched && !Stopping)
             {
+                // If the turn blocks until that has run, somebody must see it soon.
+                Monitor!.OnYielded();
                 return;
             }
 
@@ -281,7 +283,10 @@ internal sealed partial class WorkerGroup
     internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
 
     /// <summary>For the monitor: may one more turn that computes lose its processor early? The more there are, the less each gets of the machine.</summary>
-    internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length);
+    internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length) && MayGetWorker;
+
+    /// <summary>Is there a spare, or may another worker be started? Any thread; may be a moment old.</summary>
+    internal bool MayGetWorker => Pool.Spares != 0 || Limit.Count < Limit.Maximum;
 
     /// <summary>A turn that computed without a processor has ended.</summary>
     internal void OnDetachedEnded() => Interlocked.Decrement(ref _detached);

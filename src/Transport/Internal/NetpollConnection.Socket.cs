@@ -30,7 +30,15 @@ internal sealed partial class NetpollConnection : IConnectionSocketFeature
     // Socket never reaches a stranger that got the number next.
     private object? _exposedSocket;
 
-    Socket IConnectionSocketFeature.Socket => Volatile.Read(ref _exposedSocket) as Socket ?? ExposeSocket();
+    Socket IConnectionSocketFeature.Socket
+    {
+        get
+        {
+            // What is sent or shut down here does not overtake what was flushed before.
+            _writer.SendHeld();
+            return Volatile.Read(ref _exposedSocket) as Socket ?? ExposeSocket();
+        }
+    }
 
     private Socket ExposeSocket()
     {

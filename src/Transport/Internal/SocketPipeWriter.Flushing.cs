@@ -30,9 +30,9 @@ internal sealed partial class SocketPipeWriter
     }
 
     // What is sent is sent; now the caller is told, or has to wait until less is queued.
-    private ValueTask<FlushResult> FinishFlush(CancellationToken cancellationToken)
+    private ValueTask<FlushResult> FinishFlush(bool hasSent, CancellationToken cancellationToken)
     {
-        bool yields = _socket.Group.CurrentWorker is { IsOutputSpent: true };
+        bool yields = hasSent && _socket.Group.CurrentWorker is { YieldsOutput: true };
         if (_buffer.QueuedBytes < _pauseThreshold && !_cancelRequested && !_closed && !yields)
         {
             return default;

@@ -15,7 +15,7 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   one of another connection)      turn, for at most 64 connections          whoever gets the processor, if the turn blocks; another
 ///                                                                             worker, after about 0.5 ms, if it computes
 ///   another thread, while the       if the meter says that a second one is    the read that finds nothing; a worker or the thread pool,
-///   application has the floor       near                                      0.25 ms later, at the monitor's next look
+///   application has the floor       near, and it does not stream              0.25 ms later, at the monitor's next look
 ///   another thread, while a read    the same                                  a work item at the end of the thread pool's queue (the
 ///   waits (HTTP/2, web sockets)                                               responses of other streams come before it); the monitor
 /// </code>
@@ -38,30 +38,45 @@ internal sealed partial class SocketPipeWriter
     // The thread pool's queue may be long; that is what gathers the responses of an HTTP/2 connection.
     private const long BurstNanoseconds = 700_000;
 
-    // Written under the lock. The end of every turn, and every read, reads it without: what their own thread holds they see.
+    // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks without.
     private volatile bool _held;
+
+    // Under the lock: what is held is to be left to the thread pool, as soon as the lock is released.
+    private bool _leavesToThreadPool;
 
     // When the monitor is to send what is held outside of turns; 0: nothing. Written under the lock, read by the monitor.
     private long _heldUntil;
 
-    // Has a read handed bytes over, and none found nothing since? Written by the reader's thread, or the monitor's turn; read under the lock.
-    private volatile bool _hasFloor;
+    // Written by the reader's thread, and by who sends what was held for too long: late, perhaps, which costs a send. Read under the lock.
+    private volatile Floor _floor;
 
     // Created when first needed. One for each of the two lists, because the thread may leave the one place while it is listed there.
     private HeldInTurn? _heldInTurn;
     private HeldOutside? _heldOutside;
     private GatherMeter _meter;
 
+    private enum Floor : byte
+    {
+        // A read waits; or nothing has been read yet.
+        None,
+
+        // A read has handed bytes over, and none has found nothing since.
+        Application,
+
+        // The same, and something that was flushed meanwhile had to be sent by others: it streams.
+        Stream,
+    }
+
     /// <summary>Is a flush held? Any thread; may be a moment old.</summary>
     internal bool HoldsOutput => _held;
 
     /// <summary>A read hands new bytes to the application.</summary>
-    internal void OnInputHandedOver() => _hasFloor = true;
+    internal void OnInputHandedOver() => _floor = Floor.Application;
 
     /// <summary>A read has found nothing: what the peer waits for leaves now.</summary>
     internal void OnReadWaits()
     {
-        _hasFloor = false;
+        _floor = Floor.None;
         SendHeld();
     }
 
@@ -95,17 +110,33 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock, for each flush that may be held. True: somebody of the table sends it.
+    // Under the lock, for each flush that may be held. True: somebody of the table sends it. False: the caller does, and ends the holding.
     private bool TryHold()
     {
-        if (!MayHold(_buffer.QueuedBytes)
-            || !(_socket.Group.CurrentWorker is { } worker ? TryHoldInTurn(worker) : TryHoldOutside()))
+        if (!MayHold(_buffer.QueuedBytes))
         {
             return false;
         }
 
+        // First: as soon as it is listed, others may look.
         _held = true;
-        return true;
+        return _socket.Group.CurrentWorker is { } worker ? TryHoldInTurn(worker) : TryHoldOutside();
+    }
+
+    // Without the lock, after a flush that has sent nothing: what is held may need somebody to be woken.
+    private void OnHeld()
+    {
+        if (!_held)
+        {
+            return;
+        }
+
+        _socket.Group.Monitor?.OnHeld();
+        if (_leavesToThreadPool)
+        {
+            _leavesToThreadPool = false;
+            _heldOutside!.LeaveToThreadPool();
+        }
     }
 
     private bool MayHold(long bytes) => bytes < MaxHeldBytes && bytes < _pauseThreshold && !_endIsNear;
@@ -126,13 +157,14 @@ internal sealed partial class SocketPipeWriter
     private bool TryHoldOutside()
     {
         long now = MonotonicClock.Now;
-        if (!_meter.OnFlush(now))
+        Floor floor = _floor;
+        if (!_meter.OnFlush(now) || floor == Floor.Stream)
         {
             return false;
         }
 
         HeldOutside output = _heldOutside ??= new HeldOutside(this);
-        bool isBurst = !_hasFloor;
+        bool isBurst = floor == Floor.None;
         if (_heldUntil == 0)
         {
             // Before it is listed, with a full fence.
@@ -147,11 +179,7 @@ internal sealed partial class SocketPipeWriter
         }
 
         _meter.OnHeld();
-        if (isBurst)
-        {
-            output.LeaveToThreadPool();
-        }
-
+        _leavesToThreadPool |= isBurst;
         return true;
     }
 
@@ -198,8 +226,11 @@ internal sealed partial class SocketPipeWriter
             // Before the send: what is held from now on is left to the pool again.
             Interlocked.Exchange(ref _isLeft, 0);
 
-            // If the application still has the floor, it streams.
-            writer._hasFloor = false;
+            if (writer._floor == Floor.Application && DueAt is not 0 and long due && due <= MonotonicClock.Now)
+            {
+                writer._floor = Floor.Stream;
+            }
+
             writer.SendHeld();
         }
 

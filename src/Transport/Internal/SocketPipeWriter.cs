@@ -145,8 +145,12 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         {
             Send(batch, inDrainTurn: false);
         }
+        else
+        {
+            OnHeld();
+        }
 
-        return FinishFlush(cancellationToken);
+        return FinishFlush(hasSent: send, cancellationToken);
     }
 
     public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
@@ -187,8 +191,12 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         {
             Send(batch, inDrainTurn: false);
         }
+        else
+        {
+            OnHeld();
+        }
 
-        return FinishFlush(cancellationToken);
+        return FinishFlush(hasSent: sendSource || sendBatch, cancellationToken);
     }
 
     public override void CancelPendingFlush()

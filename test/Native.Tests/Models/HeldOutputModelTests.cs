@@ -24,6 +24,8 @@ public sealed class HeldOutputModelTests
     [InlineData("BREAK_TAKE_THE_LIST_FIRST", NothingIsForgotten)]
     [InlineData("BREAK_UNLIST_AFTER_SEND", NothingIsForgotten)]
     [InlineData("BREAK_HOLD_WHEREVER_IT_IS_LISTED", NoTurnWaitsForAnother)]
+    [InlineData("BREAK_HELD_AFTER_LISTING", NothingIsForgotten)]
+    [InlineData("BREAK_HELD_AFTER_LISTING", NothingIsForgottenOutside, "OUTSIDE")]
     [InlineData("BREAK_LIST_BEFORE_DUE", NothingIsForgottenOutside, "OUTSIDE")]
     [InlineData("BREAK_NO_LOOK_AT_THE_STOP", NothingIsForgottenOutside, "OUTSIDE")]
     [InlineData("BREAK_NO_LOOK_AFTER_UNLISTING", NothingIsForgottenOutside, "OUTSIDE")]
