@@ -4,7 +4,7 @@ using KestrelNetpoll.Perf.Compare.Model;
 
 namespace KestrelNetpoll.Perf.Compare.Load;
 
-/// <summary>h2load, for HTTP/2. It tells the mean and the maximum of the latencies, and no percentiles.</summary>
+/// <summary>h2load, for HTTP/2. It tells the mean and the maximum of the latencies; the percentiles come from its log.</summary>
 internal sealed partial class H2Load : ILoadGenerator
 {
     private const double Kilo = 1e3;
@@ -21,6 +21,7 @@ internal sealed partial class H2Load : ILoadGenerator
     public async Task<LoadResult> RunAsync(LoadRequest request, CancellationToken cancellationToken)
     {
         int threads = Math.Min(request.Threads, request.Connections);
+        using var files = new H2LoadFiles(request.Body);
         ToolOutput output = await Tool.RunAsync(
             Tool.Find(Name) ?? throw new MissingToolException(Name, InstallCommand),
             [
@@ -28,10 +29,13 @@ internal sealed partial class H2Load : ILoadGenerator
                 FormattableString.Invariant($"-c{request.Connections}"),
                 FormattableString.Invariant($"-m{request.Depth}"),
                 FormattableString.Invariant($"-D{Math.Ceiling(request.Seconds)}"),
+                .. files.Arguments,
+                .. request.Headers.SelectMany(static field => new[] { "-H", $"{field.Key}: {field.Value}" }),
                 request.Url,
             ],
             cancellationToken);
-        return Parse(output.Text, Math.Ceiling(request.Seconds)).From(output, threads);
+        LoadResult result = Parse(output.Text, Math.Ceiling(request.Seconds)).From(output, threads);
+        return result with { Latencies = new Dictionary<Metric, double>(result.Latencies.Concat(files.ReadLatencies())) };
     }
 
     /// <param name="text">Its output.</param>

@@ -23,12 +23,19 @@ internal class LoadScenario : Scenario
 
     internal long UploadBytes { get; init; }
 
+    internal byte[]? Body { get; init; }
+
+    internal IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
+
+    private bool IsClearHttp2 => Protocol == LoadProtocol.Http2 && !IsTls;
+
     // The socket's file would have to be where the load generator sees it.
     internal override bool WorksAttached => !IsUnix;
 
     internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) =>
     [
         .. IsTls ? new[] { "--tls" } : [],
+        .. IsClearHttp2 ? new[] { "--protocols", "http2", "--http1-port", "0" } : [],
         .. IsUnix ? new[] { "--unix", System.IO.Path.Combine(context.Directory, System.IO.Path.GetRandomFileName()) } : [],
         .. Protocol == LoadProtocol.Echo ? new[] { "--echo-port", "0" } : [],
     ];
@@ -60,7 +67,7 @@ internal class LoadScenario : Scenario
 
     private LoadRequest CreateRequest(ScenarioContext context, MeasuredServer server)
     {
-        string endpoint = Protocol == LoadProtocol.Echo ? "echo" : IsTls ? "https" : "http1";
+        string endpoint = Protocol == LoadProtocol.Echo ? "echo" : IsTls ? "https" : IsClearHttp2 ? "http2" : "http1";
         return CreateRequest(context, server.Host, server.Port(endpoint), IsUnix ? server.UnixPath : null);
     }
 
@@ -79,5 +86,7 @@ internal class LoadScenario : Scenario
         RequestsPerConnection = RequestsPerConnection,
         Sources = RequestsPerConnection > 0 && IPAddress.IsLoopback(IPAddress.Parse(host)) ? SourceAddresses : 0,
         UploadBytes = UploadBytes,
+        Body = Body,
+        Headers = Headers,
     };
 }

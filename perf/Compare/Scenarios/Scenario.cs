@@ -31,6 +31,9 @@ internal abstract class Scenario
     /// <summary>Gets legs that only this scenario has.</summary>
     internal virtual IReadOnlyList<string> OwnLegs => [];
 
+    /// <summary>Gets the program that is measured.</summary>
+    internal virtual string Program => ServerProcess.Application;
+
     /// <summary>What the server has to be started with, beside the transport.</summary>
     internal virtual IReadOnlyList<string> GetServerArguments(ScenarioContext context) => [];
 
@@ -43,7 +46,7 @@ internal abstract class Scenario
 
     /// <summary>Opens the server of a leg.</summary>
     internal virtual async Task<MeasuredServer> OpenServerAsync(ScenarioContext context, Leg leg, CancellationToken cancellationToken) =>
-        await HttpServer.OpenAsync(leg, GetServerArguments(context), cancellationToken);
+        await HttpServer.OpenAsync(leg, Program, GetServerArguments(context), cancellationToken);
 
     /// <summary>One answer of a server, described: all legs must give the same. Null: the load itself checks every answer.</summary>
     internal virtual Task<string?> DescribeAnswerAsync(

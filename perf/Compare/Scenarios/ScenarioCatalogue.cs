@@ -86,6 +86,7 @@ internal static class ScenarioCatalogue
         {
             Name = "unix", Title = "plain text over a Unix socket, 64 connections", Connections = 64, IsUnix = true, Headline = Requests,
         },
+        .. AppScenarios.All,
         new EchoScenario
         {
             Name = "echo", Title = "raw echo of 64 bytes, 64 connections", Connections = 64, Protocol = LoadProtocol.Echo,

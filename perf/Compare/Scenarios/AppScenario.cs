@@ -1,0 +1,17 @@
+using KestrelNetpoll.Perf.Compare.Servers;
+
+namespace KestrelNetpoll.Perf.Compare.Scenarios;
+
+/// <summary>A load on an application as people write them, one of <c>perf/Apps</c>.</summary>
+internal class AppScenario : LoadScenario
+{
+    /// <summary>Gets its name there.</summary>
+    internal required string App { get; init; }
+
+    internal override string Program => ServerProcess.Apps;
+
+    internal override bool WorksAttached => false;
+
+    internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) =>
+        [.. base.GetServerArguments(context), "--app", App, "--data", context.Directory];
+}
