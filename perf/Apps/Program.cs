@@ -12,23 +12,20 @@ WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationO
     WebRootPath = data.WebRoot,
 });
 
-ServerArguments arguments;
-MeasuredApp measured;
 try
 {
-    arguments = ServerArguments.Parse(args, builder.Configuration, AppCatalogue.Options);
-    measured = AppCatalogue.Get(builder.Configuration["app"]);
+    var arguments = ServerArguments.Parse(args, builder.Configuration, AppCatalogue.Options);
+    MeasuredApp measured = AppCatalogue.Get(builder.Configuration["app"]);
+    using var host = new MeasuredHost(arguments);
+    host.Configure(builder);
+    measured.AddServices(builder);
+    await using WebApplication app = builder.Build();
+    measured.Map(app, data);
+    host.CreateReports(app).Map(app);
+    return await host.RunAsync(app);
 }
 catch (FormatException e)
 {
     Console.Error.WriteLine(e.Message);
     return 2;
 }
-
-using var host = new MeasuredHost(arguments);
-host.Configure(builder);
-measured.AddServices(builder);
-await using WebApplication app = builder.Build();
-measured.Map(app, data);
-host.CreateReports(app).Map(app);
-return await host.RunAsync(app);

@@ -139,9 +139,20 @@ public class LoadParserTests
     }
 
     [Fact]
+    public void The_log_of_h2load_has_the_percentiles()
+    {
+        Dictionary<Metric, double> latencies = H2LoadFiles.ParseLog(Enumerable.Range(1, 1000).Reverse().Select(i => $"1700000000000000\t200\t{i}"));
+
+        Assert.Equal(501, latencies[Metrics.P50]);
+        Assert.Equal(991, latencies[Metrics.P99]);
+        Assert.Equal(1000, latencies[Metrics.P999]);
+        Assert.Empty(H2LoadFiles.ParseLog([]));
+    }
+
+    [Fact]
     public void Strace()
     {
-        Assert.Equal(199_123, SystemCallCounter.Parse(StraceOutput, "netpoll"));
+        Assert.Equal((199_123, 99_000), SystemCallCounter.Parse(StraceOutput, "netpoll"));
         Assert.Throws<LoadException>(() => SystemCallCounter.Parse("", "netpoll"));
     }
 }

@@ -31,16 +31,8 @@ internal sealed class H2LoadFiles : IDisposable
     internal IReadOnlyDictionary<Metric, double> ReadLatencies() => ParseLog(File.ReadLines(Log));
 
     /// <param name="lines">When it began, the status and the microseconds that it took, with tabs between.</param>
-    internal static Dictionary<Metric, double> ParseLog(IEnumerable<string> lines)
-    {
-        int[] sorted = [.. lines.Select(static line => int.Parse(line.AsSpan(line.LastIndexOf('\t') + 1), CultureInfo.InvariantCulture))];
-        Array.Sort(sorted);
-        return sorted.Length == 0
-            ? []
-            : Metrics.Percentiles.ToDictionary(
-                static percentile => percentile.Metric,
-                percentile => (double)sorted[(int)Math.Min(sorted.Length - 1, sorted.Length * percentile.Fraction)]);
-    }
+    internal static Dictionary<Metric, double> ParseLog(IEnumerable<string> lines) => Percentile.Of(
+        lines.Select(static line => double.Parse(line.AsSpan(line.LastIndexOf('\t') + 1), CultureInfo.InvariantCulture)));
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 }

@@ -5,6 +5,7 @@ internal enum LoadProtocol
     Http1,
     Http2,
     WebSocket,
+    ServerSentEvents,
     Echo,
 }
 
@@ -48,6 +49,9 @@ internal sealed record LoadRequest
 
     /// <summary>Gets fields that each request has beside those that every one needs.</summary>
     internal IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Gets the size of each answer's body, where a failure would not show in its status; null: it would.</summary>
+    internal int? AnswerBytes { get; init; }
 
     internal string Authority => FormattableString.Invariant($"{Host}:{Port}");
 

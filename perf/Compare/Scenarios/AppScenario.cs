@@ -12,6 +12,12 @@ internal class AppScenario : LoadScenario
 
     internal override bool WorksAttached => false;
 
+    /// <summary>Gets what it needs beside it; null: nothing.</summary>
+    internal Func<ScenarioContext, CancellationToken, Task<Companion>>? CompanionStarter { get; init; }
+
+    internal override async Task<Companion?> StartCompanionAsync(ScenarioContext context, CancellationToken cancellationToken) =>
+        CompanionStarter is null ? null : await CompanionStarter(context, cancellationToken);
+
     internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) =>
         [.. base.GetServerArguments(context), "--app", App, "--data", context.Directory];
 }

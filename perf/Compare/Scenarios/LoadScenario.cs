@@ -27,10 +27,12 @@ internal class LoadScenario : Scenario
 
     internal IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
 
+    internal int? AnswerBytes { get; init; }
+
     private bool IsClearHttp2 => Protocol == LoadProtocol.Http2 && !IsTls;
 
-    // The socket's file would have to be where the load generator sees it.
-    internal override bool WorksAttached => !IsUnix;
+    // The socket's file would have to be where the load generator sees it, and the port of clear HTTP/2 is one that others have no use for.
+    internal override bool WorksAttached => !IsUnix && !IsClearHttp2;
 
     internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) =>
     [
@@ -45,7 +47,7 @@ internal class LoadScenario : Scenario
 
     internal override async Task<string?> DescribeAnswerAsync(
         ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken) =>
-        Protocol is LoadProtocol.WebSocket or LoadProtocol.Echo
+        Protocol is LoadProtocol.WebSocket or LoadProtocol.ServerSentEvents or LoadProtocol.Echo
             ? null
             : await ServerClient.DescribeAnswerAsync(CreateRequest(context, server), cancellationToken);
 
@@ -57,6 +59,9 @@ internal class LoadScenario : Scenario
         ILoadGenerator generator = context.Generators.Choose(request);
         return LoadFigures.MeasureAsync(server, () => generator.RunAsync(request, cancellationToken), cancellationToken);
     }
+
+    /// <summary>Gets whether the load can be made once more only to count what the server does for it.</summary>
+    internal virtual bool CanBeCounted => true;
 
     /// <summary>Makes the load once more, and only counts.</summary>
     internal async Task<long> CountRequestsAsync(ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken)
@@ -88,5 +93,6 @@ internal class LoadScenario : Scenario
         UploadBytes = UploadBytes,
         Body = Body,
         Headers = Headers,
+        AnswerBytes = AnswerBytes,
     };
 }
