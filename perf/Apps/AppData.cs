@@ -3,8 +3,8 @@ using System.Text;
 namespace KestrelNetpoll.Perf.Apps;
 
 /// <summary>
-/// The files that are served, made at start in a directory of this process's own: <c>--data DIR</c> says where, or they are temporary. Text, so
-/// that it can be compressed; always the same.
+/// The files that are served, made at start in a directory of this process's own: <c>--data DIR</c> says where, or they are temporary.
+/// Text, so that it can be compressed; always the same.
 /// </summary>
 internal sealed class AppData : IDisposable
 {

@@ -2,14 +2,15 @@ using Npgsql;
 
 namespace KestrelNetpoll.Perf.Apps;
 
-/// <summary>A page made of a table in PostgreSQL, at <c>--database CONNECTION-STRING</c>: a query, a sort, a template that encodes.</summary>
+/// <summary>A page made of a table in PostgreSQL, at <c>--database CONNECTION</c>: a query, a sort, a template that encodes.</summary>
 internal static class Fortunes
 {
     internal const string Option = "database";
 
     internal static void AddServices(WebApplicationBuilder builder)
     {
-        string connection = builder.Configuration[Option] ?? throw new FormatException($"This application needs --{Option} CONNECTION-STRING.");
+        string connection =
+            builder.Configuration[Option] ?? throw new FormatException($"This application needs --{Option} CONNECTION.");
         builder.Services.AddRazorPages();
         builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(connection));
     }

@@ -2,7 +2,9 @@ using Yarp.ReverseProxy.Configuration;
 
 namespace KestrelNetpoll.Perf.Apps;
 
-/// <summary>Applications with another server behind them, at <c>--upstream URL</c>: one that asks it, and one that only passes on (YARP).</summary>
+/// <summary>
+/// Applications with another server behind them, at <c>--upstream URL</c>: one that asks it, and one that only passes on (YARP).
+/// </summary>
 internal static class Upstream
 {
     internal const string Option = "upstream";

@@ -8,8 +8,8 @@ namespace KestrelNetpoll.Perf.Server;
 /// whether the server is a child process or runs in a container.
 /// </summary>
 /// <remarks>
-/// Containers of one machine have the same <see cref="BootId"/>, and share its processors. <see cref="CompiledMethods"/> counts a method again
-/// each time that it is compiled: while it rises, the code is not yet what it will be.
+/// Containers of one machine have the same <see cref="BootId"/>, and share its processors. <see cref="CompiledMethods"/> counts a method
+/// again each time that it is compiled: while it rises, the code is not yet what it will be.
 /// </remarks>
 internal sealed record ProcessUsage(
     int Pid,

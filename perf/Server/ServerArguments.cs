@@ -67,7 +67,8 @@ internal sealed class ServerArguments
             string name = argument[2..].Split('=')[0];
             if (!names.Contains(name) && !name.StartsWith(NetpollSection, StringComparison.OrdinalIgnoreCase))
             {
-                throw new FormatException($"{argument} is not an option; there are --{string.Join(", --", names)} and --{NetpollSection}Name.");
+                throw new FormatException(
+                    $"{argument} is not an option; there are --{string.Join(", --", names)} and --{NetpollSection}Name.");
             }
         }
 

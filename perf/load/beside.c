@@ -6,7 +6,8 @@
  *
  * --downloads N: a second process has N large answers coming all the time, as fast as it can, and discards them; the two requests are sent
  *   every 5 ms.
- * --unread N: instead, in rounds, N clients ask for a large answer and do not read; right behind them come the two requests, once a round.
+ * --unread N: instead, in rounds of a second or more, N clients ask for a large answer and do not read; right behind them come the two
+ *   requests, once a round. The clients stay for the second: one server must not be spared what another has done by then.
  */
 #define _GNU_SOURCE
 #include "answer.h"
@@ -21,6 +22,7 @@
 #define HEAD_SIZE 1024
 #define DISCARDED_AT_ONCE (1 << 20)
 #define PAUSE_US 5000
+#define STAY_US 1000000
 /* Until the server has noticed that the clients of a round are gone. */
 #define REST_US 200000
 /* Until downloads are under way. */
@@ -157,7 +159,11 @@ static void leave_unread(int *fds, long count, struct exchange *kept, struct exc
         fds[i] = connect_socket();
     for (long i = 0; i < count; i++)
         send_request(fds[i], &large_request);
+    uint64_t asked_at = now_ns();
     exchange_both(kept, fresh);
+    uint64_t stayed = (now_ns() - asked_at) / 1000;
+    if (stayed < STAY_US)
+        usleep((useconds_t)(STAY_US - stayed));
     for (long i = 0; i < count; i++) {
         receive_head(fds[i]);
         close(fds[i]);

@@ -1,7 +1,7 @@
 /*
- * An open loop: HTTP/1.1 requests at a fixed rate, whatever the answers take, on one thread. Request k is due k/rate seconds after the start,
- * on connection k modulo their number. A connection that still waits for an answer sends its next request when it has it; its latency counts
- * from when it was due, so that waiting for a slow server counts. Prints one JSON object.
+ * An open loop: HTTP/1.1 requests at a fixed rate, whatever the answers take, on one thread. Request k is due k/rate seconds after the
+ * start, on connection k modulo their number. A connection that still waits for an answer sends its next request when it has it; its
+ * latency counts from when it was due, so that waiting for a slow server counts. Prints one JSON object.
  *
  *   openloop --url 127.0.0.1:8080 [--path /] [--connections 256] [--rate 1000] [--seconds 3]
  *
@@ -165,7 +165,8 @@ int main(int argc, char **argv)
         for (uint64_t number = connections[i].next; number < request_count; number += connection_count)
             record(&latencies, now - due_at(number));
 
-    printf("{\"seconds\": %.3f, \"generator_cores\": %.3f, \"due\": %" PRIu64 ", \"held\": %.5f, \"late_p99_us\": %.1f, \"bytes_received\": %" PRIu64 ",\n ",
+    printf("{\"seconds\": %.3f, \"generator_cores\": %.3f, \"due\": %" PRIu64 ", \"held\": %.5f, \"late_p99_us\": %.1f, "
+           "\"bytes_received\": %" PRIu64 ",\n ",
            seconds, used, request_count, (double)answered_in_time / (double)request_count, (double)percentile(&lateness, 0.99) / 1000,
            bytes_received);
     print_group("http", &latencies, answered, unanswered, seconds);

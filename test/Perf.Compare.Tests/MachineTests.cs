@@ -12,7 +12,9 @@ public class MachineTests
     {
         Assert.Null(BusyMachine.Describe("0.12 0.50 0.60 1/300 77", Quiet, processors: 2));
         Assert.Null(BusyMachine.Describe("0.12 0.50 0.60 1/300 77", pressure: "", processors: 2));
-        Assert.Contains("load average 3.10", BusyMachine.Describe("3.10 0.50 0.60 1/300 77", Quiet, processors: 2), StringComparison.Ordinal);
+        Assert.Equal(
+            "the machine was busy before the start: load average 3.10 on 2 processors, 0.4 % of the time something waited for one",
+            BusyMachine.Describe("3.10 0.50 0.60 1/300 77", Quiet, processors: 2));
         Assert.Contains("35.2 %", BusyMachine.Describe("0.12 0.50 0.60 1/300 77", Pressed, processors: 2), StringComparison.Ordinal);
     }
 

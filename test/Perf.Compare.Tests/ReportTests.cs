@@ -28,9 +28,12 @@ public class ReportTests
     {
         string page = MarkdownReport.Write(Results.Run(), [("a chart", "chart.svg")]);
 
-        Assert.Contains("| plaintext-64 | server CPU per request | netpoll | ≤ 0.55 × sockets | 0.50 | met |", page, StringComparison.Ordinal);
         Assert.Contains(
-            "| plaintext-64 | p99 | netpoll | ≤ 1.00 × sockets | 1.19 | **missed by 19 % (ranges overlap)** |", page, StringComparison.Ordinal);
+            "| plaintext-64 | server CPU per request | netpoll | ≤ 0.55 × sockets | 0.50 | met |\n", page, StringComparison.Ordinal);
+        Assert.Contains(
+            "| plaintext-64 | p99 | netpoll | ≤ 1.00 × sockets | 1.19 | **missed by 19 % (ranges overlap)** |\n",
+            page,
+            StringComparison.Ordinal);
         Assert.DoesNotContain("| json |", page, StringComparison.Ordinal);
         Assert.Contains("21.0 µs (20.0–22.0) | 10.5 µs (10.0–11.0)", page, StringComparison.Ordinal);
         Assert.Contains("- `unix` skipped: cc is missing \\| install it", page, StringComparison.Ordinal);

@@ -3,7 +3,9 @@ using System.Globalization;
 
 namespace KestrelNetpoll.Perf.Compare.Load;
 
-/// <summary>A message that is on its way to many: who has it, and how long it took. Receiving is thread-safe; rounds follow one another.</summary>
+/// <summary>
+/// A message that is on its way to many: who has it, and how long it took. Receiving is thread-safe; rounds follow one another.
+/// </summary>
 internal sealed class BroadcastRound(int receivers)
 {
     private double[] _latencies = [];

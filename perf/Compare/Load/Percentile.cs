@@ -13,7 +13,7 @@ internal static class Percentile
         return sorted.Length == 0
             ? []
             : Metrics.Percentiles
-                .Select(percentile => (percentile.Metric, Value: sorted[(int)Math.Min(sorted.Length - 1, sorted.Length * percentile.Fraction)]))
+                .Select(percentile => (percentile.Metric, Value: sorted[(int)(sorted.Length * percentile.Fraction)]))
                 .Append((Metrics.Max, sorted[^1]))
                 .ToDictionary();
     }

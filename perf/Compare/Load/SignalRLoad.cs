@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.WebSockets;
 using KestrelNetpoll.Perf.Compare.Model;
 using KestrelNetpoll.Perf.Server;
 using Microsoft.AspNetCore.Http.Connections;
+using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.SignalR.Client;
 
 namespace KestrelNetpoll.Perf.Compare.Load;
@@ -30,6 +32,11 @@ internal sealed class SignalRLoad : IAsyncDisposable
                 static async (client, token) => await client.StartAsync(token));
             return load;
         }
+        catch (WebSocketException e)
+        {
+            await load.DisposeAsync();
+            throw new LoadException($"SignalR: {e.Message}");
+        }
         catch
         {
             await load.DisposeAsync();
@@ -44,7 +51,8 @@ internal sealed class SignalRLoad : IAsyncDisposable
         {
             List<double>[] all = await Task.WhenAll(_clients.Select((client, i) => InvokeAsync(client, i, end, cancellationToken)));
             latencies.AddRange(all.SelectMany(static one => one));
-        });
+        },
+        cancellationToken);
 
     /// <summary>One of them sends a message to all, and another when all have it.</summary>
     internal Task<LoadResult> BroadcastAsync(double seconds, CancellationToken cancellationToken) => MeasureAsync(
@@ -61,7 +69,8 @@ internal sealed class SignalRLoad : IAsyncDisposable
             }
 
             Array.ForEach(handlers, static handler => handler.Dispose());
-        });
+        },
+        cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
@@ -99,7 +108,8 @@ internal sealed class SignalRLoad : IAsyncDisposable
         return latencies;
     }
 
-    private static async Task<LoadResult> MeasureAsync(double seconds, Func<List<double>, long, Task> load)
+    private static async Task<LoadResult> MeasureAsync(
+        double seconds, Func<List<double>, long, Task> load, CancellationToken cancellationToken)
     {
         ResourceUsage before = ResourceUsage.OfThisProcess();
         long start = Stopwatch.GetTimestamp();
@@ -108,7 +118,8 @@ internal sealed class SignalRLoad : IAsyncDisposable
         {
             await load(latencies, start + (long)(seconds * Stopwatch.Frequency));
         }
-        catch (Exception e) when (e is TimeoutException or InvalidOperationException or Microsoft.AspNetCore.SignalR.HubException)
+        catch (Exception e) when (e is TimeoutException or InvalidOperationException or WebSocketException or HubException ||
+            (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             throw new LoadException($"SignalR: {e.Message}");
         }

@@ -44,8 +44,8 @@ internal static class Metrics
     internal static readonly IReadOnlyList<Metric> All =
     [
         Rate, Cpu, P50, P75, P90, P99, P999, Max, Throughput, BytesPerCpuSecond, Switches, SystemCalls, Sends, Compiled, Allocated,
-        AllocationRate, PeakMemory, ServerCores, GeneratorCores, HeapPerConnection, ResidentPerConnection, IdleCpu, BlockingRate, NewP50, NewP99, NewMax, Unanswered, Held, SentLate,
-        FirstAnswer, StartCpu,
+        AllocationRate, PeakMemory, ServerCores, GeneratorCores, HeapPerConnection, ResidentPerConnection, IdleCpu,
+        BlockingRate, NewP50, NewP99, NewMax, Unanswered, Held, SentLate, FirstAnswer, StartCpu,
     ];
 
     /// <summary>Those that make a curve, with the fraction that each stands for.</summary>

@@ -44,7 +44,7 @@ internal sealed class MarkdownReport
         Line("# Results");
         Line();
         Line(Invariant($"`{("perf/Compare " + settings.Command).Trim()}`, commit {settings.Commit}, {settings.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm} UTC."));
-        Line(Invariant($"{settings.Passes} passes of {settings.SecondsPerPass} s for each leg, after those that warmed up and were thrown away."));
+        Line(Invariant($"{settings.Passes} passes of {settings.SecondsPerPass} s for each leg, after those that warmed up."));
         Line();
         Line(Invariant($"{machine.Processors} × {machine.Processor}, {machine.MemoryBytes / BytesPerGigabyte:0} GB,"));
         Line($"{machine.System}, {machine.Runtime}.");

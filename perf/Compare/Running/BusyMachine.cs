@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace KestrelNetpoll.Perf.Compare.Running;
 
-/// <summary>Whether the machine does something else before a run begins: its load average, and the pressure on its processors (PSI).</summary>
+/// <summary>
+/// Whether the machine does something else before a run begins: its load average, and the pressure on its processors (PSI).
+/// </summary>
 internal static class BusyMachine
 {
     private const string PressureFile = "/proc/pressure/cpu";
@@ -16,7 +18,9 @@ internal static class BusyMachine
         Environment.ProcessorCount);
 
     /// <param name="loadAverage">Begins with the average of one minute.</param>
-    /// <param name="pressure">Its first line has the part of the last ten seconds, in percent, in which something waited for a processor.</param>
+    /// <param name="pressure">
+    /// Its first line has the part of the last ten seconds, in percent, in which something waited for a processor.
+    /// </param>
     /// <param name="processors">How many there are.</param>
     internal static string? Describe(string loadAverage, string pressure, int processors)
     {
@@ -28,7 +32,8 @@ internal static class BusyMachine
         return load > MuchLoad * processors || waiting > MuchPressure
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"the machine was busy before the start: load average {load:0.00} on {processors} processors, {waiting:0.#} % of the time something waited for one")
+                $"the machine was busy before the start: load average {load:0.00} on {processors} processors, "
+                + $"{waiting:0.#} % of the time something waited for one")
             : null;
     }
 

@@ -55,7 +55,7 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
     private async Task<RunResult> MeasureAllAsync(
         RunResult run, IReadOnlyList<Scenario> scenarios, ScenarioContext context, CancellationToken cancellationToken)
     {
-        async Task MeasureAllAsync(Func<Scenario, Action<int, int>> begin, Action end)
+        async Task MeasureEachAsync(Func<Scenario, Action<int, int>> begin, Action end)
         {
             foreach (Scenario scenario in scenarios)
             {
@@ -72,7 +72,7 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
         // In a file, nobody watches it move.
         if (!console.Profile.Capabilities.Ansi)
         {
-            await MeasureAllAsync(static _ => static (_, _) => { }, static () => { });
+            await MeasureEachAsync(static _ => static (_, _) => { }, static () => { });
             return run;
         }
 
@@ -86,7 +86,7 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
             {
                 ProgressTask all = progress.AddTask("all scenarios", maxValue: scenarios.Count);
                 ProgressTask? one = null;
-                await MeasureAllAsync(
+                await MeasureEachAsync(
                     scenario =>
                     {
                         ProgressTask task = one = progress.AddTask(Markup.Escape(scenario.Name));

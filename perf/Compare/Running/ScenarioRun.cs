@@ -6,10 +6,11 @@ using KestrelNetpoll.Perf.Compare.Servers;
 namespace KestrelNetpoll.Perf.Compare.Running;
 
 /// <summary>
-/// One scenario. All its servers run all the time, so that noise of the machine meets all of them; the legs take turns in an order that changes
-/// from pass to pass; passes that warm up come first, and are thrown away.
+/// One scenario. All its servers run all the time, so that noise of the machine meets all of them; the legs take turns in an order that
+/// changes from pass to pass; passes that warm up come first, and are thrown away.
 /// </summary>
-internal sealed class ScenarioRun(Scenario scenario, ScenarioContext context, CompareOptions options, Action<int, int> progress) : IAsyncDisposable
+internal sealed class ScenarioRun(Scenario scenario, ScenarioContext context, CompareOptions options, Action<int, int> progress)
+    : IAsyncDisposable
 {
     // Less would leave code that is not optimised yet to the passes that count.
     private const double LeastWarmUpSeconds = 2;
@@ -137,7 +138,8 @@ internal sealed class ScenarioRun(Scenario scenario, ScenarioContext context, Co
     {
         foreach (Leg leg in legs)
         {
-            if (_servers.GetValueOrDefault(leg.Name) is { LocalPid: { } pid } server && scenario is LoadScenario { CanBeCounted: true } load)
+            if (scenario is LoadScenario { CanBeCounted: true } load &&
+                _servers.GetValueOrDefault(leg.Name) is { LocalPid: { } pid } server)
             {
                 PassFigures calls = await SystemCallCounter.CountPerRequestAsync(pid, load, context, leg, server, cancellationToken);
                 samples[leg.Name].Add(calls.ToSample(options.Passes + 1));

@@ -29,7 +29,7 @@ internal readonly record struct StolenTime(long Stolen, long All)
     {
         double part = (Stolen - before.Stolen) / (double)Math.Max(1, All - before.All);
         return part > Noticed
-            ? string.Create(CultureInfo.InvariantCulture, $"{part * Percent:0.#} % of the processors' time was taken by other guests (steal)")
+            ? FormattableString.Invariant($"{part * Percent:0.#} % of the processors' time was taken by other guests (steal)")
             : null;
     }
 }

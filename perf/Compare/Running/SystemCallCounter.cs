@@ -64,7 +64,7 @@ internal static class SystemCallCounter
             : throw new LoadException($"strace has counted nothing of {leg}.");
     }
 
-    // "% time, seconds, usecs/call, calls[, errors], name"; the average is left out of the total by some versions, and the largest is the count.
+    // "% time, seconds, usecs/call, calls[, errors], name"; some versions leave the average out of the total. The largest is the count.
     private static long Count(string[] words) => words[..^1]
         .Where(static word => word.All(char.IsAsciiDigit))
         .Select(static word => long.Parse(word, CultureInfo.InvariantCulture))

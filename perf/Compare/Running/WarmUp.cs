@@ -4,8 +4,8 @@ using KestrelNetpoll.Perf.Compare.Scenarios;
 namespace KestrelNetpoll.Perf.Compare.Running;
 
 /// <summary>
-/// Says when the servers of a scenario are warm: no leg's rate was still rising in the last pass, and its runtime had next to nothing left to
-/// compile. Passes before that do not count.
+/// Says when the servers of a scenario are warm: no leg's rate was still rising in the last pass, and its runtime had next to nothing left
+/// to compile. Passes before that do not count.
 /// </summary>
 internal sealed class WarmUp
 {
@@ -32,7 +32,9 @@ internal sealed class WarmUp
     }
 
     /// <summary>Why another pass is needed, for the record; null: all legs are warm.</summary>
-    internal string? WhatIsLeft => _passes.Select(static leg => Describe(leg.Key, leg.Value)).FirstOrDefault(static left => left is not null);
+    internal string? WhatIsLeft => _passes
+        .Select(static leg => Describe(leg.Key, leg.Value))
+        .FirstOrDefault(static left => left is not null);
 
     private static string? Describe(string leg, List<PassFigures> passes)
     {

@@ -6,7 +6,7 @@ using KestrelNetpoll.Perf.Compare.Servers;
 
 namespace KestrelNetpoll.Perf.Compare.Scenarios;
 
-/// <summary>Requests at a fixed rate, whatever the answers take: waiting counts, and so does what a server costs that is not busy.</summary>
+/// <summary>Requests at a fixed rate, whatever the answers take: waiting counts, and so does what an idle server costs.</summary>
 internal sealed class OpenLoopScenario : AppScenario
 {
     private const string Source = "load/openloop.c";

@@ -16,7 +16,8 @@ internal static class ScenarioCatalogue
     private static readonly Metric[] Fairness =
         [Metrics.Rate, Metrics.P99, Metrics.BlockingRate, Metrics.NewP99, Metrics.Unanswered];
 
-    private static readonly (string Name, int Connections, int Streams)[] Http2Loads = [("c16m8", 16, 8), ("c1m100", 1, 100), ("c64m1", 64, 1)];
+    private static readonly (string Name, int Connections, int Streams)[] Http2Loads =
+        [("c16m8", 16, 8), ("c1m100", 1, 100), ("c64m1", 64, 1)];
 
     internal static readonly IReadOnlyList<Scenario> All =
     [

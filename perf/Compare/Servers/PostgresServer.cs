@@ -1,11 +1,12 @@
 using System.Diagnostics;
+using System.Globalization;
 using KestrelNetpoll.Perf.Compare.Load;
 
 namespace KestrelNetpoll.Perf.Compare.Servers;
 
 /// <summary>
-/// A PostgreSQL of this run's own, in a directory of its own, on a Unix socket there and on no port. It refuses to run as root: then another
-/// user runs it.
+/// A PostgreSQL of this run's own, in a directory of its own, on a Unix socket there and on no port. It refuses to run as root: then
+/// another user runs it.
 /// </summary>
 internal sealed class PostgresServer : Companion
 {
@@ -102,8 +103,8 @@ internal sealed class PostgresServer : Companion
         ? Directory.GetDirectories(Packaged)
             .Select(static version => Path.Combine(version, "bin"))
             .Where(static bin => File.Exists(Path.Combine(bin, "initdb")))
-            .MaxBy(static bin => double.TryParse(
-                Path.GetFileName(Path.GetDirectoryName(bin)), System.Globalization.CultureInfo.InvariantCulture, out double version) ? version : 0)
+            .MaxBy(static bin => int.TryParse(
+                Path.GetFileName(Path.GetDirectoryName(bin)), CultureInfo.InvariantCulture, out int version) ? version : 0)
         : Path.GetDirectoryName(Tool.Find("initdb"));
 
     private static string FindOtherUser() => OtherUsers.First(static user => Entry(user) is not null);
@@ -114,7 +115,8 @@ internal sealed class PostgresServer : Companion
     private static string[]? Entry(string user) =>
         File.ReadLines("/etc/passwd").Select(static line => line.Split(':')).FirstOrDefault(fields => fields[0] == user);
 
-    private static string Program(string name) => Tool.Find(name) ?? throw new MissingToolException(name, "apt-get install util-linux coreutils");
+    private static string Program(string name) =>
+        Tool.Find(name) ?? throw new MissingToolException(name, "apt-get install util-linux coreutils");
 
     private async Task StartItAsync(CancellationToken cancellationToken)
     {

@@ -74,9 +74,10 @@ internal sealed class ServerClient : IDisposable
         string hash = Convert.ToHexString(SHA256.HashData(body));
         string encoding = string.Concat(answer.Content.Headers.ContentEncoding.Select(static name => name + " "));
         string trailers = string.Concat(answer.TrailingHeaders.Select(static field => $", {field.Key}: {string.Join(',', field.Value)}"));
+        string kind = $"{answer.Content.Headers.ContentType} {encoding}";
         return answer.IsSuccessStatusCode
             ? FormattableString.Invariant(
-                $"HTTP/{answer.Version} {(int)answer.StatusCode} {answer.Content.Headers.ContentType} {encoding}{body.Length} bytes, SHA-256 {hash}{trailers}")
+                $"HTTP/{answer.Version} {(int)answer.StatusCode} {kind}{body.Length} bytes, SHA-256 {hash}{trailers}")
             : throw new LoadException($"{request.Url} is answered with {(int)answer.StatusCode}.");
     }
 
