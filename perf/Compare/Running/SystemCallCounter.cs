@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using KestrelNetpoll.Perf.Compare.Load;
 using KestrelNetpoll.Perf.Compare.Model;
@@ -11,39 +12,40 @@ internal static class SystemCallCounter
 {
     private const string Tracer = "strace";
     private const string InstallTracer = "apt-get install strace";
-    private const string Stopper = "timeout";
-
     private static readonly string[] Senders = ["send", "sendto", "sendmsg", "sendmmsg"];
-
-    // strace looks at all threads before it counts, and goes on a little after the load.
-    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(1);
 
     internal static async Task<PassFigures> CountPerRequestAsync(
         int pid, LoadScenario scenario, ScenarioContext context, Leg leg, MeasuredServer server, CancellationToken cancellationToken)
     {
-        if (Tool.Find(Tracer) is null || Tool.Find(Stopper) is not { } stopper)
-        {
-            throw new MissingToolException(Tracer, InstallTracer);
-        }
-
+        string tracer = Tool.Find(Tracer) ?? throw new MissingToolException(Tracer, InstallTracer);
         string report = Path.Combine(context.Directory, Path.GetRandomFileName());
-        double seconds = context.Seconds + (2 * Margin.TotalSeconds);
-        Task<ToolOutput> tracing = Tool.RunAsync(
-            stopper,
-            [
-                "--preserve-status", "--signal=INT", seconds.ToString(CultureInfo.InvariantCulture),
-                Tracer, "-f", "-c", "-q", "-o", report, "-p", pid.ToString(CultureInfo.InvariantCulture),
-            ],
-            cancellationToken);
-        await Task.Delay(Margin, cancellationToken);
-        long requests = await scenario.CountRequestsAsync(context, server, cancellationToken);
+        using Process tracing = Process.Start(new ProcessStartInfo(
+            tracer, ["-f", "-c", "-o", report, "-p", pid.ToString(CultureInfo.InvariantCulture)])
+        {
+            RedirectStandardError = true,
+        })!;
+        long requests;
         try
         {
-            await tracing;
+            // It looks at all threads before it counts, and says so; later it tells of each new one.
+            string? line = await tracing.StandardError.ReadLineAsync(cancellationToken);
+            if (line?.Contains("attached", StringComparison.Ordinal) != true)
+            {
+                throw new LoadException($"strace does not start: {line}");
+            }
+
+            Task<string> rest = tracing.StandardError.ReadToEndAsync(cancellationToken);
+            requests = await scenario.CountRequestsAsync(context, server, cancellationToken);
+            await Tool.RunAsync("/bin/sh", ["-c", FormattableString.Invariant($"kill -INT {tracing.Id}")], cancellationToken);
+            await rest;
+            await tracing.WaitForExitAsync(cancellationToken);
         }
-        catch (LoadException)
+        finally
         {
-            // Ended by the signal, as it should.
+            if (!tracing.HasExited)
+            {
+                tracing.Kill();
+            }
         }
 
         (long all, long sends) = Parse(await File.ReadAllTextAsync(report, cancellationToken), leg.Name);
