@@ -40,7 +40,7 @@ internal sealed class CommandLine
         Description = "A server that runs already, LEG=http://HOST:PORT[,https=PORT][,echo=PORT]; once for each leg, the baseline first.",
     };
 
-    private readonly Option<string?> _scheduling = new("--scheduling") { Description = "netpoll's ApplicationScheduling." };
+    private readonly Option<string?> _scheduling = new("--scheduling") { Description = $"The ApplicationScheduling of {Leg.Netpoll}." };
     private readonly Option<int?> _workers = new("--workers") { Description = "netpoll's WorkerCount." };
     private readonly Option<int?> _groups = new("--groups") { Description = "netpoll's WorkerGroupCount." };
 
@@ -132,14 +132,13 @@ internal sealed class CommandLine
 
         string[] netpollArguments =
         [
-            .. parsed.GetValue(_scheduling) is { } scheduling ? new[] { "--scheduling", scheduling } : [],
             .. Number("--workers", parsed.GetValue(_workers)),
             .. Number("--groups", parsed.GetValue(_groups)),
         ];
         string[] names = parsed.GetValue(_legs)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         return names.FirstOrDefault(static name => !Leg.Names.Contains(name)) is { } unknown
             ? throw new FormatException($"'{unknown}' is no leg; there are {string.Join(", ", Leg.Names)}.")
-            : Distinct([.. names.Select(name => Leg.Start(name, netpollArguments))]);
+            : Distinct([.. names.Select(name => Leg.Start(name, netpollArguments, parsed.GetValue(_scheduling)))]);
     }
 
     private static Leg[] Distinct(Leg[] legs) => legs.Length > 0 && legs.DistinctBy(static leg => leg.Name).Count() == legs.Length

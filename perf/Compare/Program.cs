@@ -6,13 +6,7 @@ using KestrelNetpoll.Perf.Compare.Running;
 using KestrelNetpoll.Perf.Compare.Scenarios;
 using Spectre.Console;
 
-const int WideConsole = 180;
-
-// A file has room for a row on a line.
-if (Console.IsOutputRedirected)
-{
-    AnsiConsole.Profile.Width = WideConsole;
-}
+AnsiConsole.Console = OutputConsole.Create();
 
 // A terminal that is closed in the middle of a run must not leave servers behind either.
 using var hangUp = new CancellationTokenSource();
@@ -41,7 +35,6 @@ catch (OperationCanceledException)
 static async Task<int> MeasureAsync(CompareOptions options, CancellationToken cancellationToken)
 {
     RunResult result = await new ComparisonRun(options, AnsiConsole.Console).RunAsync(cancellationToken);
-    ReportFiles.Write(result, options.Output);
     ConsoleReport.Write(AnsiConsole.Console, result);
     AnsiConsole.WriteLine($"Written to {options.Output}: {ReportFiles.JsonName}, {ReportFiles.MarkdownName} and charts.");
     return result.Scenarios.Any(static scenario => scenario.Status == ScenarioStatus.Failed) ? 1 : 0;

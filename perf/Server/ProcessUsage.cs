@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime;
 
 namespace KestrelNetpoll.Perf.Server;
 
@@ -6,7 +7,10 @@ namespace KestrelNetpoll.Perf.Server;
 /// What the server process has used so far, as <c>/process</c> tells it. A comparison reads it before and after each pass: it works the same
 /// whether the server is a child process or runs in a container.
 /// </summary>
-/// <remarks>Containers of one machine have the same <see cref="BootId"/>, and share its processors.</remarks>
+/// <remarks>
+/// Containers of one machine have the same <see cref="BootId"/>, and share its processors. <see cref="CompiledMethods"/> counts a method
+/// again each time that it is compiled: while it rises, the code is not yet what it will be.
+/// </remarks>
 internal sealed record ProcessUsage(
     int Pid,
     string Transport,
@@ -20,7 +24,8 @@ internal sealed record ProcessUsage(
     long PeakResidentBytes,
     int Threads,
     int Processors,
-    string BootId)
+    string BootId,
+    long CompiledMethods = 0)
 {
     private const long BytesPerKilobyte = 1024;
 
@@ -50,7 +55,8 @@ internal sealed record ProcessUsage(
             status["VmHWM"] * BytesPerKilobyte,
             (int)status["Threads"],
             Environment.ProcessorCount,
-            ReadBootId());
+            ReadBootId(),
+            JitInfo.GetCompiledMethodCount());
     }
 
     internal static string ReadBootId() => File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Text.Json;
-using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace KestrelNetpoll.Perf.Server;
@@ -11,7 +10,7 @@ namespace KestrelNetpoll.Perf.Server;
 /// The whole application: one switch on the path, because endpoint routing would be a good part of what a short request costs.
 /// Those that block do it on purpose, on the thread that has called them.
 /// </summary>
-internal sealed class Routes(TransportName transport, Listeners listeners, RequestDelegate webSocket) : IDisposable
+internal sealed class Routes(ReportRoutes reports, RequestDelegate webSocket) : IDisposable
 {
     private const int BlockSize = 64 * 1024;
 
@@ -41,16 +40,8 @@ internal sealed class Routes(TransportName transport, Listeners listeners, Reque
                 return ReadBodyAsync(context);
             case "/websocket":
                 return webSocket(context);
-            case "/transport":
-                return WriteReportAsync(context, TransportReport.Of(context, transport));
-            case "/endpoints":
-                return WriteReportAsync(context, listeners.Report());
-            case "/process":
-                return WriteUsageAsync(context);
-            case "/stats":
-                return WriteReportAsync(context, ProcessReport.Create());
             default:
-                return HandleNumberAsync(context, path);
+                return reports.Find(path) is { } report ? report(context) : HandleNumberAsync(context, path);
         }
     }
 
@@ -141,23 +132,5 @@ internal sealed class Routes(TransportName transport, Listeners listeners, Reque
         while (!result.IsCompleted);
 
         await WritePlaintextAsync(context);
-    }
-
-    private Task WriteUsageAsync(HttpContext context)
-    {
-        if (context.Request.Query.ContainsKey("reset-peak"))
-        {
-            ProcessUsage.ResetPeak();
-        }
-
-        return WriteReportAsync(context, ProcessUsage.Read(transport.Of(context), context.Request.Query.ContainsKey("collect")));
-    }
-
-    private static Task WriteReportAsync<T>(HttpContext context, T report)
-    {
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(report, typeof(T), ReportContext.Default);
-        context.Response.ContentType = "application/json";
-        context.Response.ContentLength = json.Length;
-        return context.Response.Body.WriteAsync(json, 0, json.Length);
     }
 }

@@ -55,15 +55,20 @@ internal sealed class ServerArguments
             argument == Tls && (i + 1 == args.Length || args[i + 1].StartsWith('-')) ? Tls + "=0" : argument),
     ];
 
+    /// <param name="args">The command line.</param>
+    /// <param name="configuration">The same, read.</param>
+    /// <param name="others">Options that the program has beside those of every measured one.</param>
     /// <exception cref="FormatException">An option is unknown or has no valid value; the message is for the user.</exception>
-    internal static ServerArguments Parse(IEnumerable<string> args, IConfiguration configuration)
+    internal static ServerArguments Parse(IEnumerable<string> args, IConfiguration configuration, params string[] others)
     {
+        string[] names = [.. Names, .. others];
         foreach (string argument in args.Where(static argument => argument.StartsWith("--", StringComparison.Ordinal)))
         {
             string name = argument[2..].Split('=')[0];
-            if (!Names.Contains(name) && !name.StartsWith(NetpollSection, StringComparison.OrdinalIgnoreCase))
+            if (!names.Contains(name) && !name.StartsWith(NetpollSection, StringComparison.OrdinalIgnoreCase))
             {
-                throw new FormatException($"{argument} is not an option; there are --{string.Join(", --", Names)} and --{NetpollSection}Name.");
+                throw new FormatException(
+                    $"{argument} is not an option; there are --{string.Join(", --", names)} and --{NetpollSection}Name.");
             }
         }
 
@@ -92,7 +97,9 @@ internal sealed class ServerArguments
         };
     }
 
-    private static string Choose(string option, string value, string[] choices) => choices.Contains(value)
+    /// <summary>A value that must be one of a few.</summary>
+    /// <exception cref="FormatException">It is none of them; the message is for the user.</exception>
+    internal static string Choose(string option, string value, string[] choices) => choices.Contains(value)
         ? value
         : throw new FormatException($"--{option} is '{value}'; it must be one of: {string.Join(", ", choices)}.");
 

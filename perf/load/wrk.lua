@@ -1,8 +1,13 @@
--- For wrk: pipelines requests, and reports as one line of JSON. Arguments after "--": how many requests are sent at once.
+-- For wrk: pipelines requests, posts a body, and reports as one line of JSON. Arguments after "--": how many requests are sent at once, and
+-- the body of each, if it is a POST.
 -- Only a script that defines request() costs anything for each request, and it is not defined unless there is something to pipeline.
 
 function init(args)
    local depth = tonumber(args[1]) or 1
+   if args[2] then
+      wrk.method = "POST"
+      wrk.body = args[2]
+   end
    if depth > 1 then
       local batch = string.rep(wrk.format(), depth)
       function request() return batch end

@@ -32,6 +32,16 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void Both_schedulings_are_legs_of_one_run()
+    {
+        CompareOptions options = Parse("--legs", "sockets,netpoll,netpoll-workersonly", "--workers", "3");
+
+        Assert.Equal(["sockets", "netpoll", "netpoll"], options.Legs.Select(static leg => leg.Transport));
+        Assert.Equal(["--transport", "netpoll", "--workers", "3"], options.Legs[1].Arguments);
+        Assert.Equal(["--transport", "netpoll", "--scheduling", "WorkersOnly", "--workers", "3"], options.Legs[2].Arguments);
+    }
+
+    [Fact]
     public void Servers_that_run_already_are_the_legs()
     {
         CompareOptions options = Parse("--server", "sockets=http://127.0.0.1:1", "--server", "netpoll=http://127.0.0.1:2,https=3");

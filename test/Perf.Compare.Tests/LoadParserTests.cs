@@ -139,9 +139,30 @@ public class LoadParserTests
     }
 
     [Fact]
+    public void An_answer_of_h2load_with_another_size_measures_nothing()
+    {
+        // 1,564,810 bytes of data, of 120,370 answers that came whole and at most 120,626 in part.
+        Assert.Equal(120_370, H2Load.Parse(H2LoadOutput, seconds: 3, answerBytes: 13).Requests);
+        Assert.Throws<LoadException>(() => H2Load.Parse(H2LoadOutput, seconds: 3, answerBytes: 12));
+        Assert.Throws<LoadException>(() => H2Load.Parse(H2LoadOutput, seconds: 3, answerBytes: 14));
+    }
+
+    [Fact]
+    public void The_log_of_h2load_has_the_percentiles()
+    {
+        Dictionary<Metric, double> latencies =
+            H2LoadFiles.ParseLog(Enumerable.Range(1, 1000).Reverse().Select(i => $"1700000000000000\t200\t{i}"));
+
+        Assert.Equal(501, latencies[Metrics.P50]);
+        Assert.Equal(991, latencies[Metrics.P99]);
+        Assert.Equal(1000, latencies[Metrics.P999]);
+        Assert.Empty(H2LoadFiles.ParseLog([]));
+    }
+
+    [Fact]
     public void Strace()
     {
-        Assert.Equal(199_123, SystemCallCounter.Parse(StraceOutput, "netpoll"));
+        Assert.Equal((199_123, 99_000), SystemCallCounter.Parse(StraceOutput, "netpoll"));
         Assert.Throws<LoadException>(() => SystemCallCounter.Parse("", "netpoll"));
     }
 }

@@ -15,7 +15,7 @@ internal sealed class Bombardier : ILoadGenerator
 
     public string InstallCommand => "go install github.com/codesenberg/bombardier@latest";
 
-    public bool CanMake(LoadRequest request) => request.IsOrdinary && request.Depth == 1;
+    public bool CanMake(LoadRequest request) => request.IsOrdinary && request.Depth == 1 && request.IsPlain;
 
     public async Task<LoadResult> RunAsync(LoadRequest request, CancellationToken cancellationToken)
     {

@@ -4,7 +4,7 @@ using KestrelNetpoll.Perf.Compare.Model;
 
 namespace KestrelNetpoll.Perf.Compare.Load;
 
-/// <summary>h2load, for HTTP/2. It tells the mean and the maximum of the latencies, and no percentiles.</summary>
+/// <summary>h2load, for HTTP/2. It tells the mean and the maximum of the latencies; the percentiles come from its log.</summary>
 internal sealed partial class H2Load : ILoadGenerator
 {
     private const double Kilo = 1e3;
@@ -21,6 +21,7 @@ internal sealed partial class H2Load : ILoadGenerator
     public async Task<LoadResult> RunAsync(LoadRequest request, CancellationToken cancellationToken)
     {
         int threads = Math.Min(request.Threads, request.Connections);
+        using var files = new H2LoadFiles(request.Body);
         ToolOutput output = await Tool.RunAsync(
             Tool.Find(Name) ?? throw new MissingToolException(Name, InstallCommand),
             [
@@ -28,15 +29,19 @@ internal sealed partial class H2Load : ILoadGenerator
                 FormattableString.Invariant($"-c{request.Connections}"),
                 FormattableString.Invariant($"-m{request.Depth}"),
                 FormattableString.Invariant($"-D{Math.Ceiling(request.Seconds)}"),
+                .. files.Arguments,
+                .. request.Headers.SelectMany(static field => new[] { "-H", $"{field.Key}: {field.Value}" }),
                 request.Url,
             ],
             cancellationToken);
-        return Parse(output.Text, Math.Ceiling(request.Seconds)).From(output, threads);
+        LoadResult result = Parse(output.Text, Math.Ceiling(request.Seconds), request.AnswerBytes).From(output, threads);
+        return result with { Latencies = files.ReadLatencies() };
     }
 
     /// <param name="text">Its output.</param>
     /// <param name="seconds">How long it was to run: its own figure counts what comes after the end.</param>
-    internal static LoadResult Parse(string text, double seconds)
+    /// <param name="answerBytes">The size of each answer's body; null: any. A failed call of gRPC has the status 200, and none.</param>
+    internal static LoadResult Parse(string text, double seconds, int? answerBytes = null)
     {
         if (!text.Contains("Application protocol: h2", StringComparison.Ordinal))
         {
@@ -49,7 +54,7 @@ internal sealed partial class H2Load : ILoadGenerator
             throw new LoadException($"h2load printed no result: {text.Trim()}");
         }
 
-        long Count(string name) => long.Parse(requests.Groups[name].Value, CultureInfo.InvariantCulture);
+        long Count(string name) => Number(requests, name);
         if (Count("failed") + Count("errored") + Count("timeout") > 0)
         {
             throw new LoadException($"h2load: requests failed: {requests.Value}");
@@ -61,15 +66,24 @@ internal sealed partial class H2Load : ILoadGenerator
             latencies[Metrics.Max] = Microseconds(time.Groups["max"].Value);
         }
 
+        // Of the last requests of each connection, a part of the answer may have come.
         Match traffic = TrafficLine().Match(text);
+        if (answerBytes is { } size && (!traffic.Success || Number(traffic, "data") < Count("succeeded") * size ||
+            Number(traffic, "data") > Count("started") * size))
+        {
+            throw new LoadException($"h2load: not all answers have {size} bytes: {requests.Value}; {traffic.Value}");
+        }
+
         return new LoadResult
         {
             Seconds = seconds,
             Requests = Count("succeeded"),
-            Bytes = traffic.Success ? long.Parse(traffic.Groups["bytes"].Value, CultureInfo.InvariantCulture) : 0,
+            Bytes = traffic.Success ? Number(traffic, "bytes") : 0,
             Latencies = latencies,
         };
     }
+
+    private static long Number(Match match, string name) => long.Parse(match.Groups[name].Value, CultureInfo.InvariantCulture);
 
     // 913us, 1.52ms, 2.10s.
     private static double Microseconds(string text)
@@ -84,13 +98,13 @@ internal sealed partial class H2Load : ILoadGenerator
     }
 
     [GeneratedRegex(
-        @"^requests: \d+ total, \d+ started, \d+ done, (?<succeeded>\d+) succeeded, (?<failed>\d+) failed, (?<errored>\d+) errored, (?<timeout>\d+) timeout",
+        @"^requests: \d+ total, (?<started>\d+) started, \d+ done, (?<succeeded>\d+) succeeded, (?<failed>\d+) failed, (?<errored>\d+) errored, (?<timeout>\d+) timeout",
         RegexOptions.Multiline)]
     private static partial Regex RequestsLine();
 
     [GeneratedRegex(@"^time for request:\s+\S+\s+(?<max>\S+)", RegexOptions.Multiline)]
     private static partial Regex TimeLine();
 
-    [GeneratedRegex(@"^traffic: \S+ \((?<bytes>\d+)\) total", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^traffic: \S+ \((?<bytes>\d+)\) total, .* \((?<data>\d+)\) data", RegexOptions.Multiline)]
     private static partial Regex TrafficLine();
 }

@@ -14,7 +14,7 @@ internal sealed class HttpLoad(LoadPrograms programs) : ILoadGenerator
 
     public string InstallCommand => LoadPrograms.InstallCompiler;
 
-    public bool CanMake(LoadRequest request) => request is { Protocol: LoadProtocol.Http1, Depth: 1 };
+    public bool CanMake(LoadRequest request) => request is { Protocol: LoadProtocol.Http1, Depth: 1, IsPlain: true };
 
     public async Task<LoadResult> RunAsync(LoadRequest request, CancellationToken cancellationToken)
     {

@@ -18,7 +18,8 @@ internal sealed class LoadGenerators(IReadOnlyList<ILoadGenerator> generators)
     {
         ILoadGenerator[] all =
         [
-            new Bombardier(), new Wrk(), new H2Load(), new HttpLoad(programs), new WebSocketLoad(programs), new EchoLoad(programs),
+            new Bombardier(), new Wrk(), new H2Load(), new HttpLoad(programs), new WebSocketLoad(programs),
+            new ServerSentEventsLoad(programs), new EchoLoad(programs),
         ];
         return new LoadGenerators([.. all.OrderBy(generator => generator.Name == preferred ? 0 : 1)]);
     }

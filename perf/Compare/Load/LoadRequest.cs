@@ -5,6 +5,7 @@ internal enum LoadProtocol
     Http1,
     Http2,
     WebSocket,
+    ServerSentEvents,
     Echo,
 }
 
@@ -43,9 +44,21 @@ internal sealed record LoadRequest
     /// <summary>Gets the size of the requests' bodies; 0: none.</summary>
     internal long UploadBytes { get; init; }
 
+    /// <summary>Gets the body of each request, which makes it a POST; null: none.</summary>
+    internal byte[]? Body { get; init; }
+
+    /// <summary>Gets fields that each request has beside those that every one needs.</summary>
+    internal IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Gets the size of each answer's body, where a failure would not show in its status; null: it would.</summary>
+    internal int? AnswerBytes { get; init; }
+
     internal string Authority => FormattableString.Invariant($"{Host}:{Port}");
 
     internal string Url => $"{(IsTls ? "https" : "http")}://{Authority}{Path}";
+
+    /// <summary>Gets whether it is a plain GET, as far as the request itself goes.</summary>
+    internal bool IsPlain => Body is null && Headers.Count == 0;
 
     /// <summary>Gets whether any HTTP load generator can do it.</summary>
     internal bool IsOrdinary =>

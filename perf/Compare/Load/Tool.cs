@@ -15,11 +15,12 @@ internal static class Tool
         .FirstOrDefault(File.Exists);
 
     /// <exception cref="LoadException">It did not end with 0.</exception>
-    internal static async Task<ToolOutput> RunAsync(string file, IEnumerable<string> arguments, CancellationToken cancellationToken)
+    internal static async Task<ToolOutput> RunAsync(
+        string file, IEnumerable<string> arguments, CancellationToken cancellationToken, string workingDirectory = "")
     {
         // Of children that have ended: exact to the microsecond, and no other child ends while a load generator runs.
         ResourceUsage before = ResourceUsage.OfEndedChildren();
-        (int exitCode, string output, string error) = await RunToEndAsync(file, arguments, cancellationToken);
+        (int exitCode, string output, string error) = await RunToEndAsync(file, arguments, workingDirectory, cancellationToken);
         ResourceUsage after = ResourceUsage.OfEndedChildren();
         return exitCode == 0
             ? new ToolOutput(output, (after.CpuMicroseconds - before.CpuMicroseconds) / MicrosecondsPerSecond)
@@ -34,15 +35,16 @@ internal static class Tool
             return null;
         }
 
-        (_, string output, string error) = await RunToEndAsync(file, ["--version"], cancellationToken);
+        (_, string output, string error) = await RunToEndAsync(file, ["--version"], "", cancellationToken);
         return (output + error).Trim().Split('\n')[0].Trim();
     }
 
     private static async Task<(int ExitCode, string Output, string Error)> RunToEndAsync(
-        string file, IEnumerable<string> arguments, CancellationToken cancellationToken)
+        string file, IEnumerable<string> arguments, string workingDirectory, CancellationToken cancellationToken)
     {
         using Process process = Process.Start(new ProcessStartInfo(file, arguments)
         {
+            WorkingDirectory = workingDirectory,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

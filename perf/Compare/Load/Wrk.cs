@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using KestrelNetpoll.Perf.Compare.Model;
 
@@ -31,9 +32,11 @@ internal sealed class Wrk : ILoadGenerator
                 FormattableString.Invariant($"-c{request.Connections}"),
                 FormattableString.Invariant($"-d{Math.Ceiling(request.Seconds)}s"),
                 "--timeout", "30s",
+                .. request.Headers.SelectMany(static field => new[] { "-H", $"{field.Key}: {field.Value}" }),
                 "-s", Path.Combine(AppContext.BaseDirectory, "load", "wrk.lua"),
                 request.Url,
                 "--", request.Depth.ToString(CultureInfo.InvariantCulture),
+                .. request.Body is { } body ? new[] { Encoding.UTF8.GetString(body) } : [],
             ],
             cancellationToken);
         return Parse(output.Text).From(output, threads);

@@ -19,6 +19,8 @@ internal static class Metrics
     internal static readonly Metric BytesPerCpuSecond = new("bytesPerCpuSecond", "per CPU-second", Better.Higher, "MB", Mega);
     internal static readonly Metric Switches = new("switches", "context switches per request", Better.Lower, "");
     internal static readonly Metric SystemCalls = new("systemCalls", "system calls per request", Better.Lower, "");
+    internal static readonly Metric Sends = new("sends", "sends per response", Better.Lower, "");
+    internal static readonly Metric Compiled = new("compiled", "methods compiled meanwhile", Better.Neither, "");
     internal static readonly Metric Allocated = new("allocated", "allocated per request", Better.Lower, "B");
     internal static readonly Metric AllocationRate = new("allocationRate", "allocated per second", Better.Neither, "MB/s", Mega);
     internal static readonly Metric PeakMemory = new("peakMemory", "peak resident memory", Better.Lower, "MB", Mega);
@@ -30,17 +32,20 @@ internal static class Metrics
 
     internal static readonly Metric IdleCpu = new("idleCpu", "CPU per second while idle", Better.Lower, "ms", Millis);
     internal static readonly Metric BlockingRate = new("blockingRate", "answers/s of the blocking route", Better.Higher, "/s");
+    internal static readonly Metric NewP50 = new("newP50", "new connection, p50", Better.Lower, "ms", Millis);
     internal static readonly Metric NewP99 = new("newP99", "new connection, p99", Better.Lower, "ms", Millis);
     internal static readonly Metric NewMax = new("newMax", "new connection, max", Better.Lower, "ms", Millis);
     internal static readonly Metric Unanswered = new("unanswered", "unanswered after a second more", Better.Lower, "");
+    internal static readonly Metric Held = new("held", "part of the rate that was answered in time", Better.Higher, "");
+    internal static readonly Metric SentLate = new("sentLate", "sent late by the load generator, p99", Better.Neither, "ms", Millis);
     internal static readonly Metric FirstAnswer = new("firstAnswer", "start to first answer", Better.Lower, "ms", Millis);
     internal static readonly Metric StartCpu = new("startCpu", "CPU until the first answer", Better.Lower, "ms", Millis);
 
     internal static readonly IReadOnlyList<Metric> All =
     [
-        Rate, Cpu, P50, P75, P90, P99, P999, Max, Throughput, BytesPerCpuSecond, Switches, SystemCalls, Allocated, AllocationRate, PeakMemory,
-        ServerCores, GeneratorCores, HeapPerConnection, ResidentPerConnection, IdleCpu, BlockingRate, NewP99, NewMax, Unanswered, FirstAnswer,
-        StartCpu,
+        Rate, Cpu, P50, P75, P90, P99, P999, Max, Throughput, BytesPerCpuSecond, Switches, SystemCalls, Sends, Compiled, Allocated,
+        AllocationRate, PeakMemory, ServerCores, GeneratorCores, HeapPerConnection, ResidentPerConnection, IdleCpu,
+        BlockingRate, NewP50, NewP99, NewMax, Unanswered, Held, SentLate, FirstAnswer, StartCpu,
     ];
 
     /// <summary>Those that make a curve, with the fraction that each stands for.</summary>

@@ -1,7 +1,13 @@
 namespace KestrelNetpoll.Perf.Compare.Model;
 
 /// <summary>Everything a run has found out, as it goes into the JSON file: samples, not conclusions, which are drawn when it is rendered.</summary>
-internal sealed record RunResult(int Version, MachineReport Machine, RunSettings Settings, IReadOnlyList<ScenarioResult> Scenarios)
+/// <param name="Version">Of the file's form.</param>
+/// <param name="Machine">Where.</param>
+/// <param name="Settings">How.</param>
+/// <param name="Scenarios">What was measured, as far as the run has come.</param>
+/// <param name="Notes">What a reader should know of the whole run.</param>
+internal sealed record RunResult(
+    int Version, MachineReport Machine, RunSettings Settings, IReadOnlyList<ScenarioResult> Scenarios, IReadOnlyList<string>? Notes = null)
 {
     internal const int CurrentVersion = 1;
 }
@@ -41,6 +47,8 @@ internal enum ScenarioStatus
 /// <param name="Status">Whether there are samples.</param>
 /// <param name="Reason">Why not, if not.</param>
 /// <param name="Legs">The samples of each leg.</param>
+/// <param name="WarmUpPasses">How many passes of each leg were thrown away.</param>
+/// <param name="Notes">What a reader should know.</param>
 internal sealed record ScenarioResult(
     string Name,
     string Title,
@@ -49,7 +57,9 @@ internal sealed record ScenarioResult(
     string? Generator,
     ScenarioStatus Status,
     string? Reason,
-    IReadOnlyList<LegResult> Legs)
+    IReadOnlyList<LegResult> Legs,
+    int WarmUpPasses = 1,
+    IReadOnlyList<string>? Notes = null)
 {
     internal LegResult? Leg(string name) => Legs.FirstOrDefault(leg => leg.Name == name);
 }
@@ -59,7 +69,7 @@ internal sealed record ScenarioResult(
 /// <param name="Samples">One for each pass that counts.</param>
 internal sealed record LegResult(string Name, string Transport, IReadOnlyList<Sample> Samples);
 
-/// <param name="Pass">From 1; pass 0 was thrown away.</param>
+/// <param name="Pass">From 1; those that warmed up are not counted.</param>
 /// <param name="GeneratorLimited">Whether the load generator was what limited it.</param>
 /// <param name="Values">By the metrics' names.</param>
 internal sealed record Sample(int Pass, bool GeneratorLimited, IReadOnlyDictionary<string, double> Values);

@@ -8,6 +8,8 @@ namespace KestrelNetpoll.Perf.Compare.Reports;
 /// <summary>The tables at the end of a run.</summary>
 internal static class ConsoleReport
 {
+    private const int TwoLegs = 2;
+
     internal static void Write(IAnsiConsole console, RunResult run)
     {
         console.Write(Results(run));
@@ -45,7 +47,8 @@ internal static class ConsoleReport
                     .. legs.Select(leg => Markup.Escape(Figures.Cell(scenario.Leg(leg), metric))),
                     string.Join('\n', legs
                         .Where(leg => leg != baseline)
-                        .Select(leg => Colored(Comparison.Of(metric, scenario.Leg(leg), scenario.Leg(baseline)))))]);
+                        .Select(leg => (legs.Count > TwoLegs ? $"[grey]{Markup.Escape(leg)}[/] " : "") +
+                            Colored(Comparison.Of(metric, scenario.Leg(leg), scenario.Leg(baseline)))))]);
             }
         }
 
@@ -55,19 +58,16 @@ internal static class ConsoleReport
     private static Table TargetsTable(RunResult run)
     {
         Table table = new Table().Title("targets")
-            .AddColumn("scenario").AddColumn("").AddColumn("target").AddColumn("measured").AddColumn("");
-
-        // Those that this run did not set out to measure are in the file.
-        foreach (TargetVerdict verdict in Targets.All
-            .Where(target => run.Scenarios.Any(scenario => scenario.Name == target.Scenario))
-            .Select(target => TargetVerdict.Judge(target, run)))
+            .AddColumn("scenario").AddColumn("").AddColumn("leg").AddColumn("target").AddColumn("measured").AddColumn("");
+        foreach (TargetVerdict verdict in TargetVerdict.Of(Targets.All, run))
         {
-            string color = verdict.Verdict switch { Verdict.Met => "green", Verdict.Missed => "red", _ => "grey" };
+            string color = verdict.IsMet ? "green" : "red";
             table.AddRow(
                 Markup.Escape(verdict.Target.Scenario),
                 Markup.Escape(verdict.Target.Metric.Title),
+                Markup.Escape(verdict.Target.Subject),
                 Markup.Escape(verdict.Target.Describe()),
-                Figures.Ratio(verdict.Comparison),
+                Markup.Escape(verdict.DescribeMeasured()),
                 $"[{color}]{Markup.Escape(verdict.Describe())}[/]");
         }
 

@@ -19,8 +19,10 @@ internal static class Figures
             : $"{metric.Format(summary.Median)} ({metric.Number(summary.Min)}–{metric.Number(summary.Max)})"
         : None;
 
+    internal static string Ratio(Comparison? comparison) => Ratio(comparison?.Ratio);
+
     /// <summary>With two digits that say something, however small or large it is.</summary>
-    internal static string Ratio(Comparison? comparison) => comparison?.Ratio switch
+    internal static string Ratio(double? value) => value switch
     {
         null => None,
         { } ratio when Math.Abs(ratio) is > 0 and < Small => ratio.ToString("G2", CultureInfo.InvariantCulture),

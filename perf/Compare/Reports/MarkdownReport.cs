@@ -44,12 +44,18 @@ internal sealed class MarkdownReport
         Line("# Results");
         Line();
         Line(Invariant($"`{("perf/Compare " + settings.Command).Trim()}`, commit {settings.Commit}, {settings.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm} UTC."));
-        Line(Invariant($"{settings.Passes} passes of {settings.SecondsPerPass} s for each leg, after one that was thrown away."));
+        Line(Invariant($"{settings.Passes} passes of {settings.SecondsPerPass} s for each leg, after those that warmed up."));
         Line();
         Line(Invariant($"{machine.Processors} × {machine.Processor}, {machine.MemoryBytes / BytesPerGigabyte:0} GB,"));
         Line($"{machine.System}, {machine.Runtime}.");
         Line($"{string.Join("; ", settings.Tools.Select(static tool => $"{tool.Key}: {tool.Value}"))}.");
         Line();
+        foreach (string note in _run.Notes ?? [])
+        {
+            Line($"**Note:** {note}.");
+            Line();
+        }
+
         Line("Medians, with the range of all passes. *better* and *worse* stand only where the ranges are apart,");
         Line(Invariant($"and there are at least {Comparison.FewestPasses} passes."));
         Line();
@@ -59,13 +65,14 @@ internal sealed class MarkdownReport
     {
         Line("## Targets");
         Line();
-        Line("| scenario | metric | target | netpoll / other | |");
-        Line("|---|---|---|---|---|");
-        foreach (TargetVerdict verdict in Targets.All.Select(target => TargetVerdict.Judge(target, _run)))
+        Line("| scenario | metric | leg | target | measured | |");
+        Line("|---|---|---|---|---|---|");
+        foreach (TargetVerdict verdict in TargetVerdict.Of(Targets.All, _run))
         {
             Target target = verdict.Target;
-            string result = verdict.Verdict == Verdict.Missed ? $"**{verdict.Describe()}**" : verdict.Describe();
-            string[] cells = [target.Scenario, target.Metric.Title, target.Describe(), Figures.Ratio(verdict.Comparison), Cell(result)];
+            string result = verdict.IsMet ? verdict.Describe() : $"**{verdict.Describe()}**";
+            string[] cells =
+                [target.Scenario, target.Metric.Title, target.Subject, target.Describe(), verdict.DescribeMeasured(), Cell(result)];
             Line($"| {string.Join(" | ", cells)} |");
         }
 
@@ -139,6 +146,13 @@ internal sealed class MarkdownReport
                 Line();
             }
 
+            Line(Invariant($"Passes that warmed up: {scenario.WarmUpPasses}."));
+            foreach (string note in scenario.Notes ?? [])
+            {
+                Line($"**Note:** {note}.");
+            }
+
+            Line();
             if (scenario.Legs.Where(Comparison.IsLimited).Select(static leg => leg.Name).ToArray() is { Length: > 0 } limited)
             {
                 Line($"The load generator was at its limit on {string.Join(" and ", limited)}, and the server had time left:");

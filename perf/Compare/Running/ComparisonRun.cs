@@ -1,5 +1,6 @@
 using KestrelNetpoll.Perf.Compare.Load;
 using KestrelNetpoll.Perf.Compare.Model;
+using KestrelNetpoll.Perf.Compare.Reports;
 using KestrelNetpoll.Perf.Compare.Scenarios;
 using KestrelNetpoll.Perf.Compare.Servers;
 using Spectre.Console;
@@ -24,20 +25,26 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
                 LoadGenerators.Create(programs, options.Generator),
                 programs,
                 new PublishedServer(directory.FullName));
-            DateTimeOffset startedAt = DateTimeOffset.UtcNow;
-            List<ScenarioResult> results = await MeasureAllAsync(scenarios, context, cancellationToken);
-            return new RunResult(
+            string? busy = BusyMachine.Describe();
+            if (busy is not null)
+            {
+                console.MarkupLineInterpolated($"[yellow]Note[/]: {busy}");
+            }
+
+            var empty = new RunResult(
                 RunResult.CurrentVersion,
                 Machine.Describe(),
                 new RunSettings(
                     Machine.CommandLine(),
                     await Machine.CommitAsync(cancellationToken),
-                    startedAt,
+                    DateTimeOffset.UtcNow,
                     options.Passes,
                     options.Seconds,
                     options.Legs[0].Name,
                     await Machine.ToolVersionsAsync(cancellationToken)),
-                results);
+                [],
+                busy is null ? null : [busy]);
+            return await MeasureAllAsync(empty, scenarios, context, cancellationToken);
         }
         finally
         {
@@ -45,10 +52,30 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
         }
     }
 
-    private async Task<List<ScenarioResult>> MeasureAllAsync(
-        IReadOnlyList<Scenario> scenarios, ScenarioContext context, CancellationToken cancellationToken)
+    private async Task<RunResult> MeasureAllAsync(
+        RunResult run, IReadOnlyList<Scenario> scenarios, ScenarioContext context, CancellationToken cancellationToken)
     {
-        List<ScenarioResult> results = [];
+        async Task MeasureEachAsync(Func<Scenario, Action<int, int>> begin, Action end)
+        {
+            foreach (Scenario scenario in scenarios)
+            {
+                ScenarioResult result = await MeasureAsync(scenario, context, begin(scenario), cancellationToken);
+                run = run with { Scenarios = [.. run.Scenarios, result] };
+
+                // A run that ends early keeps what it has.
+                ReportFiles.Write(run, options.Output);
+                end();
+                ConsoleLine.Write(console, result, options.Legs[0].Name);
+            }
+        }
+
+        // In a file, nobody watches it move.
+        if (!console.Profile.Capabilities.Ansi)
+        {
+            await MeasureEachAsync(static _ => static (_, _) => { }, static () => { });
+            return run;
+        }
+
         await console.Progress()
             .Columns(
                 new TaskDescriptionColumn { Alignment = Justify.Left },
@@ -58,21 +85,28 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
             .StartAsync(async progress =>
             {
                 ProgressTask all = progress.AddTask("all scenarios", maxValue: scenarios.Count);
-                foreach (Scenario scenario in scenarios)
-                {
-                    ProgressTask one = progress.AddTask(Markup.Escape(scenario.Name));
-                    ScenarioResult result = await MeasureAsync(scenario, context, one, cancellationToken);
-                    results.Add(result);
-                    one.StopTask();
-                    all.Increment(1);
-                    ConsoleLine.Write(console, result, options.Legs[0].Name);
-                }
+                ProgressTask? one = null;
+                await MeasureEachAsync(
+                    scenario =>
+                    {
+                        ProgressTask task = one = progress.AddTask(Markup.Escape(scenario.Name));
+                        return (done, count) =>
+                        {
+                            task.MaxValue = count;
+                            task.Value = done;
+                        };
+                    },
+                    () =>
+                    {
+                        one?.StopTask();
+                        all.Increment(1);
+                    });
             });
-        return results;
+        return run;
     }
 
     private async Task<ScenarioResult> MeasureAsync(
-        Scenario scenario, ScenarioContext context, ProgressTask progress, CancellationToken cancellationToken)
+        Scenario scenario, ScenarioContext context, Action<int, int> progress, CancellationToken cancellationToken)
     {
         string? generator = null;
         ScenarioResult Result(ScenarioStatus status, string? reason, IReadOnlyList<LegResult> legs) => new(
@@ -94,7 +128,12 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
         {
             generator = scenario.GetGeneratorName(context);
             await using var run = new ScenarioRun(scenario, context, options, progress);
-            return Result(ScenarioStatus.Measured, null, await run.MeasureAsync(cancellationToken));
+            IReadOnlyList<LegResult> legs = await run.MeasureAsync(cancellationToken);
+            return Result(ScenarioStatus.Measured, null, legs) with
+            {
+                WarmUpPasses = run.WarmUpPasses,
+                Notes = run.Notes.Count > 0 ? run.Notes : null,
+            };
         }
         catch (MissingToolException e)
         {

@@ -15,5 +15,9 @@ internal static class ConsoleLine
                 .Select(metric => $"{metric.Title} {Figures.Ratios(result, metric, baseline)}"))
             : $"{Figures.Name(result.Status)}: {result.Reason}";
         console.MarkupLineInterpolated($"[bold]{result.Name}[/]: {text}");
+        foreach (string note in result.Notes ?? [])
+        {
+            console.MarkupLineInterpolated($"  [yellow]Note[/]: {note}");
+        }
     }
 }

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Globalization;
 using KestrelNetpoll.Perf.Compare.Load;
+using KestrelNetpoll.Perf.Compare.Model;
 using KestrelNetpoll.Perf.Compare.Scenarios;
 using KestrelNetpoll.Perf.Compare.Servers;
 
@@ -10,56 +12,63 @@ internal static class SystemCallCounter
 {
     private const string Tracer = "strace";
     private const string InstallTracer = "apt-get install strace";
-    private const string Stopper = "timeout";
+    private static readonly string[] Senders = ["send", "sendto", "sendmsg", "sendmmsg"];
 
-    // strace looks at all threads before it counts, and goes on a little after the load.
-    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(1);
-
-    internal static async Task<double> CountPerRequestAsync(
+    internal static async Task<PassFigures> CountPerRequestAsync(
         int pid, LoadScenario scenario, ScenarioContext context, Leg leg, MeasuredServer server, CancellationToken cancellationToken)
     {
-        if (Tool.Find(Tracer) is null || Tool.Find(Stopper) is not { } stopper)
-        {
-            throw new MissingToolException(Tracer, InstallTracer);
-        }
-
+        string tracer = Tool.Find(Tracer) ?? throw new MissingToolException(Tracer, InstallTracer);
         string report = Path.Combine(context.Directory, Path.GetRandomFileName());
-        double seconds = context.Seconds + (2 * Margin.TotalSeconds);
-        Task<ToolOutput> tracing = Tool.RunAsync(
-            stopper,
-            [
-                "--preserve-status", "--signal=INT", seconds.ToString(CultureInfo.InvariantCulture),
-                Tracer, "-f", "-c", "-q", "-o", report, "-p", pid.ToString(CultureInfo.InvariantCulture),
-            ],
-            cancellationToken);
-        await Task.Delay(Margin, cancellationToken);
-        long requests = await scenario.CountRequestsAsync(context, server, cancellationToken);
+        using Process tracing = Process.Start(new ProcessStartInfo(
+            tracer, ["-f", "-c", "-o", report, "-p", pid.ToString(CultureInfo.InvariantCulture)])
+        {
+            RedirectStandardError = true,
+        })!;
+        long requests;
         try
         {
-            await tracing;
+            // It looks at all threads before it counts, and says so; later it tells of each new one.
+            string? line = await tracing.StandardError.ReadLineAsync(cancellationToken);
+            if (line?.Contains("attached", StringComparison.Ordinal) != true)
+            {
+                throw new LoadException($"strace does not start: {line}");
+            }
+
+            Task<string> rest = tracing.StandardError.ReadToEndAsync(cancellationToken);
+            requests = await scenario.CountRequestsAsync(context, server, cancellationToken);
+            await Tool.RunAsync("/bin/sh", ["-c", FormattableString.Invariant($"kill -INT {tracing.Id}")], cancellationToken);
+            await rest;
+            await tracing.WaitForExitAsync(cancellationToken);
         }
-        catch (LoadException)
+        finally
         {
-            // Ended by the signal, as it should.
+            if (!tracing.HasExited)
+            {
+                tracing.Kill();
+            }
         }
 
-        return Parse(await File.ReadAllTextAsync(report, cancellationToken), leg.Name) / (double)requests;
+        (long all, long sends) = Parse(await File.ReadAllTextAsync(report, cancellationToken), leg.Name);
+        return new PassFigures { [Metrics.SystemCalls] = all / (double)requests, [Metrics.Sends] = sends / (double)requests };
     }
 
-    /// <summary>The total of the table that strace writes.</summary>
-    internal static long Parse(string report, string leg)
+    /// <summary>From the table that strace writes: its total, and the calls that send.</summary>
+    internal static (long All, long Sends) Parse(string report, string leg)
     {
-        string[]? total = report.Split('\n')
-            .Select(static line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-            .LastOrDefault(static words => words.Length > 0 && words[^1] == "total");
-
-        // "% time, seconds, usecs/call, calls[, errors], total"; the average is left out by some versions.
-        if (total is null)
-        {
-            throw new LoadException($"strace has counted nothing of {leg}.");
-        }
-
-        string[] counts = [.. total[..^1].Where(static word => word.All(char.IsAsciiDigit))];
-        return counts.Select(static word => long.Parse(word, CultureInfo.InvariantCulture)).Max();
+        string[][] rows =
+        [
+            .. report.Split('\n')
+                .Select(static line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                .Where(static words => words.Length > 0),
+        ];
+        return rows.LastOrDefault(static words => words[^1] == "total") is { } total
+            ? (Count(total), rows.Where(static words => Senders.Contains(words[^1])).Sum(Count))
+            : throw new LoadException($"strace has counted nothing of {leg}.");
     }
+
+    // "% time, seconds, usecs/call, calls[, errors], name"; some versions leave the average out of the total. The largest is the count.
+    private static long Count(string[] words) => words[..^1]
+        .Where(static word => word.All(char.IsAsciiDigit))
+        .Select(static word => long.Parse(word, CultureInfo.InvariantCulture))
+        .Max();
 }

@@ -46,6 +46,7 @@ internal static class LoadFigures
             [Metrics.Allocated] = allocated / requests,
             [Metrics.AllocationRate] = allocated / load.Seconds,
             [Metrics.PeakMemory] = after.PeakResidentBytes,
+            [Metrics.Compiled] = after.CompiledMethods - before.CompiledMethods,
             [Metrics.ServerCores] = serverCores,
             [Metrics.GeneratorCores] = load.GeneratorCores,
         };

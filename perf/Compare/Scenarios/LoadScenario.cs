@@ -23,12 +23,21 @@ internal class LoadScenario : Scenario
 
     internal long UploadBytes { get; init; }
 
-    // The socket's file would have to be where the load generator sees it.
-    internal override bool WorksAttached => !IsUnix;
+    internal byte[]? Body { get; init; }
+
+    internal IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
+
+    internal int? AnswerBytes { get; init; }
+
+    private bool IsClearHttp2 => Protocol == LoadProtocol.Http2 && !IsTls;
+
+    // The socket's file would have to be where the load generator sees it, and the port of clear HTTP/2 is one that others have no use for.
+    internal override bool WorksAttached => !IsUnix && !IsClearHttp2;
 
     internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) =>
     [
         .. IsTls ? new[] { "--tls" } : [],
+        .. IsClearHttp2 ? new[] { "--protocols", "http2", "--http1-port", "0" } : [],
         .. IsUnix ? new[] { "--unix", System.IO.Path.Combine(context.Directory, System.IO.Path.GetRandomFileName()) } : [],
         .. Protocol == LoadProtocol.Echo ? new[] { "--echo-port", "0" } : [],
     ];
@@ -38,7 +47,7 @@ internal class LoadScenario : Scenario
 
     internal override async Task<string?> DescribeAnswerAsync(
         ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken) =>
-        Protocol is LoadProtocol.WebSocket or LoadProtocol.Echo
+        Protocol is LoadProtocol.WebSocket or LoadProtocol.ServerSentEvents or LoadProtocol.Echo
             ? null
             : await ServerClient.DescribeAnswerAsync(CreateRequest(context, server), cancellationToken);
 
@@ -51,6 +60,9 @@ internal class LoadScenario : Scenario
         return LoadFigures.MeasureAsync(server, () => generator.RunAsync(request, cancellationToken), cancellationToken);
     }
 
+    /// <summary>Gets whether the load can be made once more only to count what the server does for it.</summary>
+    internal virtual bool CanBeCounted => true;
+
     /// <summary>Makes the load once more, and only counts.</summary>
     internal async Task<long> CountRequestsAsync(ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken)
     {
@@ -60,7 +72,7 @@ internal class LoadScenario : Scenario
 
     private LoadRequest CreateRequest(ScenarioContext context, MeasuredServer server)
     {
-        string endpoint = Protocol == LoadProtocol.Echo ? "echo" : IsTls ? "https" : "http1";
+        string endpoint = Protocol == LoadProtocol.Echo ? "echo" : IsTls ? "https" : IsClearHttp2 ? "http2" : "http1";
         return CreateRequest(context, server.Host, server.Port(endpoint), IsUnix ? server.UnixPath : null);
     }
 
@@ -79,5 +91,8 @@ internal class LoadScenario : Scenario
         RequestsPerConnection = RequestsPerConnection,
         Sources = RequestsPerConnection > 0 && IPAddress.IsLoopback(IPAddress.Parse(host)) ? SourceAddresses : 0,
         UploadBytes = UploadBytes,
+        Body = Body,
+        Headers = Headers,
+        AnswerBytes = AnswerBytes,
     };
 }

@@ -13,8 +13,10 @@ internal sealed class PassFigures
     /// <summary>Gets or sets a value indicating whether the load generator was what limited it.</summary>
     internal bool GeneratorLimited { get; set; }
 
+    /// <summary>A figure that is not there is NaN.</summary>
     internal double this[Metric metric]
     {
+        get => _values.GetValueOrDefault(metric.Id, double.NaN);
         set
         {
             if (double.IsFinite(value))

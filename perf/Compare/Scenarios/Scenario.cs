@@ -31,6 +31,9 @@ internal abstract class Scenario
     /// <summary>Gets legs that only this scenario has.</summary>
     internal virtual IReadOnlyList<string> OwnLegs => [];
 
+    /// <summary>Gets the program that is measured.</summary>
+    internal virtual string Program => ServerProcess.Application;
+
     /// <summary>What the server has to be started with, beside the transport.</summary>
     internal virtual IReadOnlyList<string> GetServerArguments(ScenarioContext context) => [];
 
@@ -41,9 +44,14 @@ internal abstract class Scenario
     /// <summary>How many connections a run has; null where that says nothing.</summary>
     internal virtual int? GetConnections(ScenarioContext context) => Connections;
 
+    /// <summary>Starts what the application needs beside it; null: nothing.</summary>
+    internal virtual Task<Companion?> StartCompanionAsync(ScenarioContext context, CancellationToken cancellationToken) =>
+        Task.FromResult<Companion?>(null);
+
     /// <summary>Opens the server of a leg.</summary>
     internal virtual async Task<MeasuredServer> OpenServerAsync(ScenarioContext context, Leg leg, CancellationToken cancellationToken) =>
-        await HttpServer.OpenAsync(leg, GetServerArguments(context), cancellationToken);
+        await HttpServer.OpenAsync(
+            leg, Program, [.. GetServerArguments(context), .. context.Companion?.ServerArguments ?? []], cancellationToken);
 
     /// <summary>One answer of a server, described: all legs must give the same. Null: the load itself checks every answer.</summary>
     internal virtual Task<string?> DescribeAnswerAsync(

@@ -16,6 +16,9 @@ internal static class ScenarioCatalogue
     private static readonly Metric[] Fairness =
         [Metrics.Rate, Metrics.P99, Metrics.BlockingRate, Metrics.NewP99, Metrics.Unanswered];
 
+    private static readonly (string Name, int Connections, int Streams)[] Http2Loads =
+        [("c16m8", 16, 8), ("c1m100", 1, 100), ("c64m1", 64, 1)];
+
     internal static readonly IReadOnlyList<Scenario> All =
     [
         .. ConnectionCounts.Select(static count => new LoadScenario
@@ -77,6 +80,8 @@ internal static class ScenarioCatalogue
             Name = "http2", Title = "plain text over HTTP/2 and TLS, 16 connections with 16 streams each", Connections = 16, IsTls = true,
             Depth = 16, Protocol = LoadProtocol.Http2, Headline = [Metrics.Rate, Metrics.Cpu], IsQuick = true,
         },
+        .. Http2Loads.Select(static load => Http2($"h2c-{load.Name}", "in clear text", load, isTls: false)),
+        .. Http2Loads.Select(static load => Http2($"h2-{load.Name}", "over TLS", load, isTls: true)),
         new LoadScenario
         {
             Name = "websocket", Title = "WebSocket round trips of 64 bytes, 64 connections", Connections = 64, Path = "/websocket",
@@ -86,6 +91,8 @@ internal static class ScenarioCatalogue
         {
             Name = "unix", Title = "plain text over a Unix socket, 64 connections", Connections = 64, IsUnix = true, Headline = Requests,
         },
+        .. AppScenarios.All,
+        .. OpenLoopScenario.All,
         new EchoScenario
         {
             Name = "echo", Title = "raw echo of 64 bytes, 64 connections", Connections = 64, Protocol = LoadProtocol.Echo,
@@ -97,6 +104,16 @@ internal static class ScenarioCatalogue
         {
             Name = "slow-readers", Title = "16 fast connections beside 100 that read 100 MB slowly", Connections = 16,
             Headline = [Metrics.Rate, Metrics.Cpu, Metrics.P99, Metrics.PeakMemory],
+        },
+        new BesideScenario
+        {
+            Name = "beside-downloads", Title = "short requests beside 16 downloads of 100 MB", LargeBytes = 100_000_000, Downloads = 16,
+            Headline = [Metrics.NewP50, Metrics.P99, Metrics.BytesPerCpuSecond, Metrics.Throughput],
+        },
+        new BesideScenario
+        {
+            Name = "beside-unread", Title = "short requests behind 400 clients that ask for 4 MB and do not read", LargeBytes = 4_000_000,
+            Unread = 400, Headline = [Metrics.NewP50, Metrics.P99, Metrics.Cpu],
         },
         Mix("mix-sleep", "Thread.Sleep(100)", "/sleep/100", isQuick: true),
         Mix("mix-wait", "Task.Delay(100).Wait()", "/wait/100"),
@@ -121,6 +138,17 @@ internal static class ScenarioCatalogue
         Path = "/upload",
         UploadBytes = bytes,
         Headline = headline,
+    };
+
+    private static LoadScenario Http2(string name, string how, (string Name, int Connections, int Streams) load, bool isTls) => new()
+    {
+        Name = name,
+        Title = FormattableString.Invariant($"plain text over HTTP/2 {how}, connections: {load.Connections}, streams each: {load.Streams}"),
+        Connections = load.Connections,
+        Depth = load.Streams,
+        IsTls = isTls,
+        Protocol = LoadProtocol.Http2,
+        Headline = Requests,
     };
 
     private static BlockingMixScenario Mix(string name, string handler, string path, bool isQuick = false) => new()

@@ -11,6 +11,7 @@ namespace KestrelNetpoll.Perf.Compare.Scenarios;
 /// <param name="Generators">Who makes ordinary load.</param>
 /// <param name="Programs">Our own load programs.</param>
 /// <param name="PublishedServer">The measured application as one would deploy it.</param>
+/// <param name="Companion">What runs beside the servers of the scenario; null: nothing.</param>
 internal sealed record ScenarioContext(
     double Seconds,
     int LoadThreads,
@@ -18,4 +19,5 @@ internal sealed record ScenarioContext(
     string Directory,
     LoadGenerators Generators,
     LoadPrograms Programs,
-    PublishedServer PublishedServer);
+    PublishedServer PublishedServer,
+    Companion? Companion = null);

@@ -10,12 +10,25 @@ internal sealed record Leg(string Name, string Transport, IReadOnlyList<string> 
     internal const string Sockets = "sockets";
     internal const string SocketsInline = "sockets-inline";
     internal const string Netpoll = "netpoll";
+    internal const string NetpollWorkersOnly = "netpoll-workersonly";
     internal const string CEpoll = "c-epoll";
 
-    internal static readonly IReadOnlyList<string> Names = [Sockets, Netpoll, SocketsInline];
+    private const string WorkersOnly = "WorkersOnly";
 
-    internal static Leg Start(string name, IReadOnlyList<string> netpollArguments) =>
-        new(name, name, ["--transport", name, .. name == Netpoll ? netpollArguments : []]);
+    internal static readonly IReadOnlyList<string> Names = [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline];
 
-    internal static Leg Attach(AttachedServer server) => new(server.Leg, server.Leg, [], server);
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    /// <param name="netpollArguments">The options of netpoll; the one with a scheduling of its own takes that.</param>
+    /// <param name="scheduling">The scheduling of the others; null: the server's default.</param>
+    internal static Leg Start(string name, IReadOnlyList<string> netpollArguments, string? scheduling)
+    {
+        string transport = TransportOf(name);
+        string? own = name == NetpollWorkersOnly ? WorkersOnly : scheduling;
+        string[] ofNetpoll = [.. own is null ? Array.Empty<string>() : ["--scheduling", own], .. netpollArguments];
+        return new Leg(name, transport, ["--transport", transport, .. transport == Netpoll ? ofNetpoll : []]);
+    }
+
+    internal static Leg Attach(AttachedServer server) => new(server.Leg, TransportOf(server.Leg), [], server);
+
+    private static string TransportOf(string name) => name == NetpollWorkersOnly ? Netpoll : name;
 }

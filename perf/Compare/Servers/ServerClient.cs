@@ -50,20 +50,35 @@ internal sealed class ServerClient : IDisposable
             };
         }
 
+        byte[]? sent = request.Body ?? (request.UploadBytes > 0 ? new byte[Math.Min(request.UploadBytes, ushort.MaxValue)] : null);
+        using ByteArrayContent? content = sent is null ? null : new ByteArrayContent(sent);
         using var client = new HttpClient(handler) { Timeout = Timeout };
         using var message = new HttpRequestMessage(
-            request.UploadBytes > 0 ? HttpMethod.Post : HttpMethod.Get,
+            content is not null ? HttpMethod.Post : HttpMethod.Get,
             request.UnixPath is null ? request.Url : "http://localhost" + request.Path)
         {
             Version = request.Protocol == LoadProtocol.Http2 ? HttpVersion.Version20 : HttpVersion.Version11,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Content = request.UploadBytes > 0 ? new ByteArrayContent(new byte[Math.Min(request.UploadBytes, ushort.MaxValue)]) : null,
+            Content = content,
         };
+        foreach ((string name, string value) in request.Headers)
+        {
+            if (!message.Headers.TryAddWithoutValidation(name, value))
+            {
+                content?.Headers.TryAddWithoutValidation(name, value);
+            }
+        }
+
         using HttpResponseMessage answer = await client.SendAsync(message, cancellationToken);
         byte[] body = await answer.Content.ReadAsByteArrayAsync(cancellationToken);
         string hash = Convert.ToHexString(SHA256.HashData(body));
-        return FormattableString.Invariant(
-            $"HTTP/{answer.Version} {(int)answer.StatusCode} {answer.Content.Headers.ContentType} {body.Length} bytes, SHA-256 {hash}");
+        string encoding = string.Concat(answer.Content.Headers.ContentEncoding.Select(static name => name + " "));
+        string trailers = string.Concat(answer.TrailingHeaders.Select(static field => $", {field.Key}: {string.Join(',', field.Value)}"));
+        string kind = $"{answer.Content.Headers.ContentType} {encoding}";
+        return answer.IsSuccessStatusCode
+            ? FormattableString.Invariant(
+                $"HTTP/{answer.Version} {(int)answer.StatusCode} {kind}{body.Length} bytes, SHA-256 {hash}{trailers}")
+            : throw new LoadException($"{request.Url} is answered with {(int)answer.StatusCode}.");
     }
 
     public void Dispose() => _http.Dispose();

@@ -9,8 +9,12 @@ internal sealed class ServerProcess : IAsyncDisposable
 {
     internal const string Host = "127.0.0.1";
 
-    /// <summary>The measured application's file, beside this program.</summary>
+    /// <summary>The file of the application that is hand-tuned, beside this program.</summary>
     internal const string Application = "KestrelNetpoll.Perf.Server";
+
+    /// <summary>The file of the applications as people write them.</summary>
+    internal const string Apps = "KestrelNetpoll.Perf.Apps";
+
     private const string Readiness = "Ready: ";
 
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
@@ -24,15 +28,14 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     internal string Transport => Field("transport");
 
-    /// <summary>Starts the measured application.</summary>
-    internal static Task<ServerProcess> StartAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken) =>
-        StartAsync(Path.Combine(AppContext.BaseDirectory, Application), arguments, cancellationToken);
-
+    /// <param name="program">A path, or the name of a file beside this program.</param>
+    /// <param name="arguments">What it is started with.</param>
+    /// <param name="cancellationToken">Ends the waiting, and the server.</param>
     /// <exception cref="LoadException">It has not said in time that it serves.</exception>
     internal static async Task<ServerProcess> StartAsync(
         string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
-        var server = new ServerProcess(Process.Start(new ProcessStartInfo(program, arguments)
+        var server = new ServerProcess(Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, program), arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

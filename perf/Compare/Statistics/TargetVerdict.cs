@@ -1,47 +1,58 @@
 using KestrelNetpoll.Perf.Compare.Model;
+using KestrelNetpoll.Perf.Compare.Reports;
 
 namespace KestrelNetpoll.Perf.Compare.Statistics;
 
-internal enum Verdict
-{
-    Met,
-    Missed,
-    NotMeasured,
-}
-
 /// <summary>What a run says about a target.</summary>
 /// <param name="Target">The target.</param>
-/// <param name="Verdict">Whether the medians reach it.</param>
-/// <param name="Comparison">What was measured; null if nothing was.</param>
-/// <param name="Reason">Why nothing was.</param>
-internal sealed record TargetVerdict(Target Target, Verdict Verdict, Comparison? Comparison, string? Reason)
+/// <param name="IsMet">Whether the medians reach it.</param>
+/// <param name="Measured">What is judged: a ratio, a difference or the figure itself.</param>
+/// <param name="Difference">Whether there is one to speak of.</param>
+internal sealed record TargetVerdict(Target Target, bool IsMet, double Measured, Difference Difference)
 {
-    private const string Subject = "netpoll";
-    private const double Percent = 100;
+    /// <summary>Of all targets that the run has measured.</summary>
+    internal static IEnumerable<TargetVerdict> Of(IEnumerable<Target> targets, RunResult run) =>
+        targets.Select(target => Judge(target, run)).OfType<TargetVerdict>();
 
-    internal static TargetVerdict Judge(Target target, RunResult run)
+    /// <summary>Null if it was not measured.</summary>
+    internal static TargetVerdict? Judge(Target target, RunResult run)
     {
-        ScenarioResult? scenario = run.Scenarios.FirstOrDefault(scenario => scenario.Name == target.Scenario);
-        if (scenario is null)
+        if (run.Scenarios.FirstOrDefault(scenario => scenario.Name == target.Scenario) is not { } scenario ||
+            Summary.Of(scenario.Leg(target.Subject), target.Metric) is not { } subject)
         {
-            return new TargetVerdict(target, Verdict.NotMeasured, null, "not in this run");
+            return null;
         }
 
-        Comparison? comparison = Comparison.Of(target.Metric, scenario.Leg(Subject), scenario.Leg(target.Against));
-        return comparison?.Ratio is { } ratio
-            ? new TargetVerdict(target, target.IsMetBy(ratio) ? Verdict.Met : Verdict.Missed, comparison, null)
-            : new TargetVerdict(target, Verdict.NotMeasured, comparison, scenario.Reason ?? $"no figure of {Subject} and {target.Against}");
+        if (target.Bound == Bound.Value)
+        {
+            return new TargetVerdict(
+                target,
+                target.IsMetBy(subject.Median),
+                subject.Median,
+                target.IsMetBy(subject.Min) == target.IsMetBy(subject.Max) ? Difference.Other : Difference.None);
+        }
+
+        LegResult? other = scenario.Leg(target.Against);
+        double? measured = target.Bound == Bound.Ratio
+            ? Comparison.Of(target.Metric, scenario.Leg(target.Subject), other)?.Ratio
+            : subject.Median - Summary.Of(other, target.Metric)?.Median;
+        return measured is { } value
+            ? new TargetVerdict(
+                target, target.IsMetBy(value), value, Comparison.Of(target.Metric, scenario.Leg(target.Subject), other)!.Difference)
+            : null;
     }
 
-    internal string Describe() => (Verdict, Comparison?.Ratio) switch
+    internal string Describe() => (IsMet ? "met" : "missed by " + Target.DescribeMiss(Measured)) + Caveat();
+
+    internal string DescribeMeasured() => Target.Bound switch
     {
-        (Verdict.Met, _) => "met" + Caveat(),
-        (Verdict.Missed, { } ratio) => FormattableString.Invariant($"missed by {Target.MissedBy(ratio) * Percent:0.#} %") + Caveat(),
-        _ => $"not measured: {Reason}",
+        Bound.Ratio => Figures.Ratio(Measured),
+        Bound.Difference => (Measured < 0 ? "" : "+") + Target.Metric.Format(Measured),
+        _ => Target.Metric.Format(Measured),
     };
 
     // A verdict is about medians. It is firm only where they are more than noise.
-    private string Caveat() => Comparison?.Difference switch
+    private string Caveat() => Difference switch
     {
         Difference.None => " (ranges overlap)",
         Difference.TooFewPasses => " (too few passes)",
