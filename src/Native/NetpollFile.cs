@@ -136,7 +136,9 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     }
 
     /// <summary>
-    /// The file as a stream. Its asynchronous methods wait without holding a thread, its synchronous ones block. Disposing it disposes the file.
+    /// The file as a stream. Its asynchronous methods wait without holding a thread. Its synchronous ones block the calling thread and make
+    /// their system calls on it: they need no thread of the pool, and deadlines and <see cref="Dispose"/> end them all the same. One that
+    /// comes while an asynchronous operation of its direction is under way waits for that first. Disposing it disposes the file.
     /// </summary>
     public Stream AsStream() => new NetpollFileStream(this);
 
@@ -166,6 +168,25 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
 
     /// <summary>As <see cref="Dispose"/>, and completes when the descriptor is really closed.</summary>
     public ValueTask DisposeAsync() => new(_file.CloseAsync());
+
+    /// <summary>As <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>, blocking the calling thread, which alone does the work.</summary>
+    internal int Read(Span<byte> buffer)
+    {
+        ThrowUnlessOpenFor(FileAccess.Read);
+        if (!buffer.IsEmpty)
+        {
+            return _file.Read(buffer);
+        }
+
+        return _file.IsClosed ? throw _file.ClosedException() : 0;
+    }
+
+    /// <summary>As <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>, blocking the calling thread, which alone does the work.</summary>
+    internal void Write(ReadOnlySpan<byte> buffer)
+    {
+        ThrowUnlessOpenFor(FileAccess.Write);
+        _file.Write(buffer);
+    }
 
     private static long ToMonotonic(DateTimeOffset? deadline)
     {

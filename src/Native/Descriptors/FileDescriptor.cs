@@ -8,8 +8,11 @@ namespace KestrelNetpoll.Native.Descriptors;
 /// An open file that reads and writes through the poller when the kernel can signal its readiness, and on the thread pool when it cannot.
 /// One read and one write at a time; further ones queue up behind them. Thread-safe.
 /// </summary>
-internal sealed class FileDescriptor : Descriptor
+internal sealed partial class FileDescriptor : Descriptor
 {
+    /// <summary>The kernel takes a little less than 2 GiB in one call anyway; as in Go, larger requests are cut here.</summary>
+    internal const int MaxBytesPerCall = 1 << 30;
+
     private OperationCache<ReadOperation> _reads;
     private OperationCache<WriteOperation> _writes;
     private OperationCache<ScatterReadOperation> _scatterReads;
@@ -67,14 +70,23 @@ internal sealed class FileDescriptor : Descriptor
         return file;
     }
 
-    internal ObjectDisposedException ClosedException() => new(nameof(NetpollFile), $"The file '{Path}' was disposed.");
-
     /// <summary>
     /// Would a read that finds nothing have to wait, because no writer of the pipe has come yet? Linux hangs a pipe up when its last
     /// writer has gone, and never before its first. To be asked before the read: afterwards, a writer may have come, written and gone.
     /// If the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
     /// </summary>
     internal bool MayHaveNoWriterYet => IsPipe && IsRegistered && !HangupSeen;
+
+    /// <summary>Must the operation wait for readiness after this answer?</summary>
+    internal bool MustWait(SyscallResult result) => result.WouldBlock && IsRegistered;
+
+    /// <summary>One read(2). False: there is nothing to read yet.</summary>
+    internal bool TryRead(Span<byte> buffer, out SyscallResult read)
+    {
+        bool mayHaveNoWriterYet = MayHaveNoWriterYet;
+        read = SystemCalls.Read(Fd, buffer[..Math.Min(buffer.Length, MaxBytesPerCall)]);
+        return !MustWait(read) && !(mayHaveNoWriterYet && read.LongValue == 0);
+    }
 
     internal ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {

@@ -24,7 +24,7 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
         ReadOnlySpan<byte> buffer = _buffer.Span;
         while (_written < buffer.Length)
         {
-            int count = Math.Min(buffer.Length - _written, MaxBytesPerCall);
+            int count = Math.Min(buffer.Length - _written, FileDescriptor.MaxBytesPerCall);
             SyscallResult wrote = SystemCalls.Write(Fd, buffer.Slice(_written, count));
             if (MustWait(wrote))
             {
@@ -34,7 +34,7 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
 
             if (wrote.IsError || wrote.Value == 0)
             {
-                error = wrote.IsError ? ToException(wrote, "write") : new IOException($"write '{File.Path}': the kernel took nothing.");
+                error = wrote.IsError ? ToException(wrote, "write") : File.NothingTakenException("write");
                 break;
             }
 
