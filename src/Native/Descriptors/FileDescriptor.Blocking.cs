@@ -48,7 +48,7 @@ internal sealed partial class FileDescriptor
             {
                 // Before each call, and not only before waiting: a reader that keeps up must not hide that the time is up.
                 ThrowUnlessReady(poll, written);
-                if (written == buffer.Length)
+                if (buffer.IsEmpty && !Traits.IsMessageSocket)
                 {
                     return;
                 }
@@ -65,7 +65,12 @@ internal sealed partial class FileDescriptor
                     throw ToException(PollMode.Write, wrote, "write", written);
                 }
 
-                written += wrote.Value > 0 ? wrote.Value : throw NothingTakenException("write");
+                if (wrote.Value == 0 && !buffer.IsEmpty)
+                {
+                    throw NothingTakenException("write");
+                }
+
+                written += wrote.Value;
                 if (written == buffer.Length)
                 {
                     return;

@@ -6,7 +6,9 @@ namespace KestrelNetpoll.Native.Descriptors;
 // The exceptions that reads, writes and waits end with, whether they are asynchronous or block.
 internal sealed partial class FileDescriptor
 {
-    internal ObjectDisposedException ClosedException() => new(nameof(NetpollFile), $"The file '{Path}' was disposed.");
+    internal ObjectDisposedException ClosedException() => ClosedException(Path);
+
+    internal static ObjectDisposedException ClosedException(string path) => new(nameof(NetpollFile), $"The file '{path}' was disposed.");
 
     /// <summary>What a system call's error means to the caller.</summary>
     internal Exception ToException(PollMode mode, SyscallResult result, string operation, long bytesWritten)
@@ -17,6 +19,11 @@ internal sealed partial class FileDescriptor
         // too, and is just broken. EBADFD and EPERM are what unattached tun and fuse devices say before the event was dispatched.
         bool isNotPollable = mode == PollMode.Read && Poll is { } poll
             && (poll.Info.Has(PollInfo.EventError) || result.Errno is Errno.EBADFD or Errno.EPERM);
+        if (bytesWritten != 0)
+        {
+            return new PartialWriteException(exception, bytesWritten);
+        }
+
         return isNotPollable
             ? new NotPollableException($"'{Path}' cannot signal readiness: {exception.Message}", exception)
             : exception;

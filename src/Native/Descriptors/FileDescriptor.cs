@@ -1,6 +1,8 @@
+using System.Buffers;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Descriptors;
 
@@ -18,11 +20,14 @@ internal sealed partial class FileDescriptor : Descriptor
     private OperationCache<ScatterReadOperation> _scatterReads;
     private OperationCache<GatherWriteOperation> _gatherWrites;
 
-    private FileDescriptor(int fd, string path, FileAccess access, WorkerGroup group, SystemCalls systemCalls)
-        : base(fd, group, systemCalls)
+    private FileDescriptor(
+        int fd, SafeFileHandle? given, string path, FileAccess access, in FileTraits traits, NetpollRuntime runtime)
+        : base(fd, runtime.NextGroup(), runtime.SystemCalls)
     {
+        _given = given;
         Path = path;
         Access = access;
+        Traits = traits;
     }
 
     /// <summary>How messages name the file.</summary>
@@ -30,52 +35,18 @@ internal sealed partial class FileDescriptor : Descriptor
 
     internal FileAccess Access { get; }
 
-    /// <summary>A pipe or FIFO, whose end of file has to be told from "nobody has opened the other end yet".</summary>
-    internal bool IsPipe { get; private init; }
+    internal FileTraits Traits { get; }
 
     /// <summary>
-    /// Takes over an open descriptor: makes it non-blocking and registers it. When the kernel cannot poll it, it stays (or
-    /// becomes again) blocking and is served on the thread pool.
+    /// Would a read that finds nothing have to wait, although it gives 0 bytes and not EAGAIN? That of a pipe, as long as no writer has come
+    /// yet: Linux hangs a pipe up when its last writer has gone, and never before its first. And that of a terminal that is set to give
+    /// nothing rather than to wait, until it is hung up. To be asked before the read: afterwards, a writer may have come, written and gone. If
+    /// the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
     /// </summary>
-    /// <exception cref="IOException">The kernel refuses for another reason. The descriptor is closed.</exception>
-    internal static FileDescriptor Adopt(int fd, string path, FileAccess access, NetpollRuntime runtime)
-    {
-        SystemCalls systemCalls = runtime.SystemCalls;
-        var file = new FileDescriptor(fd, path, access, runtime.NextGroup(), systemCalls)
-        {
-            IsPipe = systemCalls.GetPipeSize(fd).IsSuccess,
-        };
+    internal bool MayBeEmptyBeforeItsEnd => (Traits.IsPipe || Traits.IsTerminal) && IsRegistered && !HangupSeen;
 
-        SyscallResult flags = systemCalls.GetFlags(fd);
-        if (flags.IsSuccess && (flags.Value & LibC.O_NONBLOCK) == 0)
-        {
-            SyscallResult set = systemCalls.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
-            flags = set.IsError ? set : flags;
-        }
-
-        // A descriptor that still blocks would stop a worker, so there is no going on without the flag.
-        Errno error = flags.IsSuccess ? file.RegisterOrClose() : flags.Errno;
-        if (error != Errno.Success && flags.IsSuccess)
-        {
-            // Back to what it was: others may share the open file. Regular files get here, which are always "ready" to the kernel.
-            systemCalls.SetFlags(fd, error == Errno.EPERM ? flags.Value & ~LibC.O_NONBLOCK : flags.Value);
-        }
-
-        if (error is not (Errno.Success or Errno.EPERM))
-        {
-            file.Close();
-            throw SystemErrors.ToIOException(error, flags.IsSuccess ? "epoll_ctl" : "fcntl", path);
-        }
-
-        return file;
-    }
-
-    /// <summary>
-    /// Would a read that finds nothing have to wait, because no writer of the pipe has come yet? Linux hangs a pipe up when its last
-    /// writer has gone, and never before its first. To be asked before the read: afterwards, a writer may have come, written and gone.
-    /// If the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
-    /// </summary>
-    internal bool MayHaveNoWriterYet => IsPipe && IsRegistered && !HangupSeen;
+    /// <summary>After a read of 0 bytes of which <see cref="MayBeEmptyBeforeItsEnd"/> was true: is it not the end?</summary>
+    internal bool IsJustEmpty => Traits.IsPipe || (SystemCalls.GetTerminalMode(Fd, out bool returnsNothing).IsSuccess && returnsNothing);
 
     /// <summary>Must the operation wait for readiness after this answer?</summary>
     internal bool MustWait(SyscallResult result) => result.WouldBlock && IsRegistered;
@@ -83,9 +54,9 @@ internal sealed partial class FileDescriptor : Descriptor
     /// <summary>One read(2). False: there is nothing to read yet.</summary>
     internal bool TryRead(Span<byte> buffer, out SyscallResult read)
     {
-        bool mayHaveNoWriterYet = MayHaveNoWriterYet;
+        bool mayBeEmpty = MayBeEmptyBeforeItsEnd;
         read = SystemCalls.Read(Fd, buffer[..Math.Min(buffer.Length, MaxBytesPerCall)]);
-        return !MustWait(read) && !(mayHaveNoWriterYet && read.LongValue == 0);
+        return !MustWait(read) && !(mayBeEmpty && read.LongValue == 0 && IsJustEmpty);
     }
 
     internal ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
@@ -116,6 +87,11 @@ internal sealed partial class FileDescriptor : Descriptor
 
     internal async ValueTask<long> ReadAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
     {
+        if (!Traits.IsStream && FileBufferLists.IsTooLong(buffers))
+        {
+            return await ReadCopiedAsync(buffers, cancellationToken).ConfigureAwait(false);
+        }
+
         await LockAsync(PollMode.Read, cancellationToken).ConfigureAwait(false);
         ScatterReadOperation operation = _scatterReads.TryTake() ?? new ScatterReadOperation(this);
         return await operation.Start(buffers, cancellationToken).ConfigureAwait(false);
@@ -123,6 +99,17 @@ internal sealed partial class FileDescriptor : Descriptor
 
     internal async ValueTask<long> WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken)
     {
+        if (Traits.IsMessageSocket && buffers.All(static buffer => buffer.IsEmpty))
+        {
+            // writev(2) sends no empty messages, write(2) does.
+            return await WriteAsync(ReadOnlyMemory<byte>.Empty, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (!Traits.IsStream && FileBufferLists.IsTooLong(buffers))
+        {
+            return await WriteCopiedAsync(buffers, cancellationToken).ConfigureAwait(false);
+        }
+
         await LockAsync(PollMode.Write, cancellationToken).ConfigureAwait(false);
         GatherWriteOperation operation = _gatherWrites.TryTake() ?? new GatherWriteOperation(this);
         return await operation.Start(buffers, cancellationToken).ConfigureAwait(false);
@@ -156,20 +143,6 @@ internal sealed partial class FileDescriptor : Descriptor
 
     internal void Return(GatherWriteOperation operation) => _gatherWrites.Return(operation);
 
-    private Errno RegisterOrClose()
-    {
-        try
-        {
-            return Register(hangupWaiter: null);
-        }
-        catch
-        {
-            // The runtime has been disposed. The descriptor is ours already.
-            Close();
-            throw;
-        }
-    }
-
     private ValueTask<int> StartRead(Memory<byte> buffer, CancellationToken cancellationToken)
     {
         ReadOperation operation = _reads.TryTake() ?? new ReadOperation(this);
@@ -192,6 +165,34 @@ internal sealed partial class FileDescriptor : Descriptor
     {
         await LockAsync(PollMode.Write, cancellationToken).ConfigureAwait(false);
         return await StartWrite(buffer, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<long> ReadCopiedAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        byte[] room = FileBufferLists.RentRoom(buffers, out int length);
+        try
+        {
+            int read = await ReadAsync(room.AsMemory(0, length), cancellationToken).ConfigureAwait(false);
+            FileBufferLists.Scatter(room.AsSpan(0, read), buffers);
+            return read;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(room);
+        }
+    }
+
+    private async ValueTask<long> WriteCopiedAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        byte[] copy = FileBufferLists.RentCopy(buffers, out int length);
+        try
+        {
+            return await WriteAsync(copy.AsMemory(0, length), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(copy);
+        }
     }
 
     private async ValueTask LockAsync(PollMode mode, CancellationToken cancellationToken)

@@ -13,7 +13,7 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
 
     protected FileDescriptor File => file;
 
-    /// <summary>Bytes moved so far, reported with a deadline that passed on the way. 0 for reads.</summary>
+    /// <summary>Bytes moved so far, reported with whatever ends the write on the way. 0 for reads.</summary>
     protected virtual long BytesWritten => 0;
 
     /// <summary>Must the operation wait for readiness after this answer?</summary>
@@ -52,4 +52,7 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
         file.ToException(Mode, result, operation, BytesWritten);
 
     protected sealed override Exception ToException(PollResult result) => file.ToException(result, BytesWritten);
+
+    protected sealed override OperationCanceledException CanceledException(CancellationToken cancellationToken) =>
+        BytesWritten == 0 ? base.CanceledException(cancellationToken) : new PartialWriteCanceledException(BytesWritten, cancellationToken);
 }

@@ -18,10 +18,10 @@ internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<
     protected override bool Attempt(out long result, out Exception? error)
     {
         error = null;
-        bool mayHaveNoWriterYet = File.MayHaveNoWriterYet;
+        bool mayBeEmpty = File.MayBeEmptyBeforeItsEnd;
         SyscallResult read = ReadSome();
         result = read.LongValue;
-        if (MustWait(read) || (mayHaveNoWriterYet && read.LongValue == 0))
+        if (MustWait(read) || (mayBeEmpty && read.LongValue == 0 && File.IsJustEmpty))
         {
             return false;
         }

@@ -52,8 +52,10 @@ public sealed class BlockingStreamTests
     [Fact]
     public void A_deadline_ends_a_read() => WithoutThreadPool(pipe =>
     {
+        Blocked<int> read = new(() => pipe.Read.AsStream().ReadByte());
+        read.AssertWaits();
         pipe.Read.SetReadDeadline(Moments.In(TimeSpan.FromMilliseconds(20)));
-        Assert.IsType<DeadlineExceededException>(new Blocked<int>(() => pipe.Read.AsStream().ReadByte()).Failure());
+        Assert.IsType<DeadlineExceededException>(read.Failure());
     });
 
     [Fact]
@@ -75,8 +77,10 @@ public sealed class BlockingStreamTests
     public void A_deadline_ends_a_write_and_says_how_far_it_got() => WithoutThreadPool(pipe =>
     {
         int capacity = pipe.Capacity;
+        Blocked<int> write = new(() => Write(pipe, capacity + 1));
+        write.AssertWaits();
         pipe.Write.SetWriteDeadline(Moments.In(TimeSpan.FromMilliseconds(20)));
-        DeadlineExceededException exception = Assert.IsType<DeadlineExceededException>(new Blocked<int>(() => Write(pipe, capacity + 1)).Failure());
+        DeadlineExceededException exception = Assert.IsType<DeadlineExceededException>(write.Failure());
         Assert.Equal(capacity, exception.BytesWritten);
     });
 
