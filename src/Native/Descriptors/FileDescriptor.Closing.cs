@@ -17,6 +17,9 @@ internal sealed partial class FileDescriptor
     // What the file was made from, with a reference of ours. It closes its number itself, if it owns it and nobody else uses it.
     private readonly SafeFileHandle? _given;
 
+    // What the file's numbers are held, and given back, with.
+    private readonly object _numberOwner;
+
     // The handle that callers get to see, with a reference of ours. Closes the number in our place once it is there.
     private SafeFileHandle? _shown;
 
@@ -56,7 +59,7 @@ internal sealed partial class FileDescriptor
     protected override void CloseNumber()
     {
         _watch?.Close();
-        FileNumbers.Process.Remove(SystemCalls, Fd);
+        FileNumbers.Process.Remove(SystemCalls, Fd, _numberOwner);
         if (_shown is not null)
         {
             GiveBack(_shown);
@@ -68,7 +71,7 @@ internal sealed partial class FileDescriptor
 
         if (_given is not null)
         {
-            FileNumbers.Process.Remove(SystemCalls, (int)_given.DangerousGetHandle());
+            FileNumbers.Process.Remove(SystemCalls, (int)_given.DangerousGetHandle(), _numberOwner);
             GiveBack(_given);
         }
     }

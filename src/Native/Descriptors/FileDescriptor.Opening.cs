@@ -18,8 +18,8 @@ internal sealed partial class FileDescriptor
     /// <exception cref="IOException">The kernel refuses to poll it. The descriptor is closed.</exception>
     internal static FileDescriptor Adopt(int fd, string path, FileAccess access, NetpollRuntime runtime)
     {
-        FileNumbers.Process.Add(runtime.SystemCalls, fd);
         var file = new FileDescriptor(fd, given: null, path, access, FileTraits.Of(fd, runtime.SystemCalls), runtime);
+        FileNumbers.Process.Add(runtime.SystemCalls, fd, file._numberOwner);
         if (!file.TryRegister())
         {
             FileNumbers.ClearNonBlocking(runtime.SystemCalls, fd);
@@ -43,7 +43,7 @@ internal sealed partial class FileDescriptor
         Errno error = flags.IsError ? flags.Errno : (flags.Value & LibC.O_PATH) != 0 ? Errno.EBADF : Errno.Success;
         if (error != Errno.Success)
         {
-            FileNumbers.Process.Remove(systemCalls, fd);
+            FileNumbers.Process.Remove(systemCalls, fd, handle);
             handle.DangerousRelease();
             handle.Dispose();
             throw SystemErrors.ToIOException(error, "fcntl", path);
@@ -60,7 +60,7 @@ internal sealed partial class FileDescriptor
         SyscallResult reopened = blocks ? FileReopening.TryReopen(fd, flags.Value, traits, systemCalls) : SyscallResult.Failure(Errno.ENXIO);
         if (reopened.IsSuccess)
         {
-            FileNumbers.Process.Add(systemCalls, reopened.Value);
+            FileNumbers.Process.Add(systemCalls, reopened.Value, handle);
         }
 
         var file = new FileDescriptor(reopened.IsSuccess ? reopened.Value : fd, handle, path, access, traits, runtime);

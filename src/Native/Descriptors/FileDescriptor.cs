@@ -25,6 +25,7 @@ internal sealed partial class FileDescriptor : Descriptor
         : base(fd, runtime.NextGroup(), runtime.SystemCalls)
     {
         _given = given;
+        _numberOwner = (object?)given ?? new object();
         Path = path;
         Access = access;
         Traits = traits;

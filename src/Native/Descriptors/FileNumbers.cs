@@ -17,22 +17,22 @@ internal sealed class FileNumbers
     /// <summary>The process's, as descriptor numbers are.</summary>
     internal static FileNumbers Process { get; } = CreateForProcess();
 
-    /// <summary>Holds a number that the kernel has just given out.</summary>
-    internal void Add(SystemCalls kernel, int fd)
+    /// <summary>Holds a number that the kernel has just given out, for whoever shows the same owner to give it back.</summary>
+    internal void Add(SystemCalls kernel, int fd, object owner)
     {
         lock (_lock)
         {
             // One that is there already was closed by a stranger.
-            _entries[(kernel, fd)] = default;
+            _entries[(kernel, fd)] = new Entry { Owner = owner };
         }
     }
 
-    /// <summary>Holds a number that somebody else opened. False: a file has it already.</summary>
+    /// <summary>Holds a number that somebody else opened; the handle is its owner. False: a file has it already.</summary>
     internal bool TryAdd(SystemCalls kernel, int fd, SafeFileHandle handle)
     {
         lock (_lock)
         {
-            return _entries.TryAdd((kernel, fd), new Entry { Handle = handle });
+            return _entries.TryAdd((kernel, fd), new Entry { Owner = handle, Handle = handle });
         }
     }
 
@@ -87,12 +87,14 @@ internal sealed class FileNumbers
         }
     }
 
-    /// <summary>Gives a number back, before it is closed.</summary>
-    internal void Remove(SystemCalls kernel, int fd)
+    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by now.</summary>
+    internal void Remove(SystemCalls kernel, int fd, object owner)
     {
         lock (_lock)
         {
-            if (_entries.Remove((kernel, fd), out Entry entry)
+            if (_entries.TryGetValue((kernel, fd), out Entry entry)
+                && ReferenceEquals(entry.Owner, owner)
+                && _entries.Remove((kernel, fd))
                 && entry.MadeNonBlocking is { } identity
                 && !SharesWithAnother(kernel, fd, identity))
             {
@@ -169,6 +171,8 @@ internal sealed class FileNumbers
 
     private readonly record struct Entry
     {
+        internal object? Owner { get; init; }
+
         internal SafeFileHandle? Handle { get; init; }
 
         /// <summary>Which file this one made non-blocking, or relies on another to have done so.</summary>

@@ -142,6 +142,25 @@ public sealed class NonBlockingFlagTests
         Assert.True(ProcessInfo.IsNonBlocking(second), "Its owner wanted it so.");
     }
 
+    [Fact]
+    public void A_number_that_a_stranger_closed_is_not_taken_from_its_next_file()
+    {
+        (int first, int second) = NewSockets();
+        using SafeFileHandle left = FileLibC.ToHandle(first);
+        using SafeFileHandle right = FileLibC.ToHandle(second);
+        FileNumbers numbers = new();
+        object former = new();
+        object owner = new();
+        numbers.Add(SystemCalls.Instance, first, former);
+        numbers.Add(SystemCalls.Instance, first, owner);
+        FileIdentity identity = FileTraits.Of(first, SystemCalls.Instance).Identity;
+        Assert.True(numbers.SetNonBlocking(SystemCalls.Instance, first, identity).IsSuccess);
+        numbers.Remove(SystemCalls.Instance, first, former);
+        Assert.True(ProcessInfo.IsNonBlocking(first));
+        numbers.Remove(SystemCalls.Instance, first, owner);
+        Assert.False(ProcessInfo.IsNonBlocking(first));
+    }
+
     [Theory(Timeout = Waits.Limit)]
     [InlineData("/dev/zero")]
     [InlineData(null)]
