@@ -170,6 +170,9 @@ internal abstract class Descriptor
     /// <summary>Runs the waiters that a close released.</summary>
     protected virtual void Resume(WokenWaiters woken) => Group.Schedule(woken);
 
+    /// <summary>Nobody uses the descriptor any more, and the poller has forgotten it.</summary>
+    protected virtual void CloseNumber() => SystemCalls.Close(Fd);
+
     private void Destroy()
     {
         if (Poll is { } poll)
@@ -177,7 +180,7 @@ internal abstract class Descriptor
             Group.Poller.Close(Fd, poll);
         }
 
-        SystemCalls.Close(Fd);
+        CloseNumber();
         Interlocked.Exchange(ref _state, Destroyed);
         Volatile.Read(ref _closed)?.TrySetResult();
     }

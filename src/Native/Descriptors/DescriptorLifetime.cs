@@ -140,6 +140,22 @@ internal sealed class DescriptorLifetime
         }
     }
 
+    /// <summary>As <see cref="LockAsync"/>, on the calling thread, which sleeps: nobody else has to run for it to go on.</summary>
+    internal bool Lock(PollMode mode)
+    {
+        SemaphoreSlim queue = Queue(mode);
+        while (true)
+        {
+            LockResult result = TryLock(mode, WaiterUnit(mode), out _);
+            if (result != LockResult.Busy)
+            {
+                return result == LockResult.Acquired;
+            }
+
+            queue.Wait();
+        }
+    }
+
     /// <summary>Gives the lock back and wakes one waiter. True: the caller must destroy the descriptor.</summary>
     internal bool Unlock(PollMode mode)
     {

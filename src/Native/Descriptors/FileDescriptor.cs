@@ -1,6 +1,8 @@
+using System.Buffers;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Descriptors;
 
@@ -8,18 +10,25 @@ namespace KestrelNetpoll.Native.Descriptors;
 /// An open file that reads and writes through the poller when the kernel can signal its readiness, and on the thread pool when it cannot.
 /// One read and one write at a time; further ones queue up behind them. Thread-safe.
 /// </summary>
-internal sealed class FileDescriptor : Descriptor
+internal sealed partial class FileDescriptor : Descriptor
 {
+    /// <summary>The kernel takes a little less than 2 GiB in one call anyway; as in Go, larger requests are cut here.</summary>
+    internal const int MaxBytesPerCall = 1 << 30;
+
     private OperationCache<ReadOperation> _reads;
     private OperationCache<WriteOperation> _writes;
     private OperationCache<ScatterReadOperation> _scatterReads;
     private OperationCache<GatherWriteOperation> _gatherWrites;
 
-    private FileDescriptor(int fd, string path, FileAccess access, WorkerGroup group, SystemCalls systemCalls)
-        : base(fd, group, systemCalls)
+    private FileDescriptor(
+        int fd, SafeFileHandle? given, string path, FileAccess access, in FileTraits traits, NetpollRuntime runtime)
+        : base(fd, runtime.NextGroup(), runtime.SystemCalls)
     {
+        _given = given;
+        _numberOwner = (object?)given ?? new object();
         Path = path;
         Access = access;
+        Traits = traits;
     }
 
     /// <summary>How messages name the file.</summary>
@@ -27,54 +36,29 @@ internal sealed class FileDescriptor : Descriptor
 
     internal FileAccess Access { get; }
 
-    /// <summary>A pipe or FIFO, whose end of file has to be told from "nobody has opened the other end yet".</summary>
-    internal bool IsPipe { get; private init; }
+    internal FileTraits Traits { get; }
 
     /// <summary>
-    /// Takes over an open descriptor: makes it non-blocking and registers it. When the kernel cannot poll it, it stays (or
-    /// becomes again) blocking and is served on the thread pool.
+    /// Would a read that finds nothing have to wait, although it gives 0 bytes and not EAGAIN? That of a pipe, as long as no writer has come
+    /// yet: Linux hangs a pipe up when its last writer has gone, and never before its first. And that of a terminal that is set to give
+    /// nothing rather than to wait, until it is hung up. To be asked before the read: afterwards, a writer may have come, written and gone. If
+    /// the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
     /// </summary>
-    /// <exception cref="IOException">The kernel refuses for another reason. The descriptor is closed.</exception>
-    internal static FileDescriptor Adopt(int fd, string path, FileAccess access, NetpollRuntime runtime)
+    internal bool MayBeEmptyBeforeItsEnd => (Traits.IsPipe || Traits.IsTerminal) && IsRegistered && !HangupSeen;
+
+    /// <summary>After a read of 0 bytes of which <see cref="MayBeEmptyBeforeItsEnd"/> was true: is it not the end?</summary>
+    internal bool IsJustEmpty => Traits.IsPipe || (SystemCalls.GetTerminalMode(Fd, out bool returnsNothing).IsSuccess && returnsNothing);
+
+    /// <summary>Must the operation wait for readiness after this answer?</summary>
+    internal bool MustWait(SyscallResult result) => result.WouldBlock && IsRegistered;
+
+    /// <summary>One read(2). False: there is nothing to read yet.</summary>
+    internal bool TryRead(Span<byte> buffer, out SyscallResult read)
     {
-        SystemCalls systemCalls = runtime.SystemCalls;
-        var file = new FileDescriptor(fd, path, access, runtime.NextGroup(), systemCalls)
-        {
-            IsPipe = systemCalls.GetPipeSize(fd).IsSuccess,
-        };
-
-        SyscallResult flags = systemCalls.GetFlags(fd);
-        if (flags.IsSuccess && (flags.Value & LibC.O_NONBLOCK) == 0)
-        {
-            SyscallResult set = systemCalls.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
-            flags = set.IsError ? set : flags;
-        }
-
-        // A descriptor that still blocks would stop a worker, so there is no going on without the flag.
-        Errno error = flags.IsSuccess ? file.RegisterOrClose() : flags.Errno;
-        if (error != Errno.Success && flags.IsSuccess)
-        {
-            // Back to what it was: others may share the open file. Regular files get here, which are always "ready" to the kernel.
-            systemCalls.SetFlags(fd, error == Errno.EPERM ? flags.Value & ~LibC.O_NONBLOCK : flags.Value);
-        }
-
-        if (error is not (Errno.Success or Errno.EPERM))
-        {
-            file.Close();
-            throw SystemErrors.ToIOException(error, flags.IsSuccess ? "epoll_ctl" : "fcntl", path);
-        }
-
-        return file;
+        bool mayBeEmpty = MayBeEmptyBeforeItsEnd;
+        read = SystemCalls.Read(Fd, buffer[..Math.Min(buffer.Length, MaxBytesPerCall)]);
+        return !MustWait(read) && !(mayBeEmpty && read.LongValue == 0 && IsJustEmpty);
     }
-
-    internal ObjectDisposedException ClosedException() => new(nameof(NetpollFile), $"The file '{Path}' was disposed.");
-
-    /// <summary>
-    /// Would a read that finds nothing have to wait, because no writer of the pipe has come yet? Linux hangs a pipe up when its last
-    /// writer has gone, and never before its first. To be asked before the read: afterwards, a writer may have come, written and gone.
-    /// If the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
-    /// </summary>
-    internal bool MayHaveNoWriterYet => IsPipe && IsRegistered && !HangupSeen;
 
     internal ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
@@ -104,6 +88,11 @@ internal sealed class FileDescriptor : Descriptor
 
     internal async ValueTask<long> ReadAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
     {
+        if (!Traits.IsStream && FileBufferLists.IsTooLong(buffers))
+        {
+            return await ReadCopiedAsync(buffers, cancellationToken).ConfigureAwait(false);
+        }
+
         await LockAsync(PollMode.Read, cancellationToken).ConfigureAwait(false);
         ScatterReadOperation operation = _scatterReads.TryTake() ?? new ScatterReadOperation(this);
         return await operation.Start(buffers, cancellationToken).ConfigureAwait(false);
@@ -111,6 +100,17 @@ internal sealed class FileDescriptor : Descriptor
 
     internal async ValueTask<long> WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken)
     {
+        if (Traits.IsMessageSocket && buffers.All(static buffer => buffer.IsEmpty))
+        {
+            // writev(2) sends no empty messages, write(2) does.
+            return await WriteAsync(ReadOnlyMemory<byte>.Empty, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (!Traits.IsStream && FileBufferLists.IsTooLong(buffers))
+        {
+            return await WriteCopiedAsync(buffers, cancellationToken).ConfigureAwait(false);
+        }
+
         await LockAsync(PollMode.Write, cancellationToken).ConfigureAwait(false);
         GatherWriteOperation operation = _gatherWrites.TryTake() ?? new GatherWriteOperation(this);
         return await operation.Start(buffers, cancellationToken).ConfigureAwait(false);
@@ -144,20 +144,6 @@ internal sealed class FileDescriptor : Descriptor
 
     internal void Return(GatherWriteOperation operation) => _gatherWrites.Return(operation);
 
-    private Errno RegisterOrClose()
-    {
-        try
-        {
-            return Register(hangupWaiter: null);
-        }
-        catch
-        {
-            // The runtime has been disposed. The descriptor is ours already.
-            Close();
-            throw;
-        }
-    }
-
     private ValueTask<int> StartRead(Memory<byte> buffer, CancellationToken cancellationToken)
     {
         ReadOperation operation = _reads.TryTake() ?? new ReadOperation(this);
@@ -180,6 +166,34 @@ internal sealed class FileDescriptor : Descriptor
     {
         await LockAsync(PollMode.Write, cancellationToken).ConfigureAwait(false);
         return await StartWrite(buffer, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<long> ReadCopiedAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        byte[] room = FileBufferLists.RentRoom(buffers, out int length);
+        try
+        {
+            int read = await ReadAsync(room.AsMemory(0, length), cancellationToken).ConfigureAwait(false);
+            FileBufferLists.Scatter(room.AsSpan(0, read), buffers);
+            return read;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(room);
+        }
+    }
+
+    private async ValueTask<long> WriteCopiedAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        byte[] copy = FileBufferLists.RentCopy(buffers, out int length);
+        try
+        {
+            return await WriteAsync(copy.AsMemory(0, length), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(copy);
+        }
     }
 
     private async ValueTask LockAsync(PollMode mode, CancellationToken cancellationToken)

@@ -7,20 +7,17 @@ namespace KestrelNetpoll.Native.Descriptors;
 /// <typeparam name="TResult">What the operation yields.</typeparam>
 internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mode) : PollOperation<TResult>(file, mode)
 {
-    /// <summary>The kernel takes a little less than 2 GiB in one call anyway; as in Go, larger requests are cut here.</summary>
-    protected const int MaxBytesPerCall = 1 << 30;
-
     private const int CallsBetweenLooks = 16;
 
     private int _calls;
 
     protected FileDescriptor File => file;
 
-    /// <summary>Bytes moved so far, reported with a deadline that passed on the way. 0 for reads.</summary>
+    /// <summary>Bytes moved so far, reported with whatever ends the write on the way. 0 for reads.</summary>
     protected virtual long BytesWritten => 0;
 
     /// <summary>Must the operation wait for readiness after this answer?</summary>
-    protected bool MustWait(SyscallResult result) => result.WouldBlock && file.IsRegistered;
+    protected bool MustWait(SyscallResult result) => file.MustWait(result);
 
     /// <summary>
     /// After a call that made progress, for an operation that goes on: it would not hear of its end while the other side keeps up with it. True: it
@@ -51,23 +48,11 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
         return true;
     }
 
-    protected Exception ToException(SyscallResult result, string operation)
-    {
-        IOException exception = SystemErrors.ToIOException(result.Errno, operation, file.Path);
+    protected Exception ToException(SyscallResult result, string operation) =>
+        file.ToException(Mode, result, operation, BytesWritten);
 
-        // The event counts for reads only, as in PollInfo.Check: a full pipe whose reader leaves reports an error and nothing else,
-        // too, and is just broken. EBADFD and EPERM are what unattached tun and fuse devices say before the event was dispatched.
-        bool isNotPollable = Mode == PollMode.Read && file.Poll is { } poll
-            && (poll.Info.Has(PollInfo.EventError) || result.Errno is Errno.EBADFD or Errno.EPERM);
-        return isNotPollable
-            ? new NotPollableException($"'{file.Path}' cannot signal readiness: {exception.Message}", exception)
-            : exception;
-    }
+    protected sealed override Exception ToException(PollResult result) => file.ToException(result, BytesWritten);
 
-    protected sealed override Exception ToException(PollResult result) => result switch
-    {
-        PollResult.Closing => file.ClosedException(),
-        PollResult.TimedOut => new DeadlineExceededException(BytesWritten),
-        _ => new NotPollableException($"'{file.Path}' cannot signal readiness: the kernel reports an error for it and nothing else."),
-    };
+    protected sealed override OperationCanceledException CanceledException(CancellationToken cancellationToken) =>
+        BytesWritten == 0 ? base.CanceledException(cancellationToken) : new PartialWriteCanceledException(BytesWritten, cancellationToken);
 }

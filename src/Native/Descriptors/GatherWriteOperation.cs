@@ -39,7 +39,7 @@ internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<
 
             if (wrote.IsError || wrote.LongValue == 0)
             {
-                error = wrote.IsError ? ToException(wrote, "writev") : new IOException($"writev '{File.Path}': the kernel took nothing.");
+                error = wrote.IsError ? ToException(wrote, "writev") : File.NothingTakenException("writev");
                 break;
             }
 
@@ -77,12 +77,12 @@ internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<
         try
         {
             long bytes = 0;
-            for (int i = _next; i < _buffers.Count && !_pinned.IsFull && bytes < MaxBytesPerCall; i++)
+            for (int i = _next; i < _buffers.Count && !_pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
             {
                 ReadOnlyMemory<byte> buffer = i == _next ? _buffers[i][_offset..] : _buffers[i];
                 if (!buffer.IsEmpty)
                 {
-                    buffer = buffer[..(int)Math.Min(buffer.Length, MaxBytesPerCall - bytes)];
+                    buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
                     _pinned.Add(buffer);
                     bytes += buffer.Length;
                 }

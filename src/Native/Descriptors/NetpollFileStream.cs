@@ -3,8 +3,8 @@ using System.Runtime.Versioning;
 namespace KestrelNetpoll.Native.Descriptors;
 
 /// <summary>
-/// A <see cref="NetpollFile"/> as a stream. Owns the file. The synchronous methods block the calling thread until the asynchronous operation
-/// has ended; the kernel does the buffering, so flushing does nothing.
+/// A <see cref="NetpollFile"/> as a stream. Owns the file. The synchronous methods work on the calling thread and need no other of the thread
+/// pool; the kernel does the buffering, so flushing does nothing.
 /// </summary>
 [SupportedOSPlatform("linux")]
 internal sealed class NetpollFileStream(NetpollFile file) : Stream
@@ -35,8 +35,22 @@ internal sealed class NetpollFileStream(NetpollFile file) : Stream
     public override int Read(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
-        return Wait(file.ReadAsync(buffer.AsMemory(offset, count)));
+        return file.Read(buffer.AsSpan(offset, count));
     }
+
+    public override int Read(Span<byte> buffer) => file.Read(buffer);
+
+    public override int ReadByte()
+    {
+        byte value = 0;
+        return file.Read(new Span<byte>(ref value)) == 0 ? -1 : value;
+    }
+
+    // Not the base class's, which call the synchronous methods on the thread pool.
+    public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(ReadAsync(buffer, offset, count, CancellationToken.None), callback, state);
+
+    public override int EndRead(IAsyncResult asyncResult) => TaskToAsyncResult.End<int>(asyncResult);
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -59,8 +73,17 @@ internal sealed class NetpollFileStream(NetpollFile file) : Stream
     public override void Write(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
-        Wait(file.WriteAsync(buffer.AsMemory(offset, count)));
+        file.Write(buffer.AsSpan(offset, count));
     }
+
+    public override void Write(ReadOnlySpan<byte> buffer) => file.Write(buffer);
+
+    public override void WriteByte(byte value) => file.Write(new ReadOnlySpan<byte>(in value));
+
+    public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(WriteAsync(buffer, offset, count, CancellationToken.None), callback, state);
+
+    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
 
     public override void Flush()
     {
@@ -88,7 +111,4 @@ internal sealed class NetpollFileStream(NetpollFile file) : Stream
 
         base.Dispose(disposing);
     }
-
-    private static int Wait(ValueTask<int> operation) =>
-        operation.IsCompleted ? operation.Result : operation.AsTask().GetAwaiter().GetResult();
 }

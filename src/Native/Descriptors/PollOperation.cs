@@ -169,6 +169,9 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
     /// <summary>The exception for a wait that ended without readiness.</summary>
     protected abstract Exception ToException(PollResult result);
 
+    /// <summary>The exception for an operation that was cancelled.</summary>
+    protected virtual OperationCanceledException CanceledException(CancellationToken cancellationToken) => new(cancellationToken);
+
     /// <summary>The outcome was collected: drop the arguments and go back to where operations are kept.</summary>
     protected abstract void Recycle();
 
@@ -219,7 +222,7 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
     {
         if (_cancelled)
         {
-            _error = new OperationCanceledException(_cancellationToken);
+            _error = CanceledException(_cancellationToken);
             return true;
         }
 

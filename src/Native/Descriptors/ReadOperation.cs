@@ -17,11 +17,9 @@ internal sealed class ReadOperation(FileDescriptor file) : FileOperation<int>(fi
     protected override bool Attempt(out int result, out Exception? error)
     {
         error = null;
-        bool mayHaveNoWriterYet = File.MayHaveNoWriterYet;
-        Span<byte> buffer = _buffer.Span;
-        SyscallResult read = SystemCalls.Read(Fd, buffer[..Math.Min(buffer.Length, MaxBytesPerCall)]);
+        bool done = File.TryRead(_buffer.Span, out SyscallResult read);
         result = read.Value;
-        if (MustWait(read) || (mayHaveNoWriterYet && read.LongValue == 0))
+        if (!done)
         {
             return false;
         }

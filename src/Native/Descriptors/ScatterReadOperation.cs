@@ -18,10 +18,10 @@ internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<
     protected override bool Attempt(out long result, out Exception? error)
     {
         error = null;
-        bool mayHaveNoWriterYet = File.MayHaveNoWriterYet;
+        bool mayBeEmpty = File.MayBeEmptyBeforeItsEnd;
         SyscallResult read = ReadSome();
         result = read.LongValue;
-        if (MustWait(read) || (mayHaveNoWriterYet && read.LongValue == 0))
+        if (MustWait(read) || (mayBeEmpty && read.LongValue == 0 && File.IsJustEmpty))
         {
             return false;
         }
@@ -41,12 +41,12 @@ internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<
         try
         {
             long bytes = 0;
-            for (int i = 0; i < _buffers.Count && !_pinned.IsFull && bytes < MaxBytesPerCall; i++)
+            for (int i = 0; i < _buffers.Count && !_pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
             {
                 Memory<byte> buffer = _buffers[i];
                 if (!buffer.IsEmpty)
                 {
-                    buffer = buffer[..(int)Math.Min(buffer.Length, MaxBytesPerCall - bytes)];
+                    buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
                     _pinned.Add(buffer);
                     bytes += buffer.Length;
                 }

@@ -22,9 +22,14 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
     {
         error = null;
         ReadOnlySpan<byte> buffer = _buffer.Span;
+        if (buffer.IsEmpty && File.Traits.IsMessageSocket)
+        {
+            return SendNothing(out result, out error);
+        }
+
         while (_written < buffer.Length)
         {
-            int count = Math.Min(buffer.Length - _written, MaxBytesPerCall);
+            int count = Math.Min(buffer.Length - _written, FileDescriptor.MaxBytesPerCall);
             SyscallResult wrote = SystemCalls.Write(Fd, buffer.Slice(_written, count));
             if (MustWait(wrote))
             {
@@ -34,7 +39,7 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
 
             if (wrote.IsError || wrote.Value == 0)
             {
-                error = wrote.IsError ? ToException(wrote, "write") : new IOException($"write '{File.Path}': the kernel took nothing.");
+                error = wrote.IsError ? ToException(wrote, "write") : File.NothingTakenException("write");
                 break;
             }
 
@@ -48,6 +53,15 @@ internal sealed class WriteOperation(FileDescriptor file) : FileOperation<int>(f
 
         result = _written;
         return true;
+    }
+
+    // An empty message is one, too.
+    private bool SendNothing(out int result, out Exception? error)
+    {
+        SyscallResult wrote = SystemCalls.Write(Fd, []);
+        result = 0;
+        error = wrote.IsError && !MustWait(wrote) ? ToException(wrote, "write") : null;
+        return !MustWait(wrote);
     }
 
     protected override void Recycle()

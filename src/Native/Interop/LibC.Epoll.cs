@@ -12,6 +12,7 @@ internal static unsafe partial class LibC
     internal const int EPOLL_CTL_MOD = 3;
 
     internal const uint EPOLLIN = 0x1;
+    internal const uint EPOLLPRI = 0x2;
     internal const uint EPOLLOUT = 0x4;
     internal const uint EPOLLERR = 0x8;
     internal const uint EPOLLHUP = 0x10;

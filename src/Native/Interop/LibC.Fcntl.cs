@@ -28,9 +28,13 @@ internal static unsafe partial class LibC
     internal const int AT_SYMLINK_NOFOLLOW = 0x100;
     internal const int AT_EMPTY_PATH = 0x1000;
     internal const int FD_CLOEXEC = 1;
+    internal const uint SPLICE_F_NONBLOCK = 2;
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int open(string pathname, int flags, uint mode);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial nint tee(int fd_in, int fd_out, nuint len, uint flags);
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int fcntl(int fd, int cmd, nint arg);

@@ -6,6 +6,11 @@ namespace KestrelNetpoll.Native.Interop;
 internal static unsafe partial class LibC
 {
     internal const int S_IFMT = 0xF000;
+    internal const int S_IFIFO = 0x1000;
+    internal const int S_IFCHR = 0x2000;
+    internal const int S_IFDIR = 0x4000;
+    internal const int S_IFBLK = 0x6000;
+    internal const int S_IFREG = 0x8000;
     internal const int S_IFSOCK = 0xC000;
     internal const uint STATX_TYPE = 0x1;
     internal const uint STATX_INO = 0x100;
@@ -35,6 +40,12 @@ internal struct statx
 
     [FieldOffset(32)]
     internal ulong stx_ino;
+
+    [FieldOffset(128)]
+    internal uint stx_rdev_major;
+
+    [FieldOffset(132)]
+    internal uint stx_rdev_minor;
 
     [FieldOffset(136)]
     internal uint stx_dev_major;

@@ -90,6 +90,53 @@ internal partial class SystemCalls
         return result;
     }
 
+    protected internal virtual unsafe SyscallResult StatusOnce(int directory, string path, int flags, out FileStatus status)
+    {
+        statx told = default;
+        SyscallResult result = SyscallResult.FromReturnValue(
+            LibC.statx(directory, path, flags, LibC.STATX_TYPE | LibC.STATX_INO, &told));
+        status = result.IsSuccess
+            ? new FileStatus(
+                new FileIdentity(told.stx_dev_major, told.stx_dev_minor, told.stx_ino, told.stx_mode & LibC.S_IFMT),
+                told.stx_rdev_major,
+                told.stx_rdev_minor)
+            : default;
+        return result;
+    }
+
+    protected internal virtual unsafe SyscallResult PollOnce(int fd, short events, out short revents)
+    {
+        pollfd asked = new() { fd = fd, events = events };
+        SyscallResult result = SyscallResult.FromReturnValue(LibC.poll(&asked, 1, 0));
+        revents = asked.revents;
+        return result;
+    }
+
+    protected internal virtual unsafe SyscallResult GetTerminalModeOnce(int fd, out bool returnsNothing)
+    {
+        termios mode = default;
+        SyscallResult result = SyscallResult.FromReturnValue(LibC.tcgetattr(fd, &mode));
+        returnsNothing = result.IsSuccess && (mode.c_lflag & LibC.ICANON) == 0 && mode.c_cc[LibC.VMIN] == 0;
+        return result;
+    }
+
+    protected internal virtual unsafe SyscallResult GetTerminalNumberOnce(int master, out int number)
+    {
+        int told = 0;
+        SyscallResult result = SyscallResult.FromReturnValue(LibC.ioctl(master, LibC.TIOCGPTN, &told));
+        number = told;
+        return result;
+    }
+
+    protected internal virtual unsafe SyscallResult UnlockTerminalOnce(int master)
+    {
+        int locked = 0;
+        return SyscallResult.FromReturnValue(LibC.ioctl(master, LibC.TIOCSPTLCK, &locked));
+    }
+
+    protected internal virtual SyscallResult TeeOnce(int from, int to, int count) =>
+        SyscallResult.FromReturnValue(LibC.tee(from, to, (nuint)count, LibC.SPLICE_F_NONBLOCK));
+
     protected internal virtual SyscallResult SetFdFlagsOnce(int fd, int flags) =>
         SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_SETFD, flags));
 

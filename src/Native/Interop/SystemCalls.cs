@@ -217,6 +217,72 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>What the file is that a path names, at the end of all links.</summary>
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult GetStatus(string path, out FileStatus status)
+    {
+        status = default;
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = StatusOnce(LibC.AT_FDCWD, path, 0, out status)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>What an open descriptor is.</summary>
+    internal SyscallResult GetStatus(int fd, out FileStatus status)
+    {
+        SyscallResult result;
+        while ((result = StatusOnce(fd, "", LibC.AT_EMPTY_PATH, out status)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which of these events a descriptor has now, or an error or a hang-up, which are always told. Does not wait.</summary>
+    internal SyscallResult Poll(int fd, short events, out short revents)
+    {
+        SyscallResult result;
+        while ((result = PollOnce(fd, events, out revents)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not in
+    /// canonical mode).
+    /// </summary>
+    internal SyscallResult GetTerminalMode(int fd, out bool returnsNothing)
+    {
+        SyscallResult result;
+        while ((result = GetTerminalModeOnce(fd, out returnsNothing)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>The number of the terminal that belongs to a pseudo-terminal's master, under /dev/pts; fails for anything else.</summary>
+    internal SyscallResult GetTerminalNumber(int master, out int number)
+    {
+        SyscallResult result;
+        while ((result = GetTerminalNumberOnce(master, out number)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Lets the terminal of a new pseudo-terminal be opened.</summary>
+    internal SyscallResult UnlockTerminal(int master)
+    {
+        SyscallResult result;
+        while ((result = UnlockTerminalOnce(master)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Copies from one pipe to another, leaving it in the first. 0: nobody writes to it. EAGAIN: somebody does, and nothing is there.</summary>
+    internal SyscallResult Tee(int from, int to, int count)
+    {
+        SyscallResult result;
+        while ((result = TeeOnce(from, to, count)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>Sets the flags of this descriptor alone (F_SETFD): <see cref="LibC.FD_CLOEXEC"/> is the only one.</summary>
     internal SyscallResult SetFdFlags(int fd, int flags)
     {

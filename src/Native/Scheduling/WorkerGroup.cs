@@ -240,7 +240,8 @@ internal sealed partial class WorkerGroup
 
         if (Pool.TryTake(out Exception? refusal) is not { } spare)
         {
-            if (!Stopping)
+            // A turn that computes would have lost its processor for the sake of others only; that is no reason to warn.
+            if (!Stopping && !detaches)
             {
                 Limit.OnReached(refusal, again: processor.RefusedState == state, MonotonicClock.Now);
                 processor.RefusedState = state;
@@ -283,7 +284,7 @@ internal sealed partial class WorkerGroup
     internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
 
     /// <summary>For the monitor: may one more turn that computes lose its processor early? The more there are, the less each gets of the machine.</summary>
-    internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length) && MayGetWorker;
+    internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length);
 
     /// <summary>Is there a spare, or may another worker be started? Any thread; may be a moment old.</summary>
     internal bool MayGetWorker => Pool.Spares != 0 || Limit.Count < Limit.Maximum;

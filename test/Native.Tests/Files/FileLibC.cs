@@ -31,6 +31,54 @@ internal static unsafe partial class FileLibC
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int dup(int fd);
 
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint signal(int signum, nint handler);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int unshare(int flags);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int mount(string source, string target, string? filesystemtype, nuint mountflags, nint data);
+
+    /// <summary>Gives the calling thread a mount name space of its own, from which nothing gets out. 0, or why not.</summary>
+    internal static int UnshareMounts()
+    {
+        const int NewMounts = 0x20000;
+        const int OwnFileSystemState = 0x200;
+        const nuint RecursivelyPrivate = 0x4000 | 0x40000;
+        return unshare(NewMounts | OwnFileSystemState) != 0 || mount("none", "/", null, RecursivelyPrivate, 0) != 0
+            ? Marshal.GetLastPInvokeError()
+            : 0;
+    }
+
+    internal static void SetWindowSize(SafeFileHandle terminal, short rows, short columns)
+    {
+        short* size = stackalloc short[4] { rows, columns, 0, 0 };
+        Assert.Equal(0, LibC.ioctl((int)terminal.DangerousGetHandle(), 0x5414, size));
+    }
+
+    internal static (int Rows, int Columns) GetWindowSize(SafeFileHandle terminal)
+    {
+        short* size = stackalloc short[4];
+        Assert.Equal(0, LibC.ioctl((int)terminal.DangerousGetHandle(), 0x5413, size));
+        return (size[0], size[1]);
+    }
+
+    /// <summary>Makes a terminal give nothing rather than wait: not canonical, VMIN and VTIME 0.</summary>
+    internal static void SetNeverWaits(SafeFileHandle terminal)
+    {
+        int fd = (int)terminal.DangerousGetHandle();
+        termios mode;
+        Assert.Equal(0, LibC.tcgetattr(fd, &mode));
+        const uint Echo = 8;
+        mode.c_lflag &= ~(LibC.ICANON | Echo);
+        mode.c_cc[LibC.VMIN] = mode.c_cc[LibC.VTIME] = 0;
+        Assert.Equal(0, tcsetattr(fd, 0, &mode));
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int tcsetattr(int fd, int optional_actions, termios* termios_p);
+
     /// <summary>Arms a timer to go off once.</summary>
     internal static void SetTimer(int fd, TimeSpan delay)
     {

@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Native.Tests.Files;
 /// <summary>Writing many buffers at once: all of them, in order, whatever the kernel makes of them.</summary>
 public sealed class GatherWriteTests
 {
-    // The kernel's limit is 1,024 per call, this library's 64: on both sides of both.
+    // The kernel's limit is 1,024 per call: on both sides of it.
     public static TheoryData<int> Counts => [0, 1, 10, 63, 64, 65, 128, 129, 1023, 1024, 1025];
 
     [Theory(Timeout = Waits.Limit)]

@@ -56,7 +56,8 @@ public sealed class OptionsAndErrorsTests : IDisposable
     {
         Assert.Throws<ArgumentNullException>(() => NetpollFile.Open(null!, FileAccess.Read));
         Assert.Throws<ArgumentException>(() => NetpollFile.Open("", FileAccess.Read));
-        Assert.ThrowsAny<IOException>(() => NetpollFile.Open("/dev/null\0", FileAccess.Read));
+        Assert.Throws<ArgumentException>(() => NetpollFile.Open("/dev/null\0", FileAccess.Read));
+        Assert.Throws<ArgumentException>(() => NetpollFile.CreateFifo("/dev/null\0", OwnerOnly));
         Assert.ThrowsAny<IOException>(() => NetpollFile.Open("/dev/null/below", FileAccess.Read));
         Assert.Throws<PathTooLongException>(() => NetpollFile.Open(_directory.PathOf(new string('x', 300)), FileAccess.Read));
         Assert.Throws<ArgumentNullException>(() => NetpollFile.CreateFifo(null!, OwnerOnly));

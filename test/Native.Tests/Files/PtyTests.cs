@@ -90,6 +90,57 @@ public sealed class PtyTests
         }
     }
 
+    [Theory(Timeout = Waits.Limit)]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_terminal_that_is_set_to_give_nothing_is_not_at_its_end(int form)
+    {
+        (NetpollFile master, NetpollFile terminal) = OpenPair();
+        await using (master)
+        await using (terminal)
+        {
+            FileLibC.SetNeverWaits(terminal.SafeHandle);
+            Task<byte[]> read = ReadAsync();
+            await Waits.AssertPendingAsync(read);
+            await master.WriteAsync("x"u8.ToArray());
+            Assert.Equal("x", Encoding.UTF8.GetString(await read));
+            read = ReadAsync();
+            await Waits.AssertPendingAsync(read);
+
+            // Until there is really nobody any more.
+            await master.DisposeAsync();
+            Assert.Empty(await read);
+            Assert.Empty(await terminal.ReadSomeAsync());
+        }
+
+        async Task<byte[]> ReadAsync()
+        {
+            byte[] buffer = new byte[8];
+            int count = form switch
+            {
+                0 => await terminal.ReadAsync(buffer),
+                1 => (int)await terminal.ReadAsync([buffer.AsMemory()]),
+                _ => await Task.Factory.StartNew(() => terminal.AsStream().Read(buffer, 0, 8), TaskCreationOptions.LongRunning),
+            };
+            return buffer[..count];
+        }
+    }
+
+    [Fact(Timeout = Waits.Limit)]
+    public async Task An_end_that_is_typed_is_one()
+    {
+        (NetpollFile master, NetpollFile terminal) = OpenPair();
+        await using (master)
+        await using (terminal)
+        {
+            Task<byte[]> read = terminal.ReadSomeAsync();
+            await Waits.AssertPendingAsync(read);
+            await master.WriteAsync(new byte[] { 4 });
+            Assert.Empty(await read);
+        }
+    }
+
     private static (NetpollFile Master, NetpollFile Terminal) OpenPair()
     {
         Assert.SkipUnless(File.Exists(Multiplexer) && Directory.Exists("/dev/pts"), "There are no pseudo-terminals here.");

@@ -44,7 +44,8 @@ public sealed class WriteAllTests
         await pipe.Read.DisposeAsync();
 
         // The pipe is full, so that the kernel's event is an error and nothing else. It is a broken pipe all the same.
-        await AssertBrokenAsync(write);
+        PartialWriteException exception = await Assert.ThrowsAsync<PartialWriteException>(() => write);
+        Assert.Contains("EPIPE", exception.Message, StringComparison.Ordinal);
         await AssertBrokenAsync(pipe.Write.WriteAsync(new byte[1]).AsTask());
         await AssertBrokenAsync(Widen(pipe.Write.WriteAsync([new byte[1]])));
     }

@@ -79,6 +79,12 @@ internal sealed partial class SimulatedKernel
         return SyscallResult.Success(0);
     });
 
+    protected internal override SyscallResult StatusOnce(int directory, string path, int flags, out FileStatus status)
+    {
+        status = default;
+        return WithFile(directory, static _ => SyscallResult.Success(0));
+    }
+
     protected internal override SyscallResult GetPipeSizeOnce(int fd) => SyscallResult.Failure(Errno.EBADF);
 
     protected internal override SyscallResult SetLingerOnce(int fd, bool on, int seconds) => SyscallResult.Success(0);

@@ -35,6 +35,7 @@ public sealed class CompilerProbeTests
         #include <sys/syscall.h>
         #include <sys/uio.h>
         #include <sys/un.h>
+        #include <termios.h>
         #include <time.h>
         #include <unistd.h>
         #include <linux/if_tun.h>

@@ -69,6 +69,34 @@ internal sealed class InterruptedSystemCalls : SystemCalls
         return Next();
     }
 
+    protected internal override SyscallResult StatusOnce(int directory, string path, int flags, out FileStatus status)
+    {
+        status = default;
+        return Next(flags);
+    }
+
+    protected internal override SyscallResult PollOnce(int fd, short events, out short revents)
+    {
+        revents = 0;
+        return Next();
+    }
+
+    protected internal override SyscallResult GetTerminalModeOnce(int fd, out bool returnsNothing)
+    {
+        returnsNothing = false;
+        return Next();
+    }
+
+    protected internal override SyscallResult GetTerminalNumberOnce(int master, out int number)
+    {
+        number = -1;
+        return Next();
+    }
+
+    protected internal override SyscallResult UnlockTerminalOnce(int master) => Next();
+
+    protected internal override SyscallResult TeeOnce(int from, int to, int count) => Next();
+
     protected internal override SyscallResult SetFdFlagsOnce(int fd, int flags) => Next(flags);
 
     protected internal override SyscallResult TunSetIffOnce(int fd, string name, short flags, out string actualName)

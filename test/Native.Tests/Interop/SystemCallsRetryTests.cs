@@ -31,6 +31,12 @@ public sealed class SystemCallsRetryTests
         ["DuplicateOnce"] = calls => calls.Duplicate(0),
         ["IdentifyOnce"] = calls => calls.Identify("x", out _),
         ["IdentifyDescriptorOnce"] = calls => calls.Identify(0, out _),
+        ["StatusOnce"] = calls => calls.GetStatus(0, out _),
+        ["PollOnce"] = calls => calls.Poll(0, LibC.POLLIN, out _),
+        ["GetTerminalModeOnce"] = calls => calls.GetTerminalMode(0, out _),
+        ["GetTerminalNumberOnce"] = calls => calls.GetTerminalNumber(0, out _),
+        ["UnlockTerminalOnce"] = calls => calls.UnlockTerminal(0),
+        ["TeeOnce"] = calls => calls.Tee(0, 1, 1),
         ["SetFdFlagsOnce"] = calls => calls.SetFdFlags(0, 0),
         ["TunSetIffOnce"] = calls => calls.TunSetIff(0, "", 0, out _),
         ["SocketOnce"] = calls => calls.Socket(0, 0, 0),
@@ -136,6 +142,7 @@ public sealed class SystemCallsRetryTests
         Assert.Equal(Errno.EINVAL, kernel.MkFifo("fifo\0", 0x180).Errno);
         Assert.Equal(Errno.EINVAL, kernel.Chmod("fifo\0", 0x180).Errno);
         Assert.Equal(Errno.EINVAL, kernel.Identify("sock\0et", out _).Errno);
+        Assert.Equal(Errno.EINVAL, kernel.GetStatus("fi\0fo", out _).Errno);
         Assert.Empty(kernel.Calls);
     }
 }

@@ -16,6 +16,9 @@ public sealed class ResetMetBySendTests
         await using TransportHarness harness = await TransportHarness.StartAsync(systemCalls);
         (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
 
+        // The edge that the reset would raise.
+        await client.SendAsync("x");
+
         // As Kestrel does when a read has seen the end, while the send that has met the reset has not come back yet.
         systemCalls.BeforeSendFails = () =>
         {

@@ -1,0 +1,84 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace KestrelNetpoll.Native.Descriptors;
+
+// Whose the number is, and how it is given back.
+internal sealed partial class FileDescriptor
+{
+    /// <summary>
+    /// The object that callers hold. An operation that is under way reaches it from here, so that nobody collects, and closes, a file whose
+    /// read somebody awaits and which nobody refers to otherwise.
+    /// </summary>
+    internal NetpollFile? Owner { get; set; }
+
+    // Guards _shown while it is made.
+    private readonly Lock _handleLock = new();
+
+    // What the file was made from, with a reference of ours. It closes its number itself, if it owns it and nobody else uses it.
+    private readonly SafeFileHandle? _given;
+
+    // What the file's numbers are held, and given back, with.
+    private readonly object _numberOwner;
+
+    // The handle that callers get to see, with a reference of ours. Closes the number in our place once it is there.
+    private SafeFileHandle? _shown;
+
+    /// <summary>Is the number that of the handle the file was made from?</summary>
+    private bool IsGiven => _given is { } given && (int)given.DangerousGetHandle() == Fd;
+
+    /// <summary>A handle for the descriptor, the same one each time. Whoever holds a reference on it keeps the number from being closed.</summary>
+    internal SafeFileHandle GetHandle()
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            throw ClosedException();
+        }
+
+        try
+        {
+            lock (_handleLock)
+            {
+                if (_shown is null)
+                {
+                    _shown = IsGiven ? _given! : new SafeFileHandle(Fd, ownsHandle: true);
+                    bool added = false;
+                    _shown.DangerousAddRef(ref added);
+                    FileNumbers.Process.SetHandle(SystemCalls, Fd, _shown);
+                }
+
+                return _shown;
+            }
+        }
+        finally
+        {
+            ReleaseReference();
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void CloseNumber()
+    {
+        _watch?.Close();
+        FileNumbers.Process.Remove(SystemCalls, Fd, _numberOwner);
+        if (_shown is not null)
+        {
+            GiveBack(_shown);
+        }
+        else if (!IsGiven)
+        {
+            SystemCalls.Close(Fd);
+        }
+
+        if (_given is not null)
+        {
+            FileNumbers.Process.Remove(SystemCalls, (int)_given.DangerousGetHandle(), _numberOwner);
+            GiveBack(_given);
+        }
+    }
+
+    private static void GiveBack(SafeFileHandle handle)
+    {
+        handle.DangerousRelease();
+        handle.Dispose();
+    }
+}
