@@ -12,7 +12,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <code>
 ///   the processor is                              hands it on when
 ///   -------------------------------------------   ---------------------------------------------------------------------
-///   between turns, or in a turn not seen before   never
+///   between turns, or in a turn not seen before   never; nor after a garbage collection, which has stopped all of them
 ///   in a managed wait at two looks in a row       work waits, or nobody sleeps who would take new work; else after 10 ms
 ///   asleep in the kernel, 1 ms after it was seen  the same (50 µs, if that has happened within the last 10 ms)
 ///   computing                                     if work waits: 10 ms after it was seen; 1.5 ms if it has had a processor of the machine
@@ -47,6 +47,9 @@ internal sealed class SystemMonitor
     private readonly Parker _parker;
     private readonly MonitorPace _pace = new();
     private readonly Thread _thread;
+
+    // The monitor's own: collections at the last look.
+    private int _collections;
 
     // Set once, before the thread starts.
     private Watched[] _watched = [];
@@ -130,9 +133,14 @@ internal sealed class SystemMonitor
     internal MonitorFindings Look(long now)
     {
         MonitorFindings findings = default;
+
+        // The monitor was stopped as well, so that it looks only now, at turns that the runtime has held up.
+        int collections = _probe.Collections;
+        bool isAfterCollection = collections != _collections;
+        _collections = collections;
         foreach (Watched watched in _watched)
         {
-            LookAt(watched, now, ref findings);
+            LookAt(watched, now, isAfterCollection, ref findings);
         }
 
         foreach (WorkerGroup group in _groups)
@@ -144,7 +152,7 @@ internal sealed class SystemMonitor
         return findings;
     }
 
-    private void LookAt(Watched watched, long now, ref MonitorFindings findings)
+    private void LookAt(Watched watched, long now, bool isAfterCollection, ref MonitorFindings findings)
     {
         Processor processor = watched.Processor;
         long state = processor.State;
@@ -158,7 +166,7 @@ internal sealed class SystemMonitor
         bool holds = worker.HoldsOutput;
         findings.OutputIsHeld |= holds;
         bool waits = _probe.IsInManagedWait(worker);
-        if (state != watched.State)
+        if (state != watched.State || isAfterCollection)
         {
             watched.State = state;
             watched.Since = now;

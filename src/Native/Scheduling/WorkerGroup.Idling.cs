@@ -9,7 +9,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <remarks>
 /// <code>
 ///   the group is   a processor that finds nothing to do   when
-///   spread         waits for events                       turns are long, or block (100 ms long after each sign of it); or there is little to do
+///   spread         waits for events                       turns are long, or block again and again (100 ms long after each sign of it); or there is little to do
 ///   gathered       goes idle, if another one is active    processors fall asleep every few microseconds
 /// </code>
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
@@ -32,6 +32,12 @@ internal sealed partial class WorkerGroup
     private const long LastingTurn = 1 * MonotonicClock.NanosecondsPerMillisecond;
 
     private readonly IdleProcessors _idle;
+
+    // A turn that waits for a collection to begin, or is stopped by a busy machine, looks blocked once in a while. Turns that block come more often.
+    private const long SeldomHandOff = 25 * MonotonicClock.NanosecondsPerMillisecond;
+
+    // The monitor's.
+    private long _lastHandOff;
 
     // Times; any worker, and the monitor. Of the first whoever writes last is right enough; of the second, who writes the latest.
     private long _gatheredUntil;
@@ -69,6 +75,23 @@ internal sealed partial class WorkerGroup
         SpreadUntil(now + SpreadTime);
         Interlocked.MemoryBarrier();
         _idle.WakeAll();
+    }
+
+    // One alone is no sign that turns block: who is idle comes, and may go idle again.
+    private void SpreadAfterHandOff(long now)
+    {
+        bool isSeldom = now - _lastHandOff > SeldomHandOff;
+        _lastHandOff = now;
+        if (isSeldom)
+        {
+            SpreadUntil(now + GatheredTime);
+            Interlocked.MemoryBarrier();
+            _idle.WakeAll();
+        }
+        else
+        {
+            Spread(now);
+        }
     }
 
     private void SpreadUntil(long time)

@@ -264,7 +264,7 @@ internal sealed partial class WorkerGroup
         }
 
         Volatile.Write(ref _handOffs, _handOffs + 1);
-        Spread(MonotonicClock.Now);
+        SpreadAfterHandOff(MonotonicClock.Now);
         processor.Holder = spare;
 
         // After the state was taken away, with a full fence: what the turn still puts there it takes back (Worker.TryHold).

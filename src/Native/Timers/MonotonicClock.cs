@@ -16,9 +16,7 @@ internal static class MonotonicClock
         get
         {
             long timestamp = Stopwatch.GetTimestamp();
-            return Stopwatch.Frequency == NanosecondsPerSecond
-                ? timestamp
-                : (long)((Int128)timestamp * NanosecondsPerSecond / Stopwatch.Frequency);
+            return Stopwatch.Frequency == NanosecondsPerSecond ? timestamp : Scale(timestamp);
         }
     }
 
@@ -28,4 +26,7 @@ internal static class MonotonicClock
         Int128 when = (Int128)Now + ((Int128)delay.Ticks * NanosecondsPerTick);
         return when > long.MaxValue ? long.MaxValue : (long)when;
     }
+
+    // Apart: a method with 128-bit numbers in it is not compiled ahead of time.
+    private static long Scale(long timestamp) => (long)((Int128)timestamp * NanosecondsPerSecond / Stopwatch.Frequency);
 }

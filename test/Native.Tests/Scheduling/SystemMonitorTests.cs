@@ -257,6 +257,27 @@ public sealed class SystemMonitorTests : IDisposable
         Assert.True(WantsAfter(10));
     }
 
+    /// <summary>It stops all turns, whose threads then sleep; on a server that allocates there is one every few milliseconds.</summary>
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void After_a_collection_every_turn_is_looked_at_anew(bool inManagedWait, bool inKernelWait)
+    {
+        Arrange(Work.InOwnQueue, sleeper: false);
+        _probe.InManagedWait = inManagedWait;
+        _probe.InKernelWait = inKernelWait;
+        for (int i = 0; i < 10; i++)
+        {
+            Assert.False(WantsAfter(0));
+            _probe.CollectionCount++;
+            Assert.False(WantsAfter(2));
+            _probe.CollectionCount++;
+        }
+
+        Assert.False(WantsAfter(0));
+        Assert.True(WantsAfter(2));
+    }
+
     [Fact]
     public void The_10_ms_begin_anew_with_each_turn()
     {
@@ -373,6 +394,10 @@ public sealed class SystemMonitorTests : IDisposable
         internal int KernelLooks { get; private set; }
 
         internal long CpuTime { get; set; }
+
+        internal int CollectionCount { get; set; }
+
+        internal override int Collections => CollectionCount;
 
         internal override long GetCpuTime(Worker worker) => CpuTime;
 
