@@ -106,7 +106,7 @@ public sealed partial class NetpollFile
     {
         TimeSpan left = deadline == PollDeadline.None
             ? pause
-            : TimeSpan.FromMilliseconds(((deadline - MonotonicClock.Now) / MonotonicClock.NanosecondsPerMillisecond) + 1);
+            : TimeSpan.FromMilliseconds(Math.Max(0, ((deadline - MonotonicClock.Now) / MonotonicClock.NanosecondsPerMillisecond) + 1));
         await Task.Delay(left < pause ? left : pause, cancellationToken).ConfigureAwait(false);
         return pause * 2 < LongestPause ? pause * 2 : LongestPause;
     }

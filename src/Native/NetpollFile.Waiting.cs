@@ -52,7 +52,7 @@ public sealed partial class NetpollFile
     /// <para>Works for regular files, too, where the file system has such conditions, as proc and sysfs do. Deadlines do not apply to it.</para>
     /// <para>The first wait begins to listen. A condition that comes between two waits is told by the second one; several are told once. So it
     /// may tell of something that was seen to already: look, and wait again. An attribute in sysfs must have been read once before it tells of
-    /// changes, and is read again from position 0.</para>
+    /// changes, and is read again from position 0. A hang-up or an error ends one wait, too: see what a read says.</para>
     /// </remarks>
     /// <param name="cancellationToken">Cancels the wait.</param>
     /// <exception cref="ObjectDisposedException">The file was disposed, before or during the wait.</exception>

@@ -168,8 +168,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
 
     /// <summary>
     /// The file as a stream. Its asynchronous methods wait without holding a thread. Its synchronous ones block the calling thread and make
-    /// their system calls on it: they need no thread of the pool, and deadlines and <see cref="Dispose"/> end them all the same. One that
-    /// comes while an asynchronous operation of its direction is under way waits for that first. Disposing it disposes the file.
+    /// their system calls on it: they need no thread of the pool, and, of a file that can be polled, deadlines and <see cref="Dispose"/> end
+    /// them all the same. One that comes while an asynchronous operation of its direction is under way waits for that first. Disposing it disposes the file.
     /// </summary>
     public Stream AsStream() => new NetpollFileStream(this);
 

@@ -259,7 +259,7 @@ public sealed class NetpollTransportFactory
             // Binding says so.
             return null;
         }
-        catch (Exception e) when (e is IOException or SocketException or OutOfMemoryException)
+        catch (Exception e) when (e is IOException or SocketException or OutOfMemoryException or ThreadStartException)
         {
             // No descriptor, no memory, no thread.
             return _startFailure = $"its engine cannot start: {e.Message}";

@@ -40,9 +40,10 @@ internal sealed partial class FileDescriptor
             {
                 if (_shown is null)
                 {
-                    _shown = IsGiven ? _given! : new SafeFileHandle(Fd, ownsHandle: true);
+                    SafeFileHandle shown = IsGiven ? _given! : new SafeFileHandle(Fd, ownsHandle: true);
                     bool added = false;
-                    _shown.DangerousAddRef(ref added);
+                    shown.DangerousAddRef(ref added);
+                    _shown = shown;
                     FileNumbers.Process.SetHandle(SystemCalls, Fd, _shown);
                 }
 

@@ -41,7 +41,14 @@ internal sealed partial class FileDescriptor
 
             // What stays until it is read, such as urgent data, is told each time.
             bool isThere = SystemCalls.Poll(Fd, LibC.POLLPRI, out short events).IsSuccess && (events & LibC.POLLPRI) != 0;
-            return isThere ? ValueTask.CompletedTask : new ValueTask(watch.WaitAsync(this, cancellationToken));
+            if (isThere)
+            {
+                // Some are told once: then nobody else learns of it.
+                watch.TellWaiters();
+                return ValueTask.CompletedTask;
+            }
+
+            return new ValueTask(watch.WaitAsync(this, cancellationToken));
         }
         finally
         {

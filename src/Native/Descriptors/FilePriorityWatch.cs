@@ -106,21 +106,45 @@ internal sealed class FilePriorityWatch : Descriptor
         }
     }
 
-    // An event that came at the same moment and that nobody else was told of is the next waiter's.
-    private void Leave(Task next)
+    /// <summary>Somebody has seen, by asking, what the watch may not be told of any more: whoever waits is told. Any thread.</summary>
+    internal void TellWaiters()
     {
+        TaskCompletionSource? next;
         lock (_lock)
         {
-            if (next.IsCompleted)
+            next = TakeWaiters();
+        }
+
+        next?.TrySetResult();
+    }
+
+    // An event that came at the same moment is whoever waits by now, or the next one's.
+    private void Leave(Task next)
+    {
+        bool isTold;
+        lock (_lock)
+        {
+            isTold = !ReferenceEquals(_next?.Task, next);
+            if (!isTold && --_waiters == 0)
             {
-                _isPending = true;
-            }
-            else if (--_waiters == 0)
-            {
-                _next = null;
-                _awaited = null;
+                TakeWaiters();
             }
         }
+
+        if (isTold)
+        {
+            Tell(isOver: false);
+        }
+    }
+
+    // Under the lock.
+    private TaskCompletionSource? TakeWaiters()
+    {
+        TaskCompletionSource? next = _next;
+        _next = null;
+        _waiters = 0;
+        _awaited = null;
+        return next;
     }
 
     private void Park()
@@ -148,10 +172,7 @@ internal sealed class FilePriorityWatch : Descriptor
         TaskCompletionSource? next;
         lock (_lock)
         {
-            next = _next;
-            _next = null;
-            _waiters = 0;
-            _awaited = null;
+            next = TakeWaiters();
             _isOver |= isOver;
             _isPending = next is null && !_isOver;
         }

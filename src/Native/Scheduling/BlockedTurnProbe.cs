@@ -8,8 +8,8 @@ internal class BlockedTurnProbe(SystemCalls systemCalls)
     // "PID (COMM) S ...": the name has at most 15 characters.
     private const int StatPrefixLength = 64;
 
-    /// <summary>How many garbage collections there have been. One stops all turns, and the kernel says of their threads that they sleep.</summary>
-    internal virtual int Collections => GC.CollectionCount(0);
+    /// <summary>For how many nanoseconds garbage collections have stopped all turns so far. The kernel says of their threads that they sleep.</summary>
+    internal virtual long Paused => GC.GetTotalPauseDuration().Ticks * TimeSpan.NanosecondsPerTick;
 
     /// <summary>Is it inside a wait that the runtime knows of? Costs next to nothing.</summary>
     internal virtual bool IsInManagedWait(Worker worker) => worker.IsInManagedWait;

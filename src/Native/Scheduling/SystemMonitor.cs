@@ -12,7 +12,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <code>
 ///   the processor is                              hands it on when
 ///   -------------------------------------------   ---------------------------------------------------------------------
-///   between turns, or in a turn not seen before   never; nor after a garbage collection, which has stopped all of them
+///   between turns, or in a turn not seen before   never
 ///   in a managed wait at two looks in a row       work waits, or nobody sleeps who would take new work; else after 10 ms
 ///   asleep in the kernel, 1 ms after it was seen  the same (50 µs, if that has happened within the last 10 ms)
 ///   computing                                     if work waits: 10 ms after it was seen; 1.5 ms if it has had a processor of the machine
@@ -48,8 +48,8 @@ internal sealed class SystemMonitor
     private readonly MonitorPace _pace = new();
     private readonly Thread _thread;
 
-    // The monitor's own: collections at the last look.
-    private int _collections;
+    // The monitor's own: how long collections had stopped turns at the last look.
+    private long _paused;
 
     // Set once, before the thread starts.
     private Watched[] _watched = [];
@@ -134,13 +134,14 @@ internal sealed class SystemMonitor
     {
         MonitorFindings findings = default;
 
-        // The monitor was stopped as well, so that it looks only now, at turns that the runtime has held up.
-        int collections = _probe.Collections;
-        bool isAfterCollection = collections != _collections;
-        _collections = collections;
+        // The monitor was stopped as well, so that it looks only now, at turns that the runtime has held up. That time is not theirs.
+        long paused = _probe.Paused;
+        long pause = paused - _paused;
+        _paused = paused;
         foreach (Watched watched in _watched)
         {
-            LookAt(watched, now, isAfterCollection, ref findings);
+            watched.Excuse(pause);
+            LookAt(watched, now, ref findings);
         }
 
         foreach (WorkerGroup group in _groups)
@@ -152,7 +153,7 @@ internal sealed class SystemMonitor
         return findings;
     }
 
-    private void LookAt(Watched watched, long now, bool isAfterCollection, ref MonitorFindings findings)
+    private void LookAt(Watched watched, long now, ref MonitorFindings findings)
     {
         Processor processor = watched.Processor;
         long state = processor.State;
@@ -166,7 +167,7 @@ internal sealed class SystemMonitor
         bool holds = worker.HoldsOutput;
         findings.OutputIsHeld |= holds;
         bool waits = _probe.IsInManagedWait(worker);
-        if (state != watched.State || isAfterCollection)
+        if (state != watched.State)
         {
             watched.State = state;
             watched.Since = now;
@@ -189,7 +190,8 @@ internal sealed class SystemMonitor
         }
 
         bool computes = !waits && !blocked && Computes(watched, worker, now);
-        if (!ShouldHandOff(watched, blocked, isLong: now - watched.Since >= LongTurnNanoseconds, computes))
+        bool isLong = now - watched.Since >= LongTurnNanoseconds;
+        if (!ShouldHandOff(watched, blocked, isLong, computes))
         {
             if (holds && (blocked || now - watched.Since >= HoldNanoseconds))
             {
@@ -200,7 +202,13 @@ internal sealed class SystemMonitor
             return;
         }
 
-        if (watched.Group.TryHandOff(processor, state, detaches: computes))
+        if (computes && !isLong && !watched.Group.MayGetWorker)
+        {
+            // It keeps its processor for the usual time: others are short of workers, too.
+            findings.Refused = true;
+            watched.Group.SendElsewhere(worker.TakeHeld());
+        }
+        else if (watched.Group.TryHandOff(processor, state, detaches: computes))
         {
             // Those that compute come one by one, and not in swarms.
             findings.HandedOff |= !computes;
@@ -267,11 +275,11 @@ internal sealed class SystemMonitor
         return true;
     }
 
-    private bool OutputIsHeld()
+    private bool OutputIsHeldOrWorkIsQueued()
     {
         foreach (WorkerGroup group in _groups)
         {
-            if (group.HoldsOutput())
+            if (group.HoldsOutput() || group.HasQueuedWork)
             {
                 return true;
             }
@@ -310,7 +318,9 @@ internal sealed class SystemMonitor
             long pause = _pace.Next(Look(MonotonicClock.Now));
 
             // Announced, with a full fence; now look once more. A worker, and whoever holds output, does it the other way round.
-            if ((_pace.IsDozing && !NoTurnRuns()) || (_pace.IsSlow && !EveryGroupHasSleeper()) || (!_pace.IsFast && OutputIsHeld()))
+            if ((_pace.IsDozing && !NoTurnRuns())
+                || (_pace.IsSlow && !EveryGroupHasSleeper())
+                || (!_pace.IsFast && OutputIsHeldOrWorkIsQueued()))
             {
                 if (_pace.TryHurry())
                 {
@@ -344,6 +354,18 @@ internal sealed class SystemMonitor
         internal long CpuTimeAt { get; set; }
 
         internal long CpuTime { get; set; }
+
+        /// <summary>The turn was stopped for a while, which counts neither as waiting nor as computing.</summary>
+        internal void Excuse(long pause)
+        {
+            if (pause != 0)
+            {
+                Since += pause;
+                NextKernelLook += pause;
+                CpuTimeAt += CpuTimeAt == 0 ? 0 : pause;
+                Waits = false;
+            }
+        }
 
         /// <summary>It was in a managed wait at the last look.</summary>
         internal bool Waits { get; set; }

@@ -10,6 +10,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 internal sealed partial class WorkerGroup
 {
+    /// <summary>A value of <see cref="Processor.Tick"/> with which the next turn is looked for in the group's queue first.</summary>
+    internal const uint TickBeforeGroupLook = TurnsBetweenGroupLooks - 1;
+
     private const uint TurnsBetweenGroupLooks = 61;
     private const int GroupTurnsBetweenPolls = 16;
 
@@ -110,6 +113,9 @@ internal sealed partial class WorkerGroup
         || processor.Queue.Count > (nextFromOwnQueue ? 1 : 0)
         || FindVictim(processor) is not null
         || !IsNextDeadlineCovered();
+
+    /// <summary>For the monitor: is there something in the group's queue?</summary>
+    internal bool HasQueuedWork => !_queue.IsEmpty;
 
     /// <summary>For the monitor: is there a turn that nobody runs, as far as one can see without asking the kernel?</summary>
     internal bool IsWorkWaiting(Processor processor) =>

@@ -240,8 +240,7 @@ internal sealed partial class WorkerGroup
 
         if (Pool.TryTake(out Exception? refusal) is not { } spare)
         {
-            // A turn that computes would have lost its processor for the sake of others only; that is no reason to warn.
-            if (!Stopping && !detaches)
+            if (!Stopping)
             {
                 Limit.OnReached(refusal, again: processor.RefusedState == state, MonotonicClock.Now);
                 processor.RefusedState = state;

@@ -15,7 +15,8 @@ internal static class NearestName
         .Select(static pair => pair.Candidate)
         .FirstOrDefault();
 
-    internal static bool IsLike(string name, string other) => IsLike(name, other, DistanceOf(name, other));
+    /// <summary>Is it the other name with two letters wrong at most?</summary>
+    internal static bool IsMistyped(string name, string other) => DistanceOf(name, other) <= FewestMistakes;
 
     private static bool IsLike(string name, string other, int distance) =>
         distance <= Math.Max(FewestMistakes, other.Length / LettersPerMistake)

@@ -56,7 +56,7 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
 
     private static bool IsMistyped(string key, string name) =>
         !string.Equals(key, name, StringComparison.OrdinalIgnoreCase)
-        && (key.Contains(NameStem, StringComparison.OrdinalIgnoreCase) || NearestName.IsLike(key, name));
+        && (key.Contains(NameStem, StringComparison.OrdinalIgnoreCase) || NearestName.IsMistyped(key, name));
 
     private static string? Apply(IConfigurationSection entry, NetpollTransportOptions options)
     {

@@ -72,13 +72,18 @@ internal sealed class PlatformSupport
         SyscallResult epoll = systemCalls.EpollCreate();
         if (epoll.IsError)
         {
-            return ("epoll_create1", epoll.Errno);
+            return IsPassing(epoll.Errno) ? null : ("epoll_create1", epoll.Errno);
         }
 
         SyscallResult eventFd = systemCalls.EventFd(1, LibC.EFD_NONBLOCK);
         try
         {
-            return eventFd.IsError ? ("eventfd2", eventFd.Errno) : FindRefused(systemCalls, epoll.Value, eventFd.Value);
+            if (eventFd.IsError)
+            {
+                return IsPassing(eventFd.Errno) ? null : ("eventfd2", eventFd.Errno);
+            }
+
+            return FindRefused(systemCalls, epoll.Value, eventFd.Value);
         }
         finally
         {
@@ -89,6 +94,9 @@ internal sealed class PlatformSupport
             }
         }
     }
+
+    // What is missing only now is for the start of the engine to report, which is tried again for the next endpoint.
+    private static bool IsPassing(Errno errno) => errno is Errno.EMFILE or Errno.ENFILE or Errno.ENOMEM;
 
     private static (string Call, Errno Errno)? FindRefused(SystemCalls systemCalls, int epoll, int eventFd)
     {

@@ -13,6 +13,9 @@ internal sealed partial class SocketPipeReader
     // The same for pipelined requests: each takes a read, and few of them a receive.
     private const int MaxReadsPerTurn = 64;
 
+    // No turn of a read has run yet. One may take an edge and not receive, because the read was cancelled.
+    private bool _isFresh = true;
+
     // There are bytes that no read has returned.
     private bool _hasReadAhead;
     private int _receivesInTurn;
@@ -77,9 +80,9 @@ internal sealed partial class SocketPipeReader
             return WaitForTurn(ref notices);
         }
 
-        // From a fresh connection nobody has received: whatever has come is a latched edge, and what will come raises one. So a read on another thread,
-        // which is how Kestrel begins each connection, parks without having asked the kernel, and without a worker.
-        bool parksUnasked = !mayReceive && BytesReceived == 0;
+        // From a fresh connection nobody has received, nor has a turn taken an edge: whatever has come is a latched edge, and what will come raises one. So
+        // a read on another thread, which is how Kestrel begins each connection, parks without having asked the kernel, and without a worker.
+        bool parksUnasked = !mayReceive && _isFresh && BytesReceived == 0;
         while (true)
         {
             Found found = Look();

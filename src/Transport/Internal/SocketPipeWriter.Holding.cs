@@ -41,7 +41,7 @@ internal sealed partial class SocketPipeWriter
     // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks without.
     private volatile bool _held;
 
-    // Under the lock: what is held is to be left to the thread pool, as soon as the lock is released.
+    // For the flusher: what is held is to be left to the thread pool, as soon as the lock is released.
     private bool _leavesToThreadPool;
 
     // When the monitor is to send what is held outside of turns; 0: nothing. Written under the lock, read by the monitor.

@@ -151,8 +151,9 @@ public sealed class BlockingStreamTests
         PipePair pipe = new();
         try
         {
-            Assert.True(ThreadPool.SetMaxThreads(Blockers / 10, completionPorts));
-            for (int i = 0; i < Blockers; i++)
+            int most = Math.Max(Blockers / 10, Environment.ProcessorCount);
+            Assert.True(ThreadPool.SetMaxThreads(most, completionPorts));
+            for (int i = 0; i < most * 10; i++)
             {
                 ThreadPool.UnsafeQueueUserWorkItem(_ => release.Wait(), null);
             }

@@ -3,6 +3,7 @@ using System.Text;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Tests.Interop;
+using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
@@ -132,7 +133,8 @@ public sealed class OpenAsyncTests : IDisposable
     {
         string path = _directory.PathOf("leased");
         await File.WriteAllTextAsync(path, "content");
-        int fd = SystemCalls.Instance.Open(path, LibC.O_RDWR, 0).Value;
+        using var lease = new SafeFileHandle(SystemCalls.Instance.Open(path, LibC.O_RDWR, 0).Value, ownsHandle: true);
+        int fd = (int)lease.DangerousGetHandle();
         const int SetLease = 1024;
         const int WriteLease = 1;
         const int NoLease = 2;
@@ -146,7 +148,6 @@ public sealed class OpenAsyncTests : IDisposable
         await using NetpollFile file = await opening;
         Assert.False(ProcessInfo.IsNonBlocking(file.Descriptor.Fd));
         Assert.Equal("content", Encoding.UTF8.GetString(await file.ReadSomeAsync()));
-        SystemCalls.Instance.Close(fd);
     }
 
     [Fact]

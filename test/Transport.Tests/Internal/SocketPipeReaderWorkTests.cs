@@ -52,6 +52,50 @@ public sealed class SocketPipeReaderWorkTests
         pipe.Reader.AdvanceTo(result.Buffer.End);
     }
 
+    /// <summary>The turn of the first read takes the edge of what has come, and does not receive it.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_has_come_before_a_first_read_that_is_cancelled_the_second_one_finds(bool byToken)
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        using var worker = new ManualResetEventSlim();
+        using var source = new CancellationTokenSource();
+        pipe.Send([1]);
+        await pipe.ParkedAsync();
+        Task blocked = pipe.RunOnWorker(() =>
+        {
+            Assert.True(worker.Wait(Patience.Limit));
+            return Task.CompletedTask;
+        });
+        Task<ReadResult> first = pipe.Reader.ReadAsync(source.Token).AsTask();
+        if (byToken)
+        {
+            await source.CancelAsync();
+        }
+        else
+        {
+            pipe.Reader.CancelPendingRead();
+        }
+
+        worker.Set();
+        await blocked.InTime();
+        try
+        {
+            ReadResult canceled = await first.InTime();
+            Assert.True(canceled.IsCanceled);
+            pipe.Reader.AdvanceTo(canceled.Buffer.Start);
+        }
+        catch (OperationCanceledException)
+        {
+            Assert.True(byToken);
+        }
+
+        ReadResult second = await Task.Run(() => pipe.Reader.ReadAsync().InTime());
+        Assert.Equal(1, second.Buffer.Length);
+        pipe.Reader.AdvanceTo(second.Buffer.End);
+    }
+
     [Fact]
     public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.OnceAsync(async () =>
     {
