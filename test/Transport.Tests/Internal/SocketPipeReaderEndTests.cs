@@ -79,7 +79,7 @@ public sealed class SocketPipeReaderEndTests
     [Fact]
     public async Task A_hangup_is_left_to_the_end_of_a_turn_in_which_the_application_goes_on_after_a_flush()
     {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, hangupTurn: false);
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, sendBufferSize: 10_000, hangupTurn: false);
         bool noticed = true;
         Task app = await WaitForFlushAsync(pipe, () =>
         {
@@ -128,7 +128,7 @@ public sealed class SocketPipeReaderEndTests
     [Fact]
     public async Task A_hangup_is_left_to_the_turn_that_a_waiting_flush_will_end_in()
     {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, hangupTurn: false);
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, sendBufferSize: 10_000, hangupTurn: false);
         Task app = await WaitForFlushAsync(pipe, static () => { });
         pipe.ShutdownPeer();
         pipe.Reader.OnHangup();
@@ -143,7 +143,7 @@ public sealed class SocketPipeReaderEndTests
     [Fact]
     public async Task A_hangup_is_left_to_the_turn_of_a_flush_that_was_answered_before_its_awaiter_was_there()
     {
-        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, workers: 1, hangupTurn: false);
+        await using var pipe = new SocketPipe(maxWriteBufferSize: 10_000, sendBufferSize: 10_000, workers: 1, hangupTurn: false);
         bool noticed = true;
         bool inTurn = false;
         await pipe.RunOnWorker(async () =>
@@ -335,6 +335,7 @@ public sealed class SocketPipeReaderEndTests
     }
 
     // On a worker: reads a byte, writes until a flush waits, and goes on when it no longer does. Returns when it waits. The result is all of it.
+    // The kernel's buffer is to be full before the turn has sent its share, since a flush would wait only for its place in the queue then.
     private static async Task<Task> WaitForFlushAsync(SocketPipe pipe, Action goOn)
     {
         pipe.Send([1]);
