@@ -7,9 +7,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <code>
 ///   pace     pauses                                                   woken by
 ///   Fast     20 µs for 1 ms after a hand-off, 50 µs to confirm a      nobody
-///            suspicion, then twice as long each time, up to 500 µs,
-///            or 600 µs while a worker sleeps in every group; 400 µs
-///            at most while output is held: 1 ms for both looks
+///            suspicion, then twice as long each time, up to 800 µs;
+///            400 µs while a turn lasts that was seen before
 ///   Slow     twice as long each time, up to 10 ms: over ten looks     a group's last sleeper that wakes up; output that is held
 ///            in a row have found a sleeper in every group, so that
 ///            new work is taken at once
@@ -32,9 +31,10 @@ internal sealed class MonitorPace
 
     private const long Shortest = 20_000;
     private const long Confirming = 50_000;
-    private const long WhileHeld = 400_000;
-    private const long LongestFast = 500_000;
-    private const long LongestCalm = 600_000;
+    private const long WhileTurnLasts = 400_000;
+
+    // With the time that a turn may hold output before others send it: 1 ms. On a busy virtual machine each look costs some 25 µs, nearly all of it for sleeping.
+    private const long LongestFast = MonotonicClock.NanosecondsPerMillisecond - SystemMonitor.HoldNanoseconds;
     private const long Longest = 10 * MonotonicClock.NanosecondsPerMillisecond;
     private const int LooksAfterHandOff = 50;
     private const int CalmLooksBeforeSlow = 10;
@@ -92,14 +92,14 @@ internal sealed class MonitorPace
 
         if (_calmLooks <= CalmLooksBeforeSlow)
         {
-            _pause = Math.Min(_pause * 2, _calmLooks == 0 ? LongestFast : LongestCalm);
-            return BeFast(findings.OutputIsHeld ? Math.Min(_pause, WhileHeld) : _pause);
+            _pause = Math.Min(_pause * 2, LongestFast);
+            return BeFast(findings.TurnLasts ? Math.Min(_pause, WhileTurnLasts) : _pause);
         }
 
         if (findings.OutputIsHeld)
         {
             // For one look: a turn that ends in time is no reason to be fast.
-            return BeFast(WhileHeld);
+            return BeFast(LongestFast);
         }
 
         _pause = Math.Min(_pause * 2, Longest);

@@ -20,8 +20,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// <para>The last rule lets the kernel share the machine's processors out among long turns and short ones, as it does for any threads. A turn that was only
 /// stopped by the kernel gains nothing from a thread more; nor do hundreds that compute (<see cref="WorkerGroup.MayDetach"/>).</para>
-/// <para>Output that a turn holds (<see cref="HeldOutput"/>) goes with the processor that is handed on. If a turn that is blocked keeps its processor, or it
-/// computes for 0.2 ms after it was seen, others send the output. So they do with what is held outside of turns, when it is due.</para>
+/// <para>Output that a turn holds (<see cref="HeldOutput"/>) goes with the processor that is handed on. If a turn that is blocked keeps its processor, or has
+/// held it for 0.2 ms, others send the output. So they do with what is held outside of turns, when it is due.</para>
 /// <para>How often it looks: see <see cref="MonitorPace"/>.</para>
 /// </remarks>
 internal sealed class SystemMonitor
@@ -37,7 +37,7 @@ internal sealed class SystemMonitor
     /// <summary>Between its first answer, and the one that counts.</summary>
     internal const long ComputingWindow = 1 * MonotonicClock.NanosecondsPerMillisecond;
 
-    /// <summary>A turn that has been seen for longer does not keep what it holds. A busy machine stops turns for less all the time.</summary>
+    /// <summary>A turn does not keep what it has held for longer. A busy machine stops turns for less all the time.</summary>
     internal const long HoldNanoseconds = 200_000;
 
     private const long TimerSlackNanoseconds = 1000;
@@ -141,7 +141,7 @@ internal sealed class SystemMonitor
         foreach (Watched watched in _watched)
         {
             watched.Excuse(pause);
-            LookAt(watched, now, ref findings);
+            LookAt(watched, now, pause, ref findings);
         }
 
         foreach (WorkerGroup group in _groups)
@@ -153,7 +153,7 @@ internal sealed class SystemMonitor
         return findings;
     }
 
-    private void LookAt(Watched watched, long now, ref MonitorFindings findings)
+    private void LookAt(Watched watched, long now, long pause, ref MonitorFindings findings)
     {
         Processor processor = watched.Processor;
         long state = processor.State;
@@ -166,6 +166,7 @@ internal sealed class SystemMonitor
         findings.TurnRuns = true;
         bool holds = worker.HoldsOutput;
         findings.OutputIsHeld |= holds;
+        bool holdsLong = holds && now - worker.HeldSince - pause >= HoldNanoseconds;
         bool waits = _probe.IsInManagedWait(worker);
         if (state != watched.State)
         {
@@ -175,9 +176,15 @@ internal sealed class SystemMonitor
             watched.CpuTimeAt = 0;
             watched.Waits = waits;
             findings.Suspicion |= waits;
+            if (holdsLong)
+            {
+                watched.Group.SendElsewhere(worker.TakeHeld());
+            }
+
             return;
         }
 
+        findings.TurnLasts = true;
         watched.Group.OnTurnLasts(now, now - watched.Since);
         bool blocked = waits && watched.Waits;
         bool inKernel = false;
@@ -193,7 +200,7 @@ internal sealed class SystemMonitor
         bool isLong = now - watched.Since >= LongTurnNanoseconds;
         if (!ShouldHandOff(watched, blocked, isLong, computes))
         {
-            if (holds && (blocked || now - watched.Since >= HoldNanoseconds))
+            if (holdsLong || (holds && blocked))
             {
                 // It keeps its processor, since no other work waits; or it computes. Its output does not wait for that.
                 watched.Group.SendElsewhere(worker.TakeHeld());
@@ -388,6 +395,9 @@ internal struct MonitorFindings
     internal bool OutputIsHeld { get; set; }
 
     internal bool TurnRuns { get; set; }
+
+    /// <summary>A turn runs that was seen at the last look as well.</summary>
+    internal bool TurnLasts { get; set; }
 
     internal bool EveryGroupHasSleeper { get; set; }
 }

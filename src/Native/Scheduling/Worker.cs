@@ -1,3 +1,5 @@
+using KestrelNetpoll.Native.Timers;
+
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
@@ -29,6 +31,7 @@ internal sealed class Worker
 
     // For the worker alone: entries of this turn, and the bytes that it has sent.
     private int _heldInTurn;
+    private long _heldSince;
 
     private volatile bool _isDismissed;
 
@@ -77,14 +80,35 @@ internal sealed class Worker
     /// <summary>Does the turn hold output? Any thread; may be a moment old.</summary>
     internal bool HoldsOutput => !_held.IsEmpty;
 
+    /// <summary>
+    /// Since when, on the monotonic clock. Written by the worker, or by who gives it the processor, with a full fence before <see cref="HoldsOutput"/> says so; any thread may read it after that, and
+    /// gets the time of this turn, of an earlier one if that has just ended, or of a later one.
+    /// </summary>
+    internal long HeldSince => Volatile.Read(ref _heldSince);
+
     /// <summary>For the worker itself: the bytes that connections have sent in this turn. See <see cref="OutputBudget"/>.</summary>
     internal long OutputOfTurn { get; set; }
 
     /// <summary>
     /// For the worker itself, inside a turn: has it sent as much as a turn may, so that the rest had better wait for its place in the queue? Not if the turn
-    /// keeps nobody waiting, since it has no processor any more; nor if there may be no worker for that place, should the turn block for it.
+    /// keeps nobody waiting: then its share begins anew, as it does once it has no processor any more. Nor if there may be no worker for that place, should
+    /// the turn block for it.
     /// </summary>
-    internal bool YieldsOutput => OutputOfTurn >= OutputBudget && HoldsProcessorOfTurn && Group.MayGetWorker;
+    internal bool YieldsOutput()
+    {
+        if (OutputOfTurn < OutputBudget || !HoldsProcessorOfTurn || !Group.MayGetWorker)
+        {
+            return false;
+        }
+
+        if (Group.KeepsWaiting(_processor!))
+        {
+            return true;
+        }
+
+        OutputOfTurn = 0;
+        return false;
+    }
 
     /// <summary>For the pool: one that was taken off the spares in order to end.</summary>
     internal bool IsDismissed => _isDismissed;
@@ -103,6 +127,7 @@ internal sealed class Worker
     /// <param name="held">What the turn of its last holder has held, to be sent first; see <see cref="TakeHeld"/>.</param>
     internal void Give(Processor processor, HeldOutput? held)
     {
+        Volatile.Write(ref _heldSince, MonotonicClock.Now);
         while (held is { } output)
         {
             held = output.Next;
@@ -130,6 +155,11 @@ internal sealed class Worker
         {
             output.Unlist();
             return false;
+        }
+
+        if (_heldInTurn == 0)
+        {
+            Volatile.Write(ref _heldSince, MonotonicClock.Now);
         }
 
         // A full fence: the monitor takes the processor away, and then the list; this is the other way round. One of them sees the other.

@@ -6,7 +6,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>
 /// The workers' side: where the holder of a processor finds its next turn. In this order: its own queue; the group's; the poller, without
 /// waiting, if there is something to steal; the other processors' queues; and then it waits for events, until the next deadline. Every 61st
-/// turn the group's queue comes first, and after 16 turns from there the poller is looked at, so that none of them starves the others.
+/// turn, and after one that has sent much, the group's queue comes first. After 16 turns from there the others are looked at and the poller, so that
+/// none of them starves the rest.
 /// </summary>
 internal sealed partial class WorkerGroup
 {
@@ -18,8 +19,10 @@ internal sealed partial class WorkerGroup
 
     internal bool TryTakeTurn(Processor processor, out Turn? turn)
     {
-        if (++processor.Tick % TurnsBetweenGroupLooks == 0 && _queue.TryDequeue(out turn))
+        bool mayTakeFromGroup = processor.GroupTurnsSincePoll < GroupTurnsBetweenPolls;
+        if (++processor.Tick % TurnsBetweenGroupLooks == 0 && mayTakeFromGroup && _queue.TryDequeue(out turn))
         {
+            processor.GroupTurnsSincePoll++;
             PassOn(processor, nextFromOwnQueue: false);
             return true;
         }
@@ -29,7 +32,7 @@ internal sealed partial class WorkerGroup
             return true;
         }
 
-        if (processor.GroupTurnsSincePoll < GroupTurnsBetweenPolls && _queue.TryDequeue(out turn))
+        if (mayTakeFromGroup && _queue.TryDequeue(out turn))
         {
             processor.GroupTurnsSincePoll++;
             PassOn(processor);
@@ -120,6 +123,9 @@ internal sealed partial class WorkerGroup
     /// <summary>For the monitor: is there a turn that nobody runs, as far as one can see without asking the kernel?</summary>
     internal bool IsWorkWaiting(Processor processor) =>
         !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.Deadlines.Earliest <= MonotonicClock.Now;
+
+    /// <summary>For the holder of a processor, inside a turn: is there anything else that it could do? Asks the kernel, if nothing is queued.</summary>
+    internal bool KeepsWaiting(Processor processor) => !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.HasEvents;
 
     // A full queue's turns go to the group: the oldest half of it would be fairer, but that takes hundreds of deadlines that are due at once.
     private void QueueReady(Processor processor)

@@ -32,7 +32,7 @@ internal sealed partial class SocketPipeWriter
     // What is sent is sent; now the caller is told, or has to wait until less is queued.
     private ValueTask<FlushResult> FinishFlush(bool hasSent, CancellationToken cancellationToken)
     {
-        bool yields = hasSent && _socket.Group.CurrentWorker is { YieldsOutput: true };
+        bool yields = hasSent && HasSentItsShare();
         if (_buffer.QueuedBytes < _pauseThreshold && !_cancelRequested && !_closed && !yields)
         {
             return default;
@@ -60,11 +60,12 @@ internal sealed partial class SocketPipeWriter
             _flush = yields ? Flush.Signalled : Flush.Waiting;
             _awaited = true;
             _token = cancellationToken;
+            _shareBegin = BytesSent;
         }
 
         if (yields)
         {
-            _socket.Group.Yield(_flushTurn);
+            GoOnLater(_flushTurn);
         }
         else if (cancellationToken.CanBeCanceled)
         {

@@ -13,13 +13,15 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   -----------------------------   ---------------------------------------   -----------------------------------------------------
 ///   a worker, inside a turn (also   always, while the monitor watches the     the read that finds nothing; the end of the turn;
 ///   one of another connection)      turn, for at most 64 connections          whoever gets the processor, if the turn blocks; another
-///                                                                             worker, after about 0.5 ms, if it computes
+///                                                                             worker, within 1 ms, if it computes
 ///   another thread, while the       if the meter says that a second one is    the read that finds nothing; a worker or the thread pool,
 ///   application has the floor       near, and it does not stream              0.25 ms later, at the monitor's next look
 ///   another thread, while a read    the same                                  a work item at the end of the thread pool's queue (the
 ///   waits (HTTP/2, web sockets)                                               responses of other streams come before it); the monitor
+///   the thread pool, the response   if others wait for the thread pool        the same, since the next piece comes from there as well;
+///   being larger than 32 KiB                                                  the read that finds nothing
 /// </code>
-/// And in each case: as soon as 32 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends. Nothing is held once
+/// And in each case: as soon as 64 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends. Nothing is held once
 /// the peer has finished.
 /// <para>The application has the floor from the moment a read has handed bytes over until it asks for more and there is none. If the monitor had to send
 /// something meanwhile, the response is a stream: nothing more of it is held.</para>
@@ -27,7 +29,7 @@ namespace KestrelNetpoll.Transport.Internal;
 internal sealed partial class SocketPipeWriter
 {
     /// <summary>More than this is sent at once: the kernel could be transmitting it.</summary>
-    internal const int MaxHeldBytes = 32 * 1024;
+    internal const int MaxHeldBytes = 64 * 1024;
 
     // What is larger than this and could be sent from the caller's memory is not copied in order to be held.
     private const int MaxHeldCopy = 4 * 1024;
@@ -37,6 +39,10 @@ internal sealed partial class SocketPipeWriter
 
     // The thread pool's queue may be long; that is what gathers the responses of an HTTP/2 connection.
     private const long BurstNanoseconds = 700_000;
+
+    // A response that is longer than this comes in many pieces, one as fast as the other.
+    private const long LongResponse = 32 * 1024;
+    private const long LongResponseNanoseconds = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
     // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks without.
     private volatile bool _held;
@@ -49,6 +55,9 @@ internal sealed partial class SocketPipeWriter
 
     // Written by the reader's thread, and by who sends what was held for too long: late, perhaps, which costs a send. Read under the lock.
     private volatile Floor _floor;
+
+    // What had been sent when it was last written that the application has the floor. As above.
+    private long _responseBegin;
 
     // Created when first needed. One for each of the two lists, because the thread may leave the one place while it is listed there.
     private HeldInTurn? _heldInTurn;
@@ -71,7 +80,11 @@ internal sealed partial class SocketPipeWriter
     internal bool HoldsOutput => _held;
 
     /// <summary>A read hands new bytes to the application.</summary>
-    internal void OnInputHandedOver() => _floor = Floor.Application;
+    internal void OnInputHandedOver()
+    {
+        _floor = Floor.Application;
+        _responseBegin = BytesSent;
+    }
 
     /// <summary>A read has found nothing: what the peer waits for leaves now.</summary>
     internal void OnReadWaits()
@@ -158,17 +171,20 @@ internal sealed partial class SocketPipeWriter
     {
         long now = MonotonicClock.Now;
         Floor floor = _floor;
-        if (!_meter.OnFlush(now) || floor == Floor.Stream)
+        bool gathers = _meter.OnFlush(now) && floor != Floor.Stream;
+        bool takesTurns = BytesSent - _responseBegin > LongResponse && _context is null && KeepsThreadPoolWaiting;
+        if (!gathers && !takesTurns)
         {
             return false;
         }
 
         HeldOutside output = _heldOutside ??= new HeldOutside(this);
-        bool isBurst = floor == Floor.None;
+        bool leaves = takesTurns || floor == Floor.None;
         if (_heldUntil == 0)
         {
             // Before it is listed, with a full fence.
-            Volatile.Write(ref _heldUntil, now + (isBurst ? BurstNanoseconds : FloorNanoseconds));
+            Volatile.Write(
+                ref _heldUntil, now + (takesTurns ? LongResponseNanoseconds : leaves ? BurstNanoseconds : FloorNanoseconds));
         }
 
         if (!_socket.Group.TryHoldUntil(output))
@@ -179,7 +195,7 @@ internal sealed partial class SocketPipeWriter
         }
 
         _meter.OnHeld();
-        _leavesToThreadPool |= isBurst;
+        _leavesToThreadPool |= leaves;
         return true;
     }
 

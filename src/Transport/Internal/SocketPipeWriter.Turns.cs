@@ -114,6 +114,9 @@ internal sealed partial class SocketPipeWriter
     {
         protected override void RunHere() => writer.RunFlushTurn();
 
+        /// <summary>Here, wherever that is.</summary>
+        internal void RunYielded() => writer.RunFlushTurn();
+
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }
 }

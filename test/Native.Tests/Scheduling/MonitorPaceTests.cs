@@ -16,10 +16,10 @@ public sealed class MonitorPaceTests
     private readonly MonitorPace _pace = new();
 
     [Fact]
-    public void Pauses_double_up_to_half_a_millisecond()
+    public void Pauses_double_up_to_eight_tenths_of_a_millisecond()
     {
-        AssertPauses(Turn, 40, 80, 160, 320, 500, 500, 500);
-        AssertPauses(Nothing, 500);
+        AssertPauses(Turn, 40, 80, 160, 320, 640, 800, 800);
+        AssertPauses(Nothing, 800);
         AssertPace(slow: false, dozing: false);
     }
 
@@ -33,20 +33,32 @@ public sealed class MonitorPaceTests
     }
 
     [Fact]
-    public void While_output_is_held_it_looks_more_often_and_changes_nothing_else()
+    public void While_a_turn_lasts_it_looks_more_often_and_changes_nothing_else()
     {
-        MonitorFindings held = Turn with { OutputIsHeld = true };
-        AssertPauses(held, 40, 80, 160, 320, 400, 400);
-        AssertPauses(Turn, 500);
-        AssertPauses(AsleepBesideATurn, 600);
-        AssertPauses(AsleepBesideATurn with { OutputIsHeld = true }, 400);
-        AssertPauses(AsleepBesideATurn, 600);
+        MonitorFindings lasts = Turn with { TurnLasts = true };
+        AssertPauses(lasts, 40, 80, 160, 320, 400, 400);
+        AssertPauses(Turn, 800);
+        AssertPauses(AsleepBesideATurn with { TurnLasts = true }, 400);
+        AssertPauses(AsleepBesideATurn, 800);
+    }
+
+    [Fact]
+    public void Held_output_ends_the_slow_pace_for_one_look()
+    {
+        AssertPauses(Turn, 40, 80, 160, 320, 640);
+        AssertPauses(AsleepBesideATurn with { OutputIsHeld = true }, [.. Enumerable.Repeat(800, 12)]);
+        AssertPauses(AsleepBesideATurn, 1600);
+        AssertPace(slow: true, dozing: false);
+        AssertPauses(AsleepBesideATurn with { OutputIsHeld = true }, 800);
+        AssertPace(slow: false, dozing: false);
+        AssertPauses(AsleepBesideATurn, 3200);
+        AssertPace(slow: true, dozing: false);
     }
 
     [Fact]
     public void After_a_hand_off_it_looks_often_for_a_millisecond()
     {
-        AssertPauses(Turn, 40, 80, 160, 320, 500);
+        AssertPauses(Turn, 40, 80, 160, 320, 640);
         AssertPauses(HandedOff, 20);
         AssertPauses(Suspicion, 20);
         AssertPauses(Turn, [.. Enumerable.Repeat(20, 49)]);
@@ -63,34 +75,34 @@ public sealed class MonitorPaceTests
     [Fact]
     public void It_becomes_slow_after_ten_looks_that_found_a_sleeper_in_every_group()
     {
-        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600);
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 640, 800, 800, 800, 800, 800);
         AssertPace(slow: false, dozing: false);
-        AssertPauses(AsleepBesideATurn, 1200);
+        AssertPauses(AsleepBesideATurn, 1600);
         AssertPace(slow: true, dozing: false);
-        AssertPauses(AsleepBesideATurn, 2400, 4800, 9600, 10_000);
+        AssertPauses(AsleepBesideATurn, 3200, 6400, 10_000);
 
         // While a turn runs it does not doze, however long that takes.
         AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(10_000, 100)]);
         AssertPace(slow: true, dozing: false);
 
-        AssertPauses(Turn, 500);
+        AssertPauses(Turn, 800);
     }
 
     [Fact]
     public void One_look_without_a_sleeper_begins_the_count_anew()
     {
-        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600);
-        AssertPauses(Turn, 500);
-        AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(600, 10)]);
+        AssertPauses(AsleepBesideATurn, 40, 80, 160, 320, 640, 800, 800, 800, 800, 800);
+        AssertPauses(Turn, 800);
+        AssertPauses(AsleepBesideATurn, [.. Enumerable.Repeat(800, 10)]);
         AssertPace(slow: false, dozing: false);
-        AssertPauses(AsleepBesideATurn, 1200);
+        AssertPauses(AsleepBesideATurn, 1600);
         AssertPace(slow: true, dozing: false);
     }
 
     [Fact]
     public void It_dozes_after_no_turn_was_seen_for_a_tenth_of_a_second()
     {
-        AssertPauses(Asleep, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600, 1200, 2400, 4800, 9600, 10_000);
+        AssertPauses(Asleep, 40, 80, 160, 320, 640, 800, 800, 800, 800, 800, 1600, 3200, 6400, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
         AssertPauses(AsleepBesideATurn, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
@@ -102,8 +114,8 @@ public sealed class MonitorPaceTests
     [Fact]
     public void It_does_not_doze_while_nobody_sleeps()
     {
-        AssertPauses(Asleep, 40, 80, 160, 320, 600, 600);
-        AssertPauses(Nothing, [.. Enumerable.Repeat(500, 100)]);
+        AssertPauses(Asleep, 40, 80, 160, 320, 640, 800);
+        AssertPauses(Nothing, [.. Enumerable.Repeat(800, 100)]);
     }
 
     [Fact]
@@ -113,7 +125,7 @@ public sealed class MonitorPaceTests
         Assert.True(_pace.TryHurry());
         AssertPace(slow: false, dozing: false);
         _pace.OnHurried();
-        AssertPauses(Turn, 250, 500, 500);
+        AssertPauses(Turn, 250, 500, 800, 800);
     }
 
     [Fact]
@@ -122,7 +134,7 @@ public sealed class MonitorPaceTests
         Doze();
         Assert.True(_pace.TryHurry());
         _pace.OnHurried();
-        AssertPauses(Asleep, 250, 500, 600, 600, 600, 600, 600, 600, 600, 600, 1200, 2400, 4800, 9600, 10_000);
+        AssertPauses(Asleep, 250, 500, 800, 800, 800, 800, 800, 800, 800, 800, 1600, 3200, 6400, 10_000);
         AssertPauses(Asleep, [.. Enumerable.Repeat(10_000, 9)]);
         Assert.True(_pace.Next(Asleep) < 0);
     }

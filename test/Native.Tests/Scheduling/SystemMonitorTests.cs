@@ -21,7 +21,7 @@ public sealed class SystemMonitorTests : IDisposable
     private readonly EpollPoller _poller;
     private readonly SystemMonitor _monitor;
     private readonly WorkerGroup _group;
-    private long _now = 1_000_000 * Millisecond;
+    private long _now = MonotonicClock.Now;
 
     public SystemMonitorTests()
     {
@@ -211,7 +211,20 @@ public sealed class SystemMonitorTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void What_a_turn_holds_that_computes_others_send_after_200_us(bool sleeper)
+    public void What_a_turn_has_held_for_200_us_others_send_also_if_it_was_not_seen_before(bool sleeper)
+    {
+        Arrange(Work.None, sleeper);
+        HeldTurn output = Hold();
+        _now += SystemMonitor.HoldNanoseconds;
+        Assert.False(_monitor.Look(_now).Refused);
+        Assert.False(Processor.Holder!.HoldsOutput);
+        Assert.Equal(sleeper, SentOnlyByGroup(output));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_a_turn_holds_that_was_seen_before_others_send_after_200_us(bool sleeper)
     {
         Arrange(Work.None, sleeper);
         HeldTurn output = Hold();
@@ -315,8 +328,8 @@ public sealed class SystemMonitorTests : IDisposable
         Begin();
         Assert.Equal(new MonitorFindings { EveryGroupHasSleeper = true, TurnRuns = true }, _monitor.Look(_now));
         _probe.InManagedWait = true;
-        Assert.Equal(new MonitorFindings { EveryGroupHasSleeper = true, TurnRuns = true, Suspicion = true }, _monitor.Look(_now));
-        Assert.Equal(new MonitorFindings { EveryGroupHasSleeper = true, TurnRuns = true }, _monitor.Look(_now));
+        Assert.Equal(new MonitorFindings { EveryGroupHasSleeper = true, TurnRuns = true, Suspicion = true, TurnLasts = true }, _monitor.Look(_now));
+        Assert.Equal(new MonitorFindings { EveryGroupHasSleeper = true, TurnRuns = true, TurnLasts = true }, _monitor.Look(_now));
     }
 
     // True: at the last of the looks, so many milliseconds after one another, it wanted to hand the processor on. At no earlier one.
@@ -349,6 +362,7 @@ public sealed class SystemMonitorTests : IDisposable
         HeldTurn output = new();
         Assert.True(output.TryList());
         Processor.Holder!.Give(Processor, output);
+        _now = Processor.Holder!.HeldSince;
         return output;
     }
 

@@ -44,6 +44,17 @@ internal sealed class ScriptedSystemCalls : SystemCalls
             return SyscallResult.Failure(Failure);
         }
 
+        if (Swallows)
+        {
+            int length = 0;
+            foreach (iovec buffer in buffers)
+            {
+                length += (int)buffer.iov_len;
+            }
+
+            return SyscallResult.Success(length);
+        }
+
         return MaxBytesPerSend == int.MaxValue
             ? base.SendMsgOnce(fd, buffers, flags)
             : base.SendOnce(fd, new ReadOnlySpan<byte>(buffers[0].iov_base, Math.Min((int)buffers[0].iov_len, MaxBytesPerSend)), flags);

@@ -1,0 +1,95 @@
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Timers;
+
+namespace KestrelNetpoll.Transport.Internal;
+
+/// <summary>A flush whose bytes have left, and whose caller yet has to let others go first, since it has sent its share.</summary>
+/// <remarks>
+/// <code>
+///   the flush is on                 whose share is counted by    it goes on
+///   -----------------------------   --------------------------   -----------------------------------------------------------------
+///   a worker, inside a turn         the worker, for the turn     on a worker, at the end of the group's queue
+///   the thread pool, where          the connection, since it     there, at the end of the queue, unless workers are to run everything;
+///   frameworks go on after a wait   last yielded or waited       on a worker, if the pool has not come to it after 20 ms: callers that
+///                                                                block may have taken all its threads
+///   any other thread                nobody
+/// </code>
+/// </remarks>
+internal sealed partial class SocketPipeWriter
+{
+    private const long PatienceNanoseconds = 20 * MonotonicClock.NanosecondsPerMillisecond;
+
+    // The flusher's own: what had been sent when it last let others go first, waited, or found that nobody else was there.
+    private long _shareBegin;
+    private YieldedFlush? _yieldedFlush;
+
+    // By the flusher, on its thread.
+    private bool HasSentItsShare()
+    {
+        if (_socket.Group.CurrentWorker is { } worker)
+        {
+            return worker.YieldsOutput();
+        }
+
+        if (BytesSent - _shareBegin < Worker.OutputBudget)
+        {
+            return false;
+        }
+
+        _shareBegin = BytesSent;
+        return KeepsThreadPoolWaiting;
+    }
+
+    private static bool KeepsThreadPoolWaiting => Thread.CurrentThread.IsThreadPoolThread && ThreadPool.PendingWorkItemCount > 0;
+
+    // By the flusher, once the flush is signalled.
+    private void GoOnLater(FlushTurn turn)
+    {
+        if (_socket.Group.IsWorkerThread)
+        {
+            // The thread is the caller's until it lets go of it: nobody has to be woken before.
+            _socket.Group.Yield(turn);
+            return;
+        }
+
+        if (_context is not null)
+        {
+            // The application is to go on on workers only.
+            turn.Schedule();
+            return;
+        }
+
+        YieldedFlush yielded = _yieldedFlush ??= new YieldedFlush(this, turn);
+        yielded.LeaveToThreadPool();
+        if (!_onThreadPool && _socket.Group.TryHoldUntil(yielded))
+        {
+            _socket.Group.Monitor?.OnHeld();
+        }
+    }
+
+    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush that yields, which
+    // then goes on before its time.
+    private sealed class YieldedFlush(SocketPipeWriter writer, FlushTurn turn) : HeldOutput
+    {
+        // When a worker is to run it; 0: somebody does, or has. Interlocked.
+        private long _dueAt;
+
+        internal override long DueAt => Volatile.Read(ref _dueAt);
+
+        internal void LeaveToThreadPool()
+        {
+            Interlocked.Exchange(ref _dueAt, MonotonicClock.Now + PatienceNanoseconds);
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+
+        internal override void Run()
+        {
+            if (Interlocked.Exchange(ref _dueAt, 0) != 0)
+            {
+                turn.RunYielded();
+            }
+        }
+
+        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+    }
+}
