@@ -39,6 +39,11 @@ public sealed class NetpollTransportOptions
     /// has nothing to do for 10 seconds ends. When the limit is reached, requests wait until a blocked handler returns, and a warning says
     /// so, at most every 10 seconds.
     /// </summary>
+    /// <remarks>
+    /// This is the upper bound. There are fewer, but never fewer than <see cref="WorkerCount"/>, where the process's limits of threads (control groups,
+    /// <c>RLIMIT_NPROC</c>, the kernel's own) or of memory are near: a quarter of each, within bounds, is left to the rest of the process. The limits
+    /// are looked at while the server runs, before a thread starts; the warning names the one that has been reached.
+    /// </remarks>
     /// <value>Threads, from <see cref="WorkerCount"/> to 32767. The default is 10,000.</value>
     public int MaxWorkerCount { get; set; } = DefaultMaxWorkerCount;
 

@@ -190,7 +190,7 @@ internal sealed class ListenSocket : Descriptor
     {
         if (woken.Reader is { } reader)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static turn => Worker.RunGuarded(turn), (Turn)reader, preferLocal: false);
+            ThreadPoolQueue.Add(static turn => Worker.RunGuarded(turn), (Turn)reader);
         }
     }
 

@@ -278,6 +278,6 @@ internal abstract class PollOperation<TResult> : Turn, IValueTaskSource<TResult>
     private void QueueToThreadPool(Stage stage)
     {
         _stage = stage;
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        ThreadPoolQueue.Add(this);
     }
 }

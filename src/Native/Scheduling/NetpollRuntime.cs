@@ -38,7 +38,8 @@ internal sealed class NetpollRuntime : IDisposable
 
         SystemCalls = systemCalls ?? SystemCalls.Instance;
         _stopTimeout = options.StopTimeout;
-        _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached);
+        var headroom = new WorkerHeadroom(options.Resources ?? CreateResources(), Environment.ProcessorCount);
+        _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached, headroom);
         _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls) : null;
         _groups = new WorkerGroup[options.GroupCount];
         int started = 0;
@@ -128,6 +129,9 @@ internal sealed class NetpollRuntime : IDisposable
             }
         }
     }
+
+    // Not through the calls of this runtime, which tests replace: it is about the machine that they run on.
+    private static SystemResources CreateResources() => new(new KernelFiles(SystemCalls.Instance));
 
     private WorkerGroup StartGroup(int id, NetpollRuntimeOptions options)
     {

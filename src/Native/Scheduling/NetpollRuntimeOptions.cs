@@ -8,8 +8,14 @@ internal sealed class NetpollRuntimeOptions
     /// <summary>Threads that run turns and are not blocked, of all groups together. Default: one per processor.</summary>
     internal int WorkerCount { get; init; } = Environment.ProcessorCount;
 
-    /// <summary>All worker threads together, those that are blocked and the spares included. At least <see cref="WorkerCount"/>.</summary>
+    /// <summary>
+    /// All worker threads together, those that are blocked and the spares included. At least <see cref="WorkerCount"/>. There are fewer if the
+    /// system has no room for them: see <see cref="WorkerHeadroom"/>.
+    /// </summary>
     internal int MaxWorkerCount { get; init; } = DefaultMaxWorkerCount;
+
+    /// <summary>What the system has room for; null: what the kernel says.</summary>
+    internal SystemResources? Resources { get; init; }
 
     /// <summary>How long a spare worker waits for something to do before it ends.</summary>
     internal TimeSpan SpareIdleTime { get; init; } = TimeSpan.FromSeconds(10);

@@ -13,12 +13,15 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   the processor is                              hands it on when
 ///   -------------------------------------------   ---------------------------------------------------------------------
 ///   between turns, or in a turn not seen before   never
-///   in a managed wait at two looks in a row       work waits, or nobody sleeps who would take new work; else after 10 ms
+///   in the same managed wait at two looks         work waits, or nobody sleeps who would take new work; else after 10 ms
+///   in one, where waits are short (ShortWaits)    the same, once it has been in the same wait for 1 ms
 ///   asleep in the kernel, 1 ms after it was seen  the same (50 µs, if that has happened within the last 10 ms)
 ///   computing                                     if work waits: 10 ms after it was seen; 1.5 ms if it has had a processor of the machine
 ///                                                 for half of the last millisecond, and not too many do so already
+///   in one short wait after the other             if work waits: 10 ms after it was seen, if not too many do so already; else 100 ms
 /// </code>
-/// <para>The last rule lets the kernel share the machine's processors out among long turns and short ones, as it does for any threads. A turn that was only
+/// <para>It is the same wait if the thread has had no time on a processor of the machine in between.</para>
+/// <para>The rule for turns that compute lets the kernel share the machine's processors out among long turns and short ones, as it does for any threads. A turn that was only
 /// stopped by the kernel gains nothing from a thread more; nor do hundreds that compute (<see cref="WorkerGroup.MayDetach"/>).</para>
 /// <para>Output that a turn holds (<see cref="HeldOutput"/>) goes with the processor that is handed on. If a turn that is blocked keeps its processor, or has
 /// held it for 0.2 ms, others send the output. So they do with what is held outside of turns, when it is due.</para>
@@ -30,6 +33,9 @@ internal sealed class SystemMonitor
     internal const long KernelWaitInSwarmNanoseconds = 50_000;
     internal const long SwarmNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
     internal const long LongTurnNanoseconds = 10 * MonotonicClock.NanosecondsPerMillisecond;
+
+    /// <summary>From when on a turn of many short waits is handed on, whatever others do.</summary>
+    internal const long RestlessTurnNanoseconds = 10 * LongTurnNanoseconds;
 
     /// <summary>From when on the kernel is asked whether a turn computes.</summary>
     internal const long ComputingNanoseconds = MonotonicClock.NanosecondsPerMillisecond / 2;
@@ -64,9 +70,12 @@ internal sealed class SystemMonitor
     {
         _systemCalls = systemCalls;
         _probe = probe ?? new BlockedTurnProbe(systemCalls);
+        ShortWaits = new ShortWaits(_probe);
         _parker = new Parker(systemCalls);
         _thread = new Thread(Loop) { IsBackground = true, Name = $"{name} monitor" };
     }
+
+    internal ShortWaits ShortWaits { get; }
 
     /// <summary>Nobody looks after turns any more. Any thread.</summary>
     internal bool IsStopping => _stopping;
@@ -138,6 +147,7 @@ internal sealed class SystemMonitor
         long paused = _probe.Paused;
         long pause = paused - _paused;
         _paused = paused;
+        ShortWaits.Sample(now);
         foreach (Watched watched in _watched)
         {
             watched.Excuse(pause);
@@ -168,6 +178,7 @@ internal sealed class SystemMonitor
         findings.OutputIsHeld |= holds;
         bool holdsLong = holds && now - worker.HeldSince - pause >= HoldNanoseconds;
         bool waits = _probe.IsInManagedWait(worker);
+        long cpuTime = waits ? _probe.GetCpuTime(worker) : 0;
         if (state != watched.State)
         {
             watched.State = state;
@@ -175,6 +186,9 @@ internal sealed class SystemMonitor
             watched.NextKernelLook = now + KernelWait(now);
             watched.CpuTimeAt = 0;
             watched.Waits = waits;
+            watched.WaitCpuTime = cpuTime;
+            watched.WaitSince = now;
+            watched.IsRestless = false;
             findings.Suspicion |= waits;
             if (holdsLong)
             {
@@ -186,10 +200,19 @@ internal sealed class SystemMonitor
 
         findings.TurnLasts = true;
         watched.Group.OnTurnLasts(now, now - watched.Since);
-        bool blocked = waits && watched.Waits;
+        bool sameWait = waits && watched.Waits && cpuTime == watched.WaitCpuTime;
+        if (!sameWait)
+        {
+            watched.IsRestless |= waits && watched.Waits;
+            watched.WaitSince = now;
+        }
+
+        bool isShortWait = now - watched.WaitSince < ShortWaits.ShortNanoseconds;
+        bool blocked = sameWait && !(isShortWait && ShortWaits.Prevail);
         bool inKernel = false;
-        findings.Suspicion |= waits && !watched.Waits;
+        findings.Suspicion |= waits && !blocked;
         watched.Waits = waits;
+        watched.WaitCpuTime = cpuTime;
         if (!waits && now >= watched.NextKernelLook)
         {
             watched.NextKernelLook = now + KernelWait(now);
@@ -198,6 +221,13 @@ internal sealed class SystemMonitor
 
         bool computes = !waits && !blocked && Computes(watched, worker, now);
         bool isLong = now - watched.Since >= LongTurnNanoseconds;
+        if (watched.IsRestless && !blocked && isLong)
+        {
+            // Another worker would, as likely as not, want the same lock.
+            isLong = watched.Group.MayDetach || now - watched.Since >= RestlessTurnNanoseconds;
+            computes = true;
+        }
+
         if (!ShouldHandOff(watched, blocked, isLong, computes))
         {
             if (holdsLong || (holds && blocked))
@@ -219,6 +249,11 @@ internal sealed class SystemMonitor
         {
             // Those that compute come one by one, and not in swarms.
             findings.HandedOff |= !computes;
+            if (sameWait && blocked)
+            {
+                NoteWait(worker, cpuTime, isShortWait, now);
+            }
+
             _swarmUntil = inKernel ? now + SwarmNanoseconds : _swarmUntil;
         }
         else
@@ -227,6 +262,18 @@ internal sealed class SystemMonitor
 
             // There is no worker to take over; what the turn holds must not wait for one.
             watched.Group.SendElsewhere(worker.TakeHeld());
+        }
+    }
+
+    private void NoteWait(Worker worker, long cpuTime, bool isShort, long now)
+    {
+        if (isShort)
+        {
+            ShortWaits.OnHandedOff(worker, cpuTime, now);
+        }
+        else
+        {
+            ShortWaits.OnLong();
         }
     }
 
@@ -369,6 +416,7 @@ internal sealed class SystemMonitor
             {
                 Since += pause;
                 NextKernelLook += pause;
+                WaitSince += pause;
                 CpuTimeAt += CpuTimeAt == 0 ? 0 : pause;
                 Waits = false;
             }
@@ -376,6 +424,14 @@ internal sealed class SystemMonitor
 
         /// <summary>It was in a managed wait at the last look.</summary>
         internal bool Waits { get; set; }
+
+        /// <summary>What the thread had had by then of the machine's processors, and at which look the wait was seen first.</summary>
+        internal long WaitCpuTime { get; set; }
+
+        internal long WaitSince { get; set; }
+
+        /// <summary>It was in different waits at two looks in a row.</summary>
+        internal bool IsRestless { get; set; }
     }
 }
 

@@ -91,7 +91,7 @@ internal sealed partial class WorkerGroup
             output.Unlist();
             if (Sleepers == 0)
             {
-                ThreadPool.UnsafeQueueUserWorkItem(output, preferLocal: false);
+                ThreadPoolQueue.Add(output);
             }
 
             Schedule(output);
@@ -115,7 +115,7 @@ internal sealed partial class WorkerGroup
             outputs = output.Next;
             output.Next = null;
             output.Unlist();
-            ThreadPool.UnsafeQueueUserWorkItem(output, preferLocal: false);
+            ThreadPoolQueue.Add(output);
         }
     }
 }

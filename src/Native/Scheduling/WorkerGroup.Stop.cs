@@ -92,7 +92,7 @@ internal sealed partial class WorkerGroup
     {
         while (_queue.TryDequeue(out Turn? turn))
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static turn => Worker.RunGuarded(turn), turn, preferLocal: false);
+            ThreadPoolQueue.Add(static turn => Worker.RunGuarded(turn), turn);
         }
     }
 }

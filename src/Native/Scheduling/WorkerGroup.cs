@@ -286,7 +286,7 @@ internal sealed partial class WorkerGroup
     internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length);
 
     /// <summary>Is there a spare, or may another worker be started? Any thread; may be a moment old.</summary>
-    internal bool MayGetWorker => Pool.Spares != 0 || Limit.Count < Limit.Maximum;
+    internal bool MayGetWorker => Pool.Spares != 0 || Limit.HasRoom;
 
     /// <summary>A turn that computed without a processor has ended.</summary>
     internal void OnDetachedEnded() => Interlocked.Decrement(ref _detached);

@@ -1,18 +1,58 @@
+using System.Globalization;
 using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How many worker threads a runtime may have, those that are blocked and the spares included. Reaching the limit delays work and fails
-/// none; whoever cares is told once per interval. At the limit, a spare of one group ends if another group needs a worker. Thread-safe.
+/// How many worker threads a runtime may have, those that are blocked and the spares included: at most a number, and at most as many as the system
+/// has room for. Reaching the limit delays work and fails none; whoever cares is told once per interval. At the limit, a spare of one group
+/// ends if another group needs a worker. Thread-safe where it does not say otherwise.
 /// </summary>
-internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onReached)
+/// <remarks>
+/// <code>
+///   bound                                              is looked at
+///   Maximum                                            always
+///   what the system has room for (WorkerHeadroom)      before a worker starts, when what the last look has allowed is used up, or is
+///                                                      100 ms old; at most every 100 ms while there is no room
+///   a thread that the system has refused               then: so many workers fewer as the rest of the process needs, for 10 s; twice as long
+///                                                      each time it is refused again soon, up to 5 minutes
+/// </code>
+/// If there are more than there may be, because a limit was lowered or others have taken what was free, workers end instead of becoming spares.
+/// </remarks>
+/// <param name="maximum">The number.</param>
+/// <param name="onReached">Who is told.</param>
+/// <param name="headroom">What the system has room for; null: whatever is wanted, as in some tests.</param>
+internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onReached, WorkerHeadroom? headroom = null)
 {
     internal const long ReportIntervalNanoseconds = 10_000 * MonotonicClock.NanosecondsPerMillisecond;
+    internal const long LookIntervalNanoseconds = 100 * MonotonicClock.NanosecondsPerMillisecond;
+    internal const long FirstHoldNanoseconds = 10_000 * MonotonicClock.NanosecondsPerMillisecond;
+    internal const long LongestHoldNanoseconds = 300_000 * MonotonicClock.NanosecondsPerMillisecond;
+
+    private const int DefaultThreadsLeft = WorkerHeadroom.LeastThreadsLeft;
+    private const int ShareOfWorkers = 5;
 
     private int _count;
     private long _reached;
     private long _nextReport;
+
+    // Those that the runtime begins with.
+    private int _initial;
+
+    // Workers that must not become spares, so that there are no more than there may be. Interlocked.
+    private int _excess;
+    private volatile bool _isFull;
+
+    // The monitor's: what the last look has found, and when it was.
+    private WorkerAllowance _allowance = new(int.MaxValue, IsFull: false, ResourceReading.Unlimited, 0, IsMemory: false);
+    private long _lookedAt = long.MinValue;
+    private bool _isBlind;
+
+    // The monitor's: the system has refused a thread, and until when that counts.
+    private int _refusedCeiling = int.MaxValue;
+    private int _refusedAt;
+    private long _refusedUntil;
+    private long _hold;
 
     // Complete before the monitor starts, which alone looks at it; and the spare that it has dismissed last.
     private readonly List<WorkerPool> _pools = [];
@@ -22,29 +62,66 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
 
     internal int Count => Volatile.Read(ref _count);
 
+    /// <summary>May one more be started, as far as was known at the last look?</summary>
+    internal bool HasRoom => Count < Maximum && !_isFull;
+
     /// <summary>How many turns were to lose their processor, and kept it because no worker was to be had.</summary>
     internal long Reached => Volatile.Read(ref _reached);
 
     internal void Register(WorkerPool pool) => _pools.Add(pool);
 
+    /// <summary>For a worker that the runtime begins with.</summary>
     internal bool TryAdd()
     {
-        int count = Volatile.Read(ref _count);
-        while (count < Maximum)
+        if (!TryAddBelow(Maximum))
         {
-            int seen = Interlocked.CompareExchange(ref _count, count + 1, count);
-            if (seen == count)
+            return false;
+        }
+
+        Interlocked.Increment(ref _initial);
+        return true;
+    }
+
+    /// <summary>For the monitor: for one more, if the system has room for it.</summary>
+    internal bool TryGrow(long now)
+    {
+        if (_refusedCeiling != int.MaxValue && now >= _refusedUntil)
+        {
+            _refusedCeiling = int.MaxValue;
+        }
+
+        Look(now);
+        return TryAddBelow(Math.Min(Maximum, Math.Min(_allowance.Ceiling, _refusedCeiling)));
+    }
+
+    internal void Remove() => Interlocked.Decrement(ref _count);
+
+    /// <summary>For a worker that is about to become a spare. True: it has to end instead.</summary>
+    internal bool TryShed()
+    {
+        int excess;
+        while ((excess = Volatile.Read(ref _excess)) > 0)
+        {
+            if (Interlocked.CompareExchange(ref _excess, excess - 1, excess) == excess)
             {
                 return true;
             }
-
-            count = seen;
         }
 
         return false;
     }
 
-    internal void Remove() => Interlocked.Decrement(ref _count);
+    /// <summary>For the monitor: the system has refused the thread that was to start, and does not count any more.</summary>
+    internal void OnRefused(long now)
+    {
+        bool again = _hold != 0 && now < _refusedUntil + _hold;
+        _hold = again ? Math.Min(_hold * 2, LongestHoldNanoseconds) : FirstHoldNanoseconds;
+        _refusedUntil = now + _hold;
+        _refusedAt = Count;
+        int extra = Math.Max(0, Count - _initial);
+        _refusedCeiling = Count - Math.Min(headroom?.ThreadsLeft ?? DefaultThreadsLeft, extra - (extra / ShareOfWorkers));
+        Shed(_refusedCeiling);
+    }
 
     /// <summary>
     /// For the monitor: some group wants a worker, has no spare, and may not start one. Another group that has one lets it go, one at a
@@ -72,7 +149,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         return false;
     }
 
-    /// <summary>A worker was wanted, and there is none: the limit is reached, or the system gives no thread.</summary>
+    /// <summary>For the monitor: a worker was wanted, and there is none: the limit is reached, or the system gives no thread.</summary>
     /// <param name="refusal">Why the system gives none; null if the limit is the reason.</param>
     /// <param name="again">It was wanted for the same turn before: told again, but not counted.</param>
     /// <param name="now">On the monotonic clock.</param>
@@ -89,9 +166,75 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
             && Interlocked.CompareExchange(ref _nextReport, now + ReportIntervalNanoseconds, next) == next)
         {
             // Foreign code: not on the thread that hands blocked workers' places on.
-            var report = new WorkerLimitReached(Count, Maximum, refusal);
-            ThreadPool.UnsafeQueueUserWorkItem(_ => Report(onReached, report), null);
+            var report = new WorkerLimitReached(Count, Maximum, refusal, DescribeBound());
+            ThreadPoolQueue.Add(static state => Report(state.onReached, state.report), (onReached, report));
         }
+    }
+
+    // The tightest comes first: there may be more than one.
+    private string? DescribeBound()
+    {
+        int count = Count;
+        if (_refusedCeiling <= Math.Min(_allowance.Ceiling, Maximum))
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"the system has refused a thread when there were {_refusedAt}");
+        }
+
+        if (count >= Maximum || !_isFull)
+        {
+            return null;
+        }
+
+        return _isBlind ? "the process has no descriptors left, without which it cannot start a thread" : _allowance.Describe();
+    }
+
+    private void Look(long now)
+    {
+        if (headroom is null)
+        {
+            return;
+        }
+
+        int count = Count;
+        bool isDue = now - _lookedAt >= LookIntervalNanoseconds || _lookedAt == long.MinValue;
+        if (!isDue && (_isFull || count < _allowance.Ceiling))
+        {
+            return;
+        }
+
+        _lookedAt = now;
+        if (headroom.Read(count, _initial) is not { } allowance)
+        {
+            // For want of descriptors, without which .NET may not be able to start a thread either, and gives up.
+            _isBlind = true;
+            _isFull = true;
+            _allowance = _allowance with { Ceiling = Math.Min(_allowance.Ceiling, count) };
+            return;
+        }
+
+        _allowance = allowance;
+        _isBlind = false;
+        _isFull = allowance.IsFull;
+        Shed(Math.Min(allowance.Ceiling, _refusedCeiling));
+    }
+
+    private void Shed(int ceiling) => Interlocked.Exchange(ref _excess, Math.Max(0, Count - ceiling));
+
+    private bool TryAddBelow(int ceiling)
+    {
+        int count = Volatile.Read(ref _count);
+        while (count < ceiling)
+        {
+            int seen = Interlocked.CompareExchange(ref _count, count + 1, count);
+            if (seen == count)
+            {
+                return true;
+            }
+
+            count = seen;
+        }
+
+        return false;
     }
 
     // A logger may throw. On a thread of the pool that would be the end of the process.
@@ -111,5 +254,6 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
 /// <summary>A blocked worker's place could not be given to another one.</summary>
 /// <param name="Workers">Worker threads now.</param>
 /// <param name="Maximum">The most there may be.</param>
-/// <param name="Refusal">Why the system gave no thread; null if the limit is the reason.</param>
-internal sealed record WorkerLimitReached(int Workers, int Maximum, Exception? Refusal);
+/// <param name="Refusal">Why the system gave no thread; null if it was not asked.</param>
+/// <param name="Bound">What leaves no room for another one; null if it is the maximum.</param>
+internal sealed record WorkerLimitReached(int Workers, int Maximum, Exception? Refusal, string? Bound = null);

@@ -56,11 +56,14 @@ internal sealed class WorkerPool
         }
     }
 
-    /// <summary>Starts a worker, with a processor or to be given one. Null: the limit is reached, no thread is to be had, or it is over.</summary>
+    /// <summary>
+    /// Starts a worker: with a processor, at the beginning; or to be given one, for the monitor. Null: the limit is reached, no thread is to be had, or
+    /// it is over.
+    /// </summary>
     internal Worker? TryStart(Processor? processor, out Exception? refusal)
     {
         refusal = null;
-        if (!_limit.TryAdd())
+        if (!(processor is null ? _limit.TryGrow(MonotonicClock.Now) : _limit.TryAdd()))
         {
             return null;
         }
@@ -84,10 +87,15 @@ internal sealed class WorkerPool
             worker.Start();
             return worker;
         }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        catch (Exception e) when (ThreadPoolQueue.IsRefusal(e))
         {
             refusal = e;
             _group.OnWorkerStopped(worker);
+            if (processor is null)
+            {
+                _limit.OnRefused(MonotonicClock.Now);
+            }
+
             return null;
         }
     }
@@ -163,6 +171,11 @@ internal sealed class WorkerPool
         {
             if (!worker.IsFresh && !_stopping)
             {
+                if (_limit.TryShed())
+                {
+                    return false;
+                }
+
                 _spares.Add(worker);
             }
 

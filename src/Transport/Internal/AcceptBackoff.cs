@@ -12,6 +12,7 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
     internal static readonly TimeSpan WarningInterval = TimeSpan.FromSeconds(10);
 
     private TimeSpan _nextDelay = FirstDelay;
+    private bool _hasFailed;
 
     /// <summary>All failures of the endpoint so far.</summary>
     internal long Failures => shared.Failures;
@@ -22,11 +23,25 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
         TimeSpan delay = _nextDelay;
         _nextDelay = TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks));
 
+        _hasFailed = true;
         warn = shared.OnFailure();
         return delay;
     }
 
-    internal void OnSuccess() => _nextDelay = FirstDelay;
+    /// <summary>Something was accepted.</summary>
+    /// <param name="hasRoom">There is room for more: one that was let in because there are few is not the end of it.</param>
+    /// <returns>True: it is the end, and whoever was warned does not know yet.</returns>
+    internal bool OnSuccess(bool hasRoom = true)
+    {
+        _nextDelay = FirstDelay;
+        if (!_hasFailed || !hasRoom)
+        {
+            return false;
+        }
+
+        _hasFailed = false;
+        return shared.OnSuccess();
+    }
 
     /// <summary>What the acceptors of an endpoint, one for each worker group, have in common: they run out of room together. Thread-safe.</summary>
     internal sealed class Shared(TimeProvider timeProvider)
@@ -35,6 +50,7 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
         private readonly Lock _lock = new();
         private long _failures;
         private long? _lastWarning;
+        private bool _warned;
 
         internal long Failures => Volatile.Read(ref _failures);
 
@@ -51,7 +67,19 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
                 }
 
                 _lastWarning = now;
+                _warned = true;
                 return true;
+            }
+        }
+
+        /// <summary>True, once after each warning: it is over.</summary>
+        internal bool OnSuccess()
+        {
+            lock (_lock)
+            {
+                bool warned = _warned;
+                _warned = false;
+                return warned;
             }
         }
     }

@@ -163,7 +163,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
         if (waited)
         {
             registration.Unregister();
-            ThreadPool.UnsafeQueueUserWorkItem(static queue => queue._source.SetResult(null), this, preferLocal: false);
+            ThreadPoolQueue.Add(static queue => queue._source.SetResult(null), this);
         }
 
         return Task.WhenAll(undelivered.Select(EndUndeliveredAsync));
@@ -194,7 +194,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     {
         if (_source.OnCompleted(continuation, state, token, flags))
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static queue => queue._source.Deliver(), this, preferLocal: false);
+            ThreadPoolQueue.Add(static queue => queue._source.Deliver(), this);
         }
     }
 
@@ -246,9 +246,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
             StopWaiting();
         }
 
-        ThreadPool.UnsafeQueueUserWorkItem(
-            static state => state.Queue._source.SetException(new OperationCanceledException(state.Token)),
-            (Queue: this, Token: token),
-            preferLocal: false);
+        ThreadPoolQueue.Add(
+            static state => state.Queue._source.SetException(new OperationCanceledException(state.Token)), (Queue: this, Token: token));
     }
 }

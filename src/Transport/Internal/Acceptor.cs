@@ -123,7 +123,11 @@ internal sealed class Acceptor : IAsyncDisposable
             {
                 case Errno.Success:
                     tries++;
-                    _backoff.OnSuccess();
+                    if (_backoff.OnSuccess(!_context.Headroom.IsTight))
+                    {
+                        NetpollTransportLog.AcceptingAgain(_context.Logger, _socket.LocalEndPoint, _backoff.Failures);
+                    }
+
                     if (!_queue.Offer(connection!, this))
                     {
                         return;

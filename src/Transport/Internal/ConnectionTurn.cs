@@ -12,7 +12,7 @@ internal abstract class ConnectionTurn(WorkerGroup group, bool onThreadPool) : T
     {
         if (onThreadPool && !Thread.CurrentThread.IsThreadPoolThread)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            ThreadPoolQueue.Add(this);
         }
         else
         {
@@ -25,7 +25,7 @@ internal abstract class ConnectionTurn(WorkerGroup group, bool onThreadPool) : T
     {
         if (onThreadPool)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            ThreadPoolQueue.Add(this);
         }
         else
         {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using KestrelNetpoll.Native.Interop;
 
 namespace KestrelNetpoll.Transport.Internal;
@@ -7,7 +6,7 @@ namespace KestrelNetpoll.Transport.Internal;
 /// Keeps the last descriptors of the process free of connections. A process that has used them all up can neither load an
 /// assembly (.NET holds two for each) nor start a thread nor open a file: it would be full and broken, instead of full.
 /// Linux always hands out the lowest free number, so a number in the reserve means that everything below is taken. Costs
-/// nothing until then. Shared by the listeners; any thread.
+/// next to nothing until then. The limit may be changed from outside at any time, and is followed. Shared by the listeners; any thread.
 /// </summary>
 internal sealed class DescriptorHeadroom
 {
@@ -17,8 +16,9 @@ internal sealed class DescriptorHeadroom
     /// <summary>The last numbers, which only a single connection may have: without them the runtime gives up.</summary>
     internal const int LastResort = 8;
 
-    private const string LimitsPath = "/proc/self/limits";
-    private const string LimitName = "Max open files";
+    /// <summary>Milliseconds between two looks at the limit while there is room.</summary>
+    internal const long LookInterval = 100;
+
     private const int LargestReserve = 128;
 
     // Where little is free, most of it is reserved: the application's first request alone loads a dozen assemblies, and what fails to load
@@ -26,42 +26,64 @@ internal sealed class DescriptorHeadroom
     private const int ShareOfConnections = 5;
 
     private readonly SystemCalls _systemCalls;
+    private readonly Func<int> _readLimit;
+    private readonly Func<long> _milliseconds;
+
+    private volatile int _limit;
+    private long _lookedAt;
 
     // Did the connection accepted last get a number in the reserve? Listeners may overwrite each other's answer; what is lost
     // is found out with the next connection.
     private volatile bool _tight;
 
     /// <param name="systemCalls">The kernel.</param>
-    /// <param name="limit">How many descriptors the process may have; what it has by now is not counted as room.</param>
-    internal DescriptorHeadroom(SystemCalls systemCalls, int limit)
+    /// <param name="readLimit">How many descriptors the process may have now; what it has at first is not counted as room.</param>
+    /// <param name="milliseconds">A clock; null: the system's.</param>
+    internal DescriptorHeadroom(SystemCalls systemCalls, Func<int> readLimit, Func<long>? milliseconds = null)
     {
         _systemCalls = systemCalls;
-        Limit = limit;
-        int free = Probe() is { } number ? Math.Max(0, limit - number) : 0;
-        FirstReserved = limit - Math.Min(free - (free / ShareOfConnections), LargestReserve);
+        _readLimit = readLimit;
+        _milliseconds = milliseconds ?? (static () => Environment.TickCount64);
+        _limit = readLimit();
+        _lookedAt = _milliseconds();
+        InUseAtStart = Probe() ?? _limit;
     }
 
-    internal int Limit { get; }
+    /// <summary>As it was when it was looked at last.</summary>
+    internal int Limit => _limit;
+
+    /// <summary>The number that a descriptor would have got at first.</summary>
+    internal int InUseAtStart { get; }
+
+    /// <summary>Is the reserve, as the limit was at first, smaller than it should be?</summary>
+    internal bool IsScarce => Limit - FirstReserved < LargestReserve;
 
     /// <summary>Numbers from here on are kept for everything that is not a connection.</summary>
-    internal int FirstReserved { get; }
-
-    /// <summary>The process's soft limit, which .NET raises to the hard one at start. No limit if it cannot be read.</summary>
-    internal static int ReadLimit()
+    internal int FirstReserved
     {
-        try
+        get
         {
-            string? line = File.ReadLines(LimitsPath).FirstOrDefault(static line => line.StartsWith(LimitName, StringComparison.Ordinal));
-            string? soft = line?[LimitName.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault();
-            return int.TryParse(soft, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : int.MaxValue;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return int.MaxValue;
+            int limit = _limit;
+            int free = Math.Max(0, limit - InUseAtStart);
+            return limit - Math.Min(free - (free / ShareOfConnections), LargestReserve);
         }
     }
 
-    internal void OnAccepted(int fd) => _tight = fd >= FirstReserved;
+    /// <summary>The process's soft limit, which .NET raises to the hard one at start. No limit if it cannot be read.</summary>
+    internal static int ReadLimit(SystemCalls systemCalls) =>
+        systemCalls.GetResourceLimit(LibC.RLIMIT_NOFILE, out long limit).IsSuccess ? (int)Math.Min(limit, int.MaxValue) : int.MaxValue;
+
+    internal void OnAccepted(int fd)
+    {
+        long now = _milliseconds();
+        if (now - Volatile.Read(ref _lookedAt) >= LookInterval)
+        {
+            Volatile.Write(ref _lookedAt, now);
+            _limit = _readLimit();
+        }
+
+        _tight = fd >= FirstReserved;
+    }
 
     /// <summary>Has the reserve been touched? Otherwise there is room, and no need to ask how many connections there are.</summary>
     internal bool IsTight => _tight;
@@ -74,6 +96,7 @@ internal sealed class DescriptorHeadroom
             return true;
         }
 
+        _limit = _readLimit();
         if (Probe() is not { } number)
         {
             return false;

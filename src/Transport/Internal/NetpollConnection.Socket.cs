@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Connections.Features;
 
 namespace KestrelNetpoll.Transport.Internal;
@@ -72,10 +73,9 @@ internal sealed partial class NetpollConnection : IConnectionSocketFeature
     {
         if (Interlocked.Exchange(ref _exposedSocket, TooLate) is Socket socket)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(
+            ThreadPoolQueue.Add(
                 static state => _ = state.Connection.ReleaseExposedSocketAsync(state.Socket, state.Reset),
-                (Connection: this, Socket: socket, Reset: reset),
-                preferLocal: false);
+                (Connection: this, Socket: socket, Reset: reset));
         }
     }
 

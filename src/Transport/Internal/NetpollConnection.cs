@@ -293,7 +293,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     {
         if (TryClaimConnectionClosed())
         {
-            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            ThreadPoolQueue.Add(this);
         }
     }
 

@@ -43,15 +43,22 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer;
         OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool;
         FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError;
-        Headroom = new DescriptorHeadroom(systemCalls, platform.DescriptorLimit);
+        Headroom = new DescriptorHeadroom(systemCalls, platform.ReadDescriptorLimit);
+        if (Headroom.IsScarce)
+        {
+            NetpollTransportLog.DescriptorsScarce(
+                logger, Headroom.Limit, Headroom.InUseAtStart, Math.Max(0, Headroom.FirstReserved - Headroom.InUseAtStart), Headroom.Limit - Headroom.FirstReserved);
+        }
+
         Runtime = new NetpollRuntime(
             new NetpollRuntimeOptions
             {
                 WorkerCount = options.WorkerCount,
                 MaxWorkerCount = options.MaxWorkerCount,
                 GroupCount = options.EffectiveWorkerGroupCount,
-                OnWorkerLimitReached = reached =>
-                    NetpollTransportLog.WorkerLimitReached(logger, reached.Workers, reached.Maximum, reached.Refusal),
+                OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
+                    logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
+                Resources = platform.Resources,
             },
             systemCalls);
 

@@ -53,9 +53,15 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(107, LogLevel.Warning, "{Connections} connection(s) were still open when the transport was disposed and did not end in time after having been aborted.", EventName = "ConnectionsLeftBehind")]
     internal static partial void ConnectionsLeftBehind(ILogger logger, int connections);
 
-    [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks cannot be replaced: there are {Workers} worker threads, and MaxWorkerCount is {Maximum}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
-    internal static partial void WorkerLimitReached(ILogger logger, int workers, int maximum, Exception? exception);
+    [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks cannot be replaced: there are {Workers} worker threads, and {Bound}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
+    internal static partial void WorkerLimitReached(ILogger logger, int workers, string bound, Exception? exception);
 
     [LoggerMessage(109, LogLevel.Error, "Unhandled exception of application code that nobody awaits, such as an async void method; the worker and all connections go on.", EventName = "ApplicationCallbackFailed")]
     internal static partial void ApplicationCallbackFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(110, LogLevel.Information, "Accepting on {EndPoint} again. Failures so far: {Failures}.", EventName = "AcceptingAgain")]
+    internal static partial void AcceptingAgain(ILogger logger, EndPoint endPoint, long failures);
+
+    [LoggerMessage(111, LogLevel.Warning, "The process may have {Limit} descriptors, and {InUse} are in use already: {Connections} are for connections, {Reserve} are left to the rest of the process, which may need more. Raise the limit (ulimit -n).", EventName = "DescriptorsScarce")]
+    internal static partial void DescriptorsScarce(ILogger logger, int limit, int inUse, int connections, int reserve);
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Internal;
 
@@ -16,18 +17,20 @@ internal sealed class PlatformSupport
     private readonly Lazy<string?> _obstacle;
 
     internal PlatformSupport(SystemCalls systemCalls)
-        : this(OperatingSystem.IsLinux(), RuntimeInformation.ProcessArchitecture, systemCalls, DescriptorHeadroom.ReadLimit())
-    {
-    }
+        : this(OperatingSystem.IsLinux(), RuntimeInformation.ProcessArchitecture, systemCalls) =>
+        ReadDescriptorLimit = () => DescriptorHeadroom.ReadLimit(systemCalls);
 
     internal PlatformSupport(bool isLinux, Architecture architecture, SystemCalls systemCalls, int descriptorLimit = int.MaxValue)
     {
-        DescriptorLimit = descriptorLimit;
+        ReadDescriptorLimit = () => descriptorLimit;
         _obstacle = new Lazy<string?>(() => FindObstacle(isLinux, architecture, systemCalls));
     }
 
-    /// <summary>How many descriptors the process may have open.</summary>
-    internal int DescriptorLimit { get; }
+    /// <summary>Says how many descriptors the process may have open: the one answer that may change.</summary>
+    internal Func<int> ReadDescriptorLimit { get; init; }
+
+    /// <summary>How many threads and how much memory it may have; null: what the kernel says.</summary>
+    internal SystemResources? Resources { get; init; }
 
     /// <summary>Why the transport cannot run, as a sentence for the log; null when it can.</summary>
     internal string? Obstacle => _obstacle.Value;

@@ -233,7 +233,7 @@ internal sealed partial class SocketPipeWriter
         {
             if (Interlocked.Exchange(ref _isLeft, 1) == 0)
             {
-                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+                ThreadPoolQueue.Add(this);
             }
         }
 

@@ -30,6 +30,7 @@ public sealed class CompilerProbeTests
         #include <sys/eventfd.h>
         #include <sys/ioctl.h>
         #include <sys/prctl.h>
+        #include <sys/resource.h>
         #include <sys/socket.h>
         #include <sys/stat.h>
         #include <sys/syscall.h>

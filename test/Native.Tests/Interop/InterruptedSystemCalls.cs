@@ -165,6 +165,12 @@ internal sealed class InterruptedSystemCalls : SystemCalls
 
     protected internal override SyscallResult PollReadableOnce(int fd) => Next();
 
+    protected internal override SyscallResult GetResourceLimitOnce(int resource, out long limit)
+    {
+        limit = 0;
+        return Next();
+    }
+
     protected internal override SyscallResult ShutdownOnce(int fd, int how) => Next();
 
     protected internal override SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags) => Next(flags);

@@ -59,6 +59,7 @@ public sealed class SystemCallsRetryTests
         ["SetTimerSlackOnce"] = calls => calls.SetTimerSlack(1),
         ["FutexWakeOnce"] = calls => calls.FutexWake(ref Word[0]),
         ["PollReadableOnce"] = calls => calls.PollReadable(0),
+        ["GetResourceLimitOnce"] = calls => calls.GetResourceLimit(LibC.RLIMIT_NOFILE, out _),
     };
 
     /// <summary>Calls that a signal ends, and what the caller is told instead of EINTR.</summary>

@@ -6,6 +6,9 @@ namespace KestrelNetpoll.Native.Tests.Scheduling;
 public sealed class WorkerLimitTests
 {
     private const long Start = 1000;
+    private const int Initial = 2;
+
+    private readonly FakeResources _resources = new();
 
     [Fact]
     public void There_are_as_many_as_may_be()
@@ -116,6 +119,195 @@ public sealed class WorkerLimitTests
             limit.OnReached(null, again: false, i * WorkerLimit.ReportIntervalNanoseconds);
             Assert.True(told.Wait(Patience.Limit));
         }
+    }
+
+    [Fact]
+    public void What_the_system_has_no_room_for_is_refused_and_the_reason_is_told()
+    {
+        using ManualResetEventSlim reported = new();
+        WorkerLimitReached? report = null;
+        WorkerLimit limit = Create(1000, reached =>
+        {
+            report = reached;
+            reported.Set();
+        });
+        SetThreads(limit, most: 120, others: 22);
+        Assert.Equal(120 - 24 - 30, Grow(limit, Start));
+        Assert.Equal(68, limit.Count);
+        Assert.False(limit.HasRoom);
+        limit.OnReached(null, again: false, Start);
+        reported.WaitInTime("it is reported");
+        Assert.Equal(
+            new WorkerLimitReached(68, 1000, null, "90 of 120 threads (pids.max) are in use, 30 are left to the rest of the process"), report);
+    }
+
+    [Fact]
+    public void Those_that_the_runtime_begins_with_are_never_too_many()
+    {
+        _resources.SetThreads(10, 10);
+        WorkerLimit limit = Create(1000);
+        Assert.Equal(Initial, limit.Count);
+        Assert.Equal(0, _resources.Looks);
+        Assert.False(limit.TryGrow(Start));
+        Assert.True(limit.TryAdd());
+    }
+
+    [Fact]
+    public void The_maximum_counts_as_well()
+    {
+        WorkerLimit limit = Create(Initial + 3);
+        Assert.Equal(3, Grow(limit, Start));
+        Assert.False(limit.HasRoom);
+    }
+
+    /// <summary>Raised or lowered, or others have come or gone.</summary>
+    [Fact]
+    public void A_limit_that_changes_is_followed()
+    {
+        WorkerLimit limit = Create(1000);
+        SetThreads(limit, most: 40, others: 22);
+        Assert.Equal(3, Grow(limit, Start));
+
+        SetThreads(limit, most: 400, others: 22);
+        Assert.False(limit.TryGrow(Start + WorkerLimit.LookIntervalNanoseconds - 1));
+        Assert.Equal(400 - 27 - 100, Grow(limit, Start + WorkerLimit.LookIntervalNanoseconds));
+
+        // As many workers end instead of becoming spares as there are too many.
+        SetThreads(limit, most: 400, others: 32);
+        Assert.False(limit.TryShed());
+        Assert.False(limit.TryGrow(Start + (2 * WorkerLimit.LookIntervalNanoseconds)));
+        int shed = 0;
+        while (limit.TryShed())
+        {
+            shed++;
+        }
+
+        Assert.Equal(10, shed);
+    }
+
+    [Fact]
+    public void It_does_not_look_more_often_than_it_has_to()
+    {
+        WorkerLimit limit = Create(1000);
+        SetThreads(limit, most: 1000, others: 22);
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.True(limit.TryGrow(Start + i));
+        }
+
+        Assert.Equal(1, _resources.Looks);
+        Assert.True(limit.TryGrow(Start + WorkerLimit.LookIntervalNanoseconds));
+        Assert.Equal(2, _resources.Looks);
+        SetThreads(limit, most: 100, others: 22);
+        long full = Start + (2 * WorkerLimit.LookIntervalNanoseconds);
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.False(limit.TryGrow(full + i));
+        }
+
+        Assert.Equal(3, _resources.Looks);
+    }
+
+    [Fact]
+    public void While_nothing_can_be_found_out_none_is_added()
+    {
+        using ManualResetEventSlim reported = new();
+        WorkerLimitReached? report = null;
+        WorkerLimit limit = Create(1000, reached =>
+        {
+            report = reached;
+            reported.Set();
+        });
+        SetThreads(limit, most: 40, others: 22);
+        Assert.True(limit.TryGrow(Start));
+        _resources.IsReadable = false;
+        long now = Start + WorkerLimit.LookIntervalNanoseconds;
+        Assert.False(limit.TryGrow(now));
+        Assert.False(limit.HasRoom);
+        Assert.False(limit.TryShed());
+        limit.OnReached(null, again: false, now);
+        reported.WaitInTime("it is reported");
+        Assert.Contains("no descriptors left", report!.Bound, StringComparison.Ordinal);
+        _resources.IsReadable = true;
+        Assert.Equal(2, Grow(limit, now + WorkerLimit.LookIntervalNanoseconds));
+    }
+
+    [Fact]
+    public void A_refused_thread_leaves_threads_to_others_for_a_while_and_longer_each_time()
+    {
+        using ManualResetEventSlim reported = new();
+        WorkerLimitReached? report = null;
+        WorkerLimit limit = Create(1000, reached =>
+        {
+            report = reached;
+            reported.Set();
+        });
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.True(limit.TryGrow(Start));
+        }
+
+        long now = Start;
+        long hold = WorkerLimit.FirstHoldNanoseconds;
+        for (int round = 0; round < 8; round++)
+        {
+            limit.OnRefused(now);
+            Assert.False(limit.TryGrow(now + 1));
+
+            // 16, and one for each of two processors.
+            for (int i = 0; i < 18; i++)
+            {
+                Assert.True(limit.TryShed());
+                limit.Remove();
+            }
+
+            Assert.False(limit.TryShed());
+            Assert.False(limit.TryGrow(now + hold - 1));
+            now += hold;
+            for (int i = 0; i < 18; i++)
+            {
+                Assert.True(limit.TryGrow(now));
+            }
+
+            hold = Math.Min(hold * 2, WorkerLimit.LongestHoldNanoseconds);
+        }
+
+        limit.OnRefused(now);
+        limit.OnReached(null, again: false, now);
+        reported.WaitInTime("it is reported");
+        Assert.Equal("the system has refused a thread when there were 102", report!.Bound);
+
+        // Long afterwards it is the first time again.
+        now += 3 * WorkerLimit.LongestHoldNanoseconds;
+        Assert.True(limit.TryGrow(now));
+        limit.OnRefused(now);
+        Assert.False(limit.TryGrow(now + WorkerLimit.FirstHoldNanoseconds - 1));
+        Assert.True(limit.TryGrow(now + WorkerLimit.FirstHoldNanoseconds));
+    }
+
+    private WorkerLimit Create(int maximum, Action<WorkerLimitReached>? onReached = null)
+    {
+        WorkerLimit limit = new(maximum, onReached, new WorkerHeadroom(_resources, processorCount: 2));
+        for (int i = 0; i < Initial; i++)
+        {
+            Assert.True(limit.TryAdd());
+        }
+
+        return limit;
+    }
+
+    private void SetThreads(WorkerLimit limit, long most, long others) =>
+        _resources.ReadThreads = () => new ResourceReading(most, others + limit.Count, "pids.max");
+
+    private static int Grow(WorkerLimit limit, long now)
+    {
+        int grown = 0;
+        while (limit.TryGrow(now))
+        {
+            grown++;
+        }
+
+        return grown;
     }
 
     private static void InterlockedMax(ref int target, int value)

@@ -52,6 +52,28 @@ public class AcceptBackoffTests
     }
 
     [Fact]
+    public void The_end_is_news_once_after_each_warning()
+    {
+        var backoff = new AcceptBackoff(new AcceptBackoff.Shared(_time));
+        Assert.False(backoff.OnSuccess());
+        backoff.OnFailure(out _);
+
+        // Let in because there are few; the delay is the first one again.
+        Assert.False(backoff.OnSuccess(hasRoom: false));
+        Assert.Equal(AcceptBackoff.FirstDelay, backoff.OnFailure(out _));
+        Assert.True(backoff.OnSuccess());
+        Assert.False(backoff.OnSuccess());
+
+        // Nobody was warned of this one.
+        backoff.OnFailure(out bool warned);
+        Assert.False(warned);
+        Assert.False(backoff.OnSuccess());
+        _time.Now += AcceptBackoff.WarningInterval;
+        backoff.OnFailure(out _);
+        Assert.True(backoff.OnSuccess());
+    }
+
+    [Fact]
     public void Acceptors_of_one_endpoint_warn_together_and_pause_alone()
     {
         var shared = new AcceptBackoff.Shared(_time);

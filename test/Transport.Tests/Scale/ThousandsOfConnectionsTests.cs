@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
@@ -20,7 +21,7 @@ public class ThousandsOfConnectionsTests
     [Fact]
     public async Task Five_thousand_connections_at_once_are_served_and_leave_nothing_behind()
     {
-        int limit = DescriptorHeadroom.ReadLimit();
+        int limit = DescriptorHeadroom.ReadLimit(SystemCalls.Instance);
         int needed = (2 * Connections) + ProcessState.OpenDescriptors() + ReserveOfDescriptors;
         Assert.SkipUnless(limit >= needed, $"RLIMIT_NOFILE is {limit}; both ends of {Connections} connections need {needed}.");
 

@@ -1,4 +1,8 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -145,6 +149,53 @@ public sealed class BlockingHandlersTests
         finally
         {
             clients.ForEach(static client => client.Dispose());
+        }
+    }
+
+    /// <summary>The process's limit of threads is near: what is left is for everything else, and the warning names it.</summary>
+    [Fact]
+    public async Task Where_threads_are_scarce_requests_wait_and_the_warning_names_the_limit()
+    {
+        var resources = new ScarceThreads();
+        await using Blockade blockade = await Blockade.StartAsync(workers: 1, setup =>
+            setup.Platform = new PlatformSupport(true, RuntimeInformation.ProcessArchitecture, SystemCalls.Instance) { Resources = resources });
+        TestServer server = blockade.Server;
+        List<RawClient> clients = [];
+        try
+        {
+            for (int i = 0; i < 10; i++)
+            {
+                clients.Add(await server.ConnectAsync());
+                await clients[i].SendAsync(i % 2 == 0 ? Blocking : Fast);
+            }
+
+            await Patience.UntilAsync(() => server.Logs.Of(TransportKind.Netpoll, 108).Any(), "a warning says so");
+            LogEntry warning = server.Logs.Of(TransportKind.Netpoll, 108).First();
+            Assert.Contains("118 of 120 threads (pids.max) are in use", warning.Message, StringComparison.Ordinal);
+            Assert.DoesNotContain("MaxWorkerCount", warning.Message, StringComparison.Ordinal);
+            resources.AreScarce = false;
+            await blockade.BlockedAsync(5);
+            blockade.Release();
+            for (int i = 0; i < clients.Count; i++)
+            {
+                Assert.Equal(i % 2 == 0 ? "blocked" : "fast", (await clients[i].ReadResponseAsync()).Text);
+            }
+        }
+        finally
+        {
+            clients.ForEach(static client => client.Dispose());
+        }
+    }
+
+    private sealed class ScarceThreads() : SystemResources(new KernelFiles(SystemCalls.Instance))
+    {
+        internal volatile bool AreScarce = true;
+
+        internal override bool TryRead(out ResourceReading threadReading, out ResourceReading memoryReading)
+        {
+            threadReading = new ResourceReading(AreScarce ? 120 : 1000, 118, "pids.max");
+            memoryReading = ResourceReading.Unlimited;
+            return true;
         }
     }
 
