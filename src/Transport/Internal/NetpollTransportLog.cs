@@ -58,4 +58,7 @@ internal static partial class NetpollTransportLog
 
     [LoggerMessage(109, LogLevel.Error, "Unhandled exception of application code that nobody awaits, such as an async void method; the worker and all connections go on.", EventName = "ApplicationCallbackFailed")]
     internal static partial void ApplicationCallbackFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(110, LogLevel.Warning, "{Threads} worker thread(s) were left behind when the transport was disposed: handlers do not return from them. They end when the handlers do, or with the process.", EventName = "WorkersLeftBehind")]
+    internal static partial void WorkersLeftBehind(ILogger logger, int threads);
 }

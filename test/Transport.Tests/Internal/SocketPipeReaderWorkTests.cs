@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Pipelines;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -94,6 +95,54 @@ public sealed class SocketPipeReaderWorkTests
         ReadResult second = await Task.Run(() => pipe.Reader.ReadAsync().InTime());
         Assert.Equal(1, second.Buffer.Length);
         pipe.Reader.AdvanceTo(second.Buffer.End);
+    }
+
+    /// <summary>Kestrel cancels the read of an idle connection when it stops. The request that has come just before must not be lost.</summary>
+    [Theory]
+    [InlineData("waits for the worker", true)]
+    [InlineData("begins afterwards", true)]
+    [InlineData("begins afterwards", false)]
+    public async Task A_cancelled_read_brings_the_bytes_that_have_come_before(string read, bool onWorker)
+    {
+        await using var pipe = new SocketPipe(workers: 1);
+        using var release = new ManualResetEventSlim();
+        Task<ReadResult> reading;
+        if (read == "begins afterwards")
+        {
+            pipe.Send([1]);
+            pipe.Reader.CancelPendingRead();
+            reading = onWorker
+                ? ReadOnWorkerAsync()
+                : Task.Run(() => pipe.Reader.ReadAsync().AsTask());
+        }
+        else
+        {
+            Task<ReadResult> first = pipe.Reader.ReadAsync().AsTask();
+            pipe.Send([0]);
+            pipe.Reader.AdvanceTo((await first.InTime()).Buffer.End);
+            reading = pipe.Reader.ReadAsync().AsTask();
+            Task blocked = pipe.RunOnWorker(() =>
+            {
+                Assert.True(release.Wait(Patience.Limit));
+                return Task.CompletedTask;
+            });
+            pipe.Send([1]);
+            pipe.Reader.CancelPendingRead();
+            release.Set();
+            await blocked.InTime();
+        }
+
+        ReadResult result = await reading.InTime();
+        Assert.True(result.IsCanceled);
+        Assert.Equal([1], result.Buffer.ToArray());
+        pipe.Reader.AdvanceTo(result.Buffer.End);
+
+        async Task<ReadResult> ReadOnWorkerAsync()
+        {
+            ReadResult found = default;
+            await pipe.RunOnWorker(async () => found = await pipe.Reader.ReadAsync());
+            return found;
+        }
     }
 
     [Fact]
