@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
@@ -59,7 +60,9 @@ public sealed class SocketPipeReaderWorkTests
     [InlineData(false)]
     public async Task What_has_come_before_a_first_read_that_is_cancelled_the_second_one_finds(bool byToken)
     {
-        await using var pipe = new SocketPipe(workers: 1);
+        // A worker that the monitor gives the processor to would be quicker than the cancellation, now and then.
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
+        await using var pipe = new SocketPipe(runtime: runtime);
         using var worker = new ManualResetEventSlim();
         using var source = new CancellationTokenSource();
         pipe.Send([1]);
@@ -104,7 +107,8 @@ public sealed class SocketPipeReaderWorkTests
     [InlineData("begins afterwards", false)]
     public async Task A_cancelled_read_brings_the_bytes_that_have_come_before(string read, bool onWorker)
     {
-        await using var pipe = new SocketPipe(workers: 1);
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
+        await using var pipe = new SocketPipe(runtime: runtime);
         using var release = new ManualResetEventSlim();
         Task<ReadResult> reading;
         if (read == "begins afterwards")

@@ -182,7 +182,7 @@ public sealed class LeftBehindTests
         internal int Entered => Volatile.Read(ref _entered);
 
         /// <summary>The threads that handlers run on, but for those of the thread pool.</summary>
-        internal IReadOnlyCollection<Thread> Workers => _workers;
+        internal ConcurrentQueue<Thread> Workers => _workers;
 
         internal ConcurrentQueue<string> Outcomes { get; } = new();
 
