@@ -29,12 +29,12 @@ public sealed class NetpollTransportFactory
     IAsyncDisposable,
     IDisposable
 {
-    // All that disposing waits for together: connections that nobody has closed before; peers that have their last response and are still sending;
-    // workers in the middle of turns. Kestrel's stop, before, may have taken as long as the host lets it.
+    // All that disposing waits for together: connections that nobody has closed before; peers that have their last response and are still
+    // sending; workers in the middle of turns. Kestrel's stop, before, may have taken as long as the host lets it.
     private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(1);
 
-    // The same if all connections that are left had been closed before: Kestrel has then waited for their handlers, and for a second after having aborted
-    // them. Also the least that workers get, which may be ending what has just been closed.
+    // The same if all connections that are left had been closed before: Kestrel has then waited for their handlers, and for a second after
+    // having aborted them. Also the least that workers get, which may be ending what has just been closed.
     private static readonly TimeSpan DisposeGrace = TimeSpan.FromMilliseconds(50);
 
     // Mistakes in the options are to be found when the host starts, which logs them, and not already when it is built.
@@ -217,9 +217,10 @@ public sealed class NetpollTransportFactory
     }
 
     /// <summary>
-    /// Stops the transport: closes listeners, aborts connections that are still alive, and stops the workers. Waits for all of these together for about a
-    /// second, and hardly at all for connections that have been closed before, as Kestrel does when its stop takes too long. Handlers that do not end are
-    /// left behind, with their threads, and a warning says how many. They may go on afterwards. Later calls wait for the first.
+    /// Stops the transport: closes listeners, aborts connections that are still alive, and stops the workers. Waits for all of these
+    /// together for about a second, and hardly at all for connections that have been closed before, as Kestrel does when its stop takes too
+    /// long. Handlers that do not end are left behind, with their threads, and a warning says how many. They may go on afterwards. Later
+    /// calls wait for the first.
     /// </summary>
     /// <returns>A task that completes when all workers have stopped but those.</returns>
     public ValueTask DisposeAsync() => new(StartDispose());

@@ -171,8 +171,8 @@ internal abstract class Descriptor
     protected virtual void Resume(WokenWaiters woken) => Group.Schedule(woken);
 
     /// <summary>
-    /// Is the number still the descriptor's? Asked once, when nobody uses it any more, before <see cref="CloseNumber"/>. No: a stranger has closed it, against
-    /// the rule, and it may have been given out again since.
+    /// Is the number still the descriptor's? Asked once, when nobody uses it any more, before <see cref="CloseNumber"/>. No: a stranger has
+    /// closed it, against the rule, and it may have been given out again since.
     /// </summary>
     protected virtual bool KeepsNumber() => true;
 

@@ -102,8 +102,9 @@ internal sealed partial class FileDescriptor
         handle.Dispose();
     }
 
-    // Has a stranger closed the number, and the kernel given it out again? Another file of ours is known. Otherwise fstat tells; not between two things that have
-    // no name (eventfd and its like), nor two openings of one file. A regular file's identity may change while it is open (overlays), its type may not.
+    // Has a stranger closed the number, and the kernel given it out again? Another file of ours is known. Otherwise fstat tells; not
+    // between two things that have no name (eventfd and its like), nor two openings of one file. A regular file's identity may change while
+    // it is open (overlays), its type may not.
     private bool HasLost(int fd)
     {
         if (!FileNumbers.Process.IsHeldBy(SystemCalls, fd, _numberOwner))

@@ -118,7 +118,8 @@ internal sealed class FileNumbers
     }
 
     /// <summary>
-    /// Undoes everything, for files that nobody will close any more. Who still uses one of these, in the last moments of the process, may block his thread.
+    /// Undoes everything, for files that nobody will close any more. Who still uses one of these, in the last moments of the process, may
+    /// block his thread.
     /// </summary>
     internal void RestoreAll()
     {

@@ -90,10 +90,12 @@ internal sealed class NetpollRuntime : IDisposable
 
     /// <summary>
     /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close the
-    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call does something.
+    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call does
+    /// something.
     /// </summary>
     /// <param name="timeout">For how long workers that are inside turns are waited for.</param>
-    /// <returns>How many of them have not come back. They leave by themselves when they do, and nothing that they need is gone by then.</returns>
+    /// <returns>How many of them have not come back. They leave by themselves when they do, and nothing that they need is gone by
+    /// then.</returns>
     internal int Stop(TimeSpan timeout) => Interlocked.Exchange(ref _disposed, 1) == 0 ? Stop(_groups, timeout) : 0;
 
     private int Stop(ReadOnlySpan<WorkerGroup> groups, TimeSpan timeout)

@@ -70,7 +70,8 @@ internal sealed class Worker
     internal bool HasProcessor => Volatile.Read(ref _processor) is not null;
 
     /// <summary>
-    /// Once the monitor has stopped: is the worker inside a turn, whether it still has its processor or not? Any thread; may be a moment old.
+    /// Once the monitor has stopped: is the worker inside a turn, whether it still has its processor or not? Any thread; may be a moment
+    /// old.
     /// </summary>
     internal bool IsInTurn =>
         Volatile.Read(ref _processor) is { } processor && (processor.Holder != this || Processor.IsInTurn(processor.State));

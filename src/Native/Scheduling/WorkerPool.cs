@@ -10,7 +10,8 @@ internal sealed class WorkerPool
 {
     private static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(100);
 
-    // For threads that leave. One that is inside a turn may come out of it and leave, and one that was about to begin a turn may still do so.
+    // For threads that leave. One that is inside a turn may come out of it and leave, and one that was about to begin a turn may still do
+    // so.
     private const long LeavingNanoseconds = 2000 * MonotonicClock.NanosecondsPerMillisecond;
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
 
@@ -226,8 +227,8 @@ internal sealed class WorkerPool
     }
 
     /// <summary>
-    /// Once the monitor has stopped: waits for the threads to leave, also for those that are inside turns, until the deadline. A thread that is
-    /// not inside one is about to leave, and is waited for, if the machine is slow, for two seconds more.
+    /// Once the monitor has stopped: waits for the threads to leave, also for those that are inside turns, until the deadline. A thread
+    /// that is not inside one is about to leave, and is waited for, if the machine is slow, for two seconds more.
     /// </summary>
     /// <returns>How many have not left, the calling thread not counted.</returns>
     internal int Join(Worker? self, long deadline)

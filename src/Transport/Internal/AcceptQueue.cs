@@ -158,7 +158,8 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     }
 
     /// <summary>
-    /// An accept that waits gets null, as will every later one that finds nothing. Connections that are there can still be taken. May be called again.
+    /// An accept that waits gets null, as will every later one that finds nothing. Connections that are there can still be taken. May be
+    /// called again.
     /// </summary>
     internal void Close()
     {

@@ -62,7 +62,8 @@ internal sealed class Acceptor : IAsyncDisposable
     internal ListenSocket Socket => _socket;
 
     /// <summary>
-    /// Once the queue has been told to stop filling, with a full fence: may the turn still have a connection in its hands? If not, it never will.
+    /// Once the queue has been told to stop filling, with a full fence: may the turn still have a connection in its hands? If not, it never
+    /// will.
     /// </summary>
     internal bool IsRunning => Volatile.Read(ref _running) != 0;
 

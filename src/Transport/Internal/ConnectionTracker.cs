@@ -81,10 +81,11 @@ internal sealed class ConnectionTracker
     }
 
     /// <summary>
-    /// Waits until Kestrel has begun to read from the connections that it has been given lately, or until the time is up: from one that it has not begun
-    /// with, it reads nothing any more once it is to close it, and the request that has come already stays unanswered.
+    /// Waits until Kestrel has begun to read from the connections that it has been given lately, or until the time is up: from one that it
+    /// has not begun with, it reads nothing any more once it is to close it, and the request that has come already stays unanswered.
     /// </summary>
-    /// <param name="timeout">For how long. Connections that are older are not waited for at all: their handlers do not want to read.</param>
+    /// <param name="timeout">For how long. Connections that are older are not waited for at all: their handlers do not want to
+    /// read.</param>
     /// <param name="cancellationToken">Ends the wait; nothing is thrown.</param>
     internal async Task WaitForFirstReadsAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
@@ -106,7 +107,8 @@ internal sealed class ConnectionTracker
     /// <summary>Aborts what is alive and waits until all of it has been disposed by Kestrel, or until the time is up.</summary>
     /// <param name="reason">For those that have not been closed before.</param>
     /// <param name="timeout">For how long, if there are any of these.</param>
-    /// <param name="grace">For how long if there are none: they have been closed before, and their handlers have had time to notice.</param>
+    /// <param name="grace">For how long if there are none: they have been closed before, and their handlers have had time to
+    /// notice.</param>
     /// <returns>How many connections are left.</returns>
     internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout, TimeSpan grace)
     {

@@ -82,7 +82,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// <summary>On the monotonic clock.</summary>
     internal long AcceptedAt { get; } = MonotonicClock.Now;
 
-    /// <summary>Has Kestrel, or whatever it has handed the connection to, begun to read from it, or is it about to end? Any thread.</summary>
+    /// <summary>Has Kestrel, or whatever it has handed the connection to, begun to read from it, or is it about to end? Any
+    /// thread.</summary>
     internal bool HasBegun => _reader.HasBegun || IsClosed || Volatile.Read(ref _disposeStarted) != 0;
 
     /// <summary>Has this side closed it? Any thread.</summary>

@@ -188,8 +188,8 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     internal void CountAccepted() => Interlocked.Increment(ref _acceptedConnections);
 
     /// <summary>
-    /// Stops the workers. Listeners and connections must have been closed. A handler that has not ended may still rent and return blocks: the pools go when
-    /// the last connection has ended.
+    /// Stops the workers. Listeners and connections must have been closed. A handler that has not ended may still rent and return blocks:
+    /// the pools go when the last connection has ended.
     /// </summary>
     /// <param name="timeout">How long workers that are in the middle of something are waited for.</param>
     /// <returns>How many of them have not come back.</returns>

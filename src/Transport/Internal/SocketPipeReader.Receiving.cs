@@ -85,8 +85,8 @@ internal sealed partial class SocketPipeReader
         bool parksUnasked = !mayReceive && _isFresh && BytesReceived == 0;
         if (_cancelRequested && CancelFindsNothing)
         {
-            // Kestrel cancels the read of an idle connection in order to end it. A request that has come before is not to be left behind: where a
-            // transport fills a pipe it would be in there by now.
+            // Kestrel cancels the read of an idle connection in order to end it. A request that has come before is not to be left behind:
+            // where a transport fills a pipe it would be in there by now.
             if (!mayReceive)
             {
                 return WaitForTurn(ref notices);

@@ -5,7 +5,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
-/// <summary>Somebody has closed the number of a file, against the rule, and it is something else's by now: that must not be closed.</summary>
+/// <summary>Somebody has closed the number of a file, against the rule, and it is something else's by now: that must not be
+/// closed.</summary>
 public sealed class LostNumberTests
 {
     [Theory(Timeout = Waits.Limit)]

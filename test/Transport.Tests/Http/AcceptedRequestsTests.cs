@@ -1,7 +1,7 @@
 using System.Net.Sockets;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace KestrelNetpoll.Transport.Tests.Http;
 
@@ -16,12 +16,13 @@ public class AcceptedRequestsTests
     {
         int accepted = 0;
         var begin = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.Endpoint = listen => listen.Use(next => async connection =>
+        void AddSlowStart(ListenOptions listen) => listen.Use(next => async connection =>
         {
             Interlocked.Increment(ref accepted);
             await begin.Task;
             await next(connection);
-        }));
+        });
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.Endpoint = AddSlowStart);
         server.Factory!.Context!.FirstReadTimeout = Patience.Limit;
         List<RawClient> clients = [];
         for (int i = 0; i < 10; i++)
@@ -50,11 +51,12 @@ public class AcceptedRequestsTests
     public async Task A_handler_that_does_not_read_keeps_the_stop_waiting_for_a_moment_only()
     {
         var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.Endpoint = listen => listen.Run(async connection =>
+        void AddDeafHandler(ListenOptions listen) => listen.Run(async connection =>
         {
             entered.TrySetResult();
             await Task.Delay(Timeout.Infinite, connection.ConnectionClosed).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }));
+        });
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.Endpoint = AddDeafHandler);
         using RawClient client = await server.ConnectAsync();
         await entered.Task.InTime();
 
@@ -64,7 +66,8 @@ public class AcceptedRequestsTests
         await stopping.InTime();
     }
 
-    /// <summary>The kernel gives connections away only together with their first bytes, so that each that is accepted has a request.</summary>
+    /// <summary>The kernel gives connections away only together with their first bytes, so that each that is accepted has a
+    /// request.</summary>
     [Fact]
     public async Task Under_load_every_accepted_request_is_answered()
     {

@@ -100,7 +100,8 @@ public sealed class SocketPipeReaderWorkTests
         pipe.Reader.AdvanceTo(second.Buffer.End);
     }
 
-    /// <summary>Kestrel cancels the read of an idle connection when it stops. The request that has come just before must not be lost.</summary>
+    /// <summary>Kestrel cancels the read of an idle connection when it stops. The request that has come just before must not be
+    /// lost.</summary>
     [Theory]
     [InlineData("waits for the worker", true)]
     [InlineData("begins afterwards", true)]
