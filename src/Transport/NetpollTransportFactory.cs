@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
@@ -28,11 +29,13 @@ public sealed class NetpollTransportFactory
     IAsyncDisposable,
     IDisposable
 {
-    // How long disposing waits for connections that Kestrel should have ended before.
-    private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(5);
+    // All that disposing waits for together: connections that nobody has closed before; peers that have their last response and are still
+    // sending; workers in the middle of turns. Kestrel's stop, before, may have taken as long as the host lets it.
+    private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(1);
 
-    // How long disposing waits for peers that have their last response and are still sending.
-    private static readonly TimeSpan LingerTimeout = TimeSpan.FromSeconds(1);
+    // The same if all connections that are left had been closed before: Kestrel has then waited for their handlers, and for a second after
+    // having aborted them. Also the least that workers get, which may be ending what has just been closed.
+    private static readonly TimeSpan DisposeGrace = TimeSpan.FromMilliseconds(50);
 
     // Mistakes in the options are to be found when the host starts, which logs them, and not already when it is built.
     private readonly Lazy<NetpollTransportOptions> _options;
@@ -40,6 +43,9 @@ public sealed class NetpollTransportFactory
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
     private readonly SystemCalls _systemCalls;
+
+    private readonly ThreadPoolRelief _relief = new(ThreadPoolRelief.DefaultPatience);
+    private readonly CancellationTokenRegistration _hostStopping;
 
     // Guards _context, _listeners, _disposing. The runtime is started under it, sockets are bound outside of it.
     private readonly Lock _lock = new();
@@ -75,7 +81,8 @@ public sealed class NetpollTransportFactory
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
-        SystemCalls systemCalls)
+        SystemCalls systemCalls,
+        CancellationToken hostStopping = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
@@ -85,6 +92,7 @@ public sealed class NetpollTransportFactory
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
         _systemCalls = systemCalls;
+        _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
     }
 
     /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>
@@ -102,6 +110,9 @@ public sealed class NetpollTransportFactory
 
     /// <summary>The engine's groups; none before the first endpoint is bound.</summary>
     internal IReadOnlyList<WorkerGroup> Groups => Volatile.Read(ref _context)?.Runtime.Groups ?? [];
+
+    /// <summary>What the endpoints share; null before the first is bound.</summary>
+    internal NetpollTransportContext? Context => Volatile.Read(ref _context);
 
     internal int LingeringConnections => Volatile.Read(ref _context)?.Lingering.Count ?? 0;
 
@@ -206,10 +217,12 @@ public sealed class NetpollTransportFactory
     }
 
     /// <summary>
-    /// Stops the transport: closes listeners, aborts connections that are still alive (Kestrel has ended them all unless its
-    /// stop failed), waits a bounded time for them, and stops the workers. Later calls wait for the first.
+    /// Stops the transport: closes listeners, aborts connections that are still alive, and stops the workers. Waits for all of these
+    /// together for about a second, and hardly at all for connections that have been closed before, as Kestrel does when its stop takes too
+    /// long. Handlers that do not end are left behind, with their threads, and a warning says how many. They may go on afterwards. Later
+    /// calls wait for the first.
     /// </summary>
-    /// <returns>A task that completes when the workers have stopped.</returns>
+    /// <returns>A task that completes when all workers have stopped but those.</returns>
     public ValueTask DisposeAsync() => new(StartDispose());
 
     /// <summary>Does what <see cref="DisposeAsync"/> does and waits for it, except on a worker, which cannot wait for itself.</summary>
@@ -304,27 +317,54 @@ public sealed class NetpollTransportFactory
                 NetpollConnectionListener[] listeners = [.. _listeners];
 
                 // On the thread pool: the caller may be a worker, and stopping the workers means waiting for them.
-                _disposing = context is null ? Task.CompletedTask : Task.Run(() => DisposeCoreAsync(context, listeners));
+                _disposing = Task.Run(() => DisposeCoreAsync(context, listeners));
             }
 
             return _disposing;
         }
     }
 
-    private async Task DisposeCoreAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
+    private async Task DisposeCoreAsync(NetpollTransportContext? context, NetpollConnectionListener[] listeners)
     {
-        foreach (NetpollConnectionListener listener in listeners)
+        try
         {
-            await listener.DisposeAsync().ConfigureAwait(false);
+            if (context is not null)
+            {
+                await StopAsync(context, listeners).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _hostStopping.Unregister();
+            _relief.End();
+        }
+    }
+
+    private async Task StopAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
+    {
+        await Task.WhenAll(listeners.Select(static listener => listener.DisposeAsync().AsTask())).ConfigureAwait(false);
+
+        long begun = Stopwatch.GetTimestamp();
+        int connections = await context.Connections
+            .AbortAllAsync("The transport has been disposed.", DisposeTimeout, DisposeGrace)
+            .ConfigureAwait(false);
+        if (connections != 0)
+        {
+            NetpollTransportLog.ConnectionsLeftBehind(_logger, connections);
         }
 
-        int leftBehind = await context.Connections.AbortAllAsync("The transport has been disposed.", DisposeTimeout).ConfigureAwait(false);
-        if (leftBehind != 0)
+        await context.Lingering.CloseAsync(TimeLeft()).ConfigureAwait(false);
+        int workers = context.Stop(TimeLeft());
+        if (workers != 0)
         {
-            NetpollTransportLog.ConnectionsLeftBehind(_logger, leftBehind);
+            NetpollTransportLog.WorkersLeftBehind(_logger, workers);
         }
 
-        await context.Lingering.CloseAsync(LingerTimeout).ConfigureAwait(false);
-        context.Dispose();
+        // A handler that has not ended by now will not do so for being waited for.
+        TimeSpan TimeLeft()
+        {
+            TimeSpan left = connections == 0 ? DisposeTimeout - Stopwatch.GetElapsedTime(begun) : DisposeGrace;
+            return left > DisposeGrace ? left : DisposeGrace;
+        }
     }
 }

@@ -5,6 +5,7 @@ using KestrelNetpoll.Transport.Internal;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -83,7 +84,8 @@ public static class NetpollWebHostBuilderExtensions
             provider.GetRequiredService<ILoggerFactory>(),
             provider.GetService<IMemoryPoolFactory<byte>>(),
             provider.GetService<PlatformSupport>() ?? new PlatformSupport(systemCalls),
-            systemCalls);
+            systemCalls,
+            provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? default);
         if (provider.GetService<IMeterFactory>() is { } meterFactory)
         {
             NetpollMetrics.Register(meterFactory, factory.GetCounters, factory.GetBytes);

@@ -170,14 +170,21 @@ internal abstract class Descriptor
     /// <summary>Runs the waiters that a close released.</summary>
     protected virtual void Resume(WokenWaiters woken) => Group.Schedule(woken);
 
+    /// <summary>
+    /// Is the number still the descriptor's? Asked once, when nobody uses it any more, before <see cref="CloseNumber"/>. No: a stranger has
+    /// closed it, against the rule, and it may have been given out again since.
+    /// </summary>
+    protected virtual bool KeepsNumber() => true;
+
     /// <summary>Nobody uses the descriptor any more, and the poller has forgotten it.</summary>
     protected virtual void CloseNumber() => SystemCalls.Close(Fd);
 
     private void Destroy()
     {
+        bool keepsNumber = KeepsNumber();
         if (Poll is { } poll)
         {
-            Group.Poller.Close(Fd, poll);
+            Group.Poller.Close(Fd, poll, keepsNumber);
         }
 
         CloseNumber();

@@ -1,3 +1,4 @@
+using KestrelNetpoll.Native.Interop;
 using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Descriptors;
@@ -22,6 +23,9 @@ internal sealed partial class FileDescriptor
 
     // The handle that callers get to see, with a reference of ours. Closes the number in our place once it is there.
     private SafeFileHandle? _shown;
+
+    // At the end: the number is a stranger's. Written and read by the last user.
+    private bool _hasLostNumber;
 
     /// <summary>Is the number that of the handle the file was made from?</summary>
     private bool IsGiven => _given is { } given && (int)given.DangerousGetHandle() == Fd;
@@ -57,29 +61,63 @@ internal sealed partial class FileDescriptor
     }
 
     /// <inheritdoc/>
+    protected override bool KeepsNumber()
+    {
+        _hasLostNumber = HasLost(Fd);
+        return !_hasLostNumber;
+    }
+
+    /// <inheritdoc/>
     protected override void CloseNumber()
     {
         _watch?.Close();
-        FileNumbers.Process.Remove(SystemCalls, Fd, _numberOwner);
+        FileNumbers.Process.Remove(SystemCalls, Fd, _numberOwner, undo: !_hasLostNumber);
         if (_shown is not null)
         {
-            GiveBack(_shown);
+            GiveBack(_shown, _hasLostNumber);
         }
-        else if (!IsGiven)
+        else if (!IsGiven && !_hasLostNumber)
         {
             SystemCalls.Close(Fd);
         }
 
         if (_given is not null)
         {
-            FileNumbers.Process.Remove(SystemCalls, (int)_given.DangerousGetHandle(), _numberOwner);
-            GiveBack(_given);
+            int number = (int)_given.DangerousGetHandle();
+            bool lost = number == Fd ? _hasLostNumber : HasLost(number);
+            FileNumbers.Process.Remove(SystemCalls, number, _numberOwner, undo: !lost);
+            GiveBack(_given, lost);
         }
     }
 
-    private static void GiveBack(SafeFileHandle handle)
+    // A number that is not the file's any more must not be closed in its name.
+    private static void GiveBack(SafeFileHandle handle, bool lost)
     {
+        if (lost)
+        {
+            handle.SetHandleAsInvalid();
+        }
+
         handle.DangerousRelease();
         handle.Dispose();
+    }
+
+    // Has a stranger closed the number, and the kernel given it out again? Another file of ours is known. Otherwise fstat tells; not
+    // between two things that have no name (eventfd and its like), nor two openings of one file. A regular file's identity may change while
+    // it is open (overlays), its type may not.
+    private bool HasLost(int fd)
+    {
+        if (!FileNumbers.Process.IsHeldBy(SystemCalls, fd, _numberOwner))
+        {
+            return true;
+        }
+
+        SyscallResult asked = SystemCalls.GetStatus(fd, out FileStatus status);
+        if (asked.IsError)
+        {
+            return asked.Errno == Errno.EBADF;
+        }
+
+        return status.Type != Traits.Identity.Type || (!Traits.IsNeverPolled && status.Identity != Traits.Identity);
     }
 }

@@ -87,14 +87,28 @@ internal sealed class FileNumbers
         }
     }
 
+    /// <summary>Does that owner hold the number? Not if a stranger has closed it and it is another file's by now.</summary>
+    internal bool IsHeldBy(SystemCalls kernel, int fd, object owner)
+    {
+        lock (_lock)
+        {
+            return _entries.TryGetValue((kernel, fd), out Entry entry) && ReferenceEquals(entry.Owner, owner);
+        }
+    }
+
     /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by now.</summary>
-    internal void Remove(SystemCalls kernel, int fd, object owner)
+    /// <param name="kernel">Whose number it is.</param>
+    /// <param name="fd">The number.</param>
+    /// <param name="owner">Who holds it.</param>
+    /// <param name="undo">False: the number is a stranger's by now, and so are the flags.</param>
+    internal void Remove(SystemCalls kernel, int fd, object owner, bool undo = true)
     {
         lock (_lock)
         {
             if (_entries.TryGetValue((kernel, fd), out Entry entry)
                 && ReferenceEquals(entry.Owner, owner)
                 && _entries.Remove((kernel, fd))
+                && undo
                 && entry.MadeNonBlocking is { } identity
                 && !SharesWithAnother(kernel, fd, identity))
             {
@@ -103,7 +117,10 @@ internal sealed class FileNumbers
         }
     }
 
-    /// <summary>Undoes everything, for files that nobody will close any more.</summary>
+    /// <summary>
+    /// Undoes everything, for files that nobody will close any more. Who still uses one of these, in the last moments of the process, may
+    /// block his thread.
+    /// </summary>
     internal void RestoreAll()
     {
         lock (_lock)

@@ -79,10 +79,17 @@ internal abstract class Poller : IDisposable
     }
 
     /// <summary>Unregisters an evicted descriptor and frees its slot. The caller closes the file afterwards, not before.</summary>
-    internal void Close(int fd, PollDescriptor descriptor)
+    /// <param name="fd">Its number.</param>
+    /// <param name="descriptor">Its slot.</param>
+    /// <param name="keepsNumber">False: the number is a stranger's by now, whose registration stays.</param>
+    internal void Close(int fd, PollDescriptor descriptor, bool keepsNumber = true)
     {
         Debug.Assert(descriptor.Info.Has(PollInfo.Closing), "evict before closing");
-        Unregister(fd);
+        if (keepsNumber)
+        {
+            Unregister(fd);
+        }
+
         Table.Release(descriptor);
         Leave();
     }

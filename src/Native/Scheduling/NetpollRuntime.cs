@@ -56,7 +56,7 @@ internal sealed class NetpollRuntime : IDisposable
         catch
         {
             // A group that failed to start has seen to itself.
-            Stop(_groups.AsSpan(0, started));
+            Stop(_groups.AsSpan(0, started), _stopTimeout);
             throw;
         }
     }
@@ -86,21 +86,20 @@ internal sealed class NetpollRuntime : IDisposable
         return sum with { WorkerLimitReached = _limit.Reached };
     }
 
+    /// <summary>As <see cref="Stop(TimeSpan)"/>, with the time limit of the options.</summary>
+    public void Dispose() => Stop(_stopTimeout);
+
     /// <summary>
     /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close the
-    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. May be called twice.
+    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call does
+    /// something.
     /// </summary>
-    public void Dispose()
-    {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
-        {
-            return;
-        }
+    /// <param name="timeout">For how long workers that are inside turns are waited for.</param>
+    /// <returns>How many of them have not come back. They leave by themselves when they do, and nothing that they need is gone by
+    /// then.</returns>
+    internal int Stop(TimeSpan timeout) => Interlocked.Exchange(ref _disposed, 1) == 0 ? Stop(_groups, timeout) : 0;
 
-        Stop(_groups);
-    }
-
-    private void Stop(ReadOnlySpan<WorkerGroup> groups)
+    private int Stop(ReadOnlySpan<WorkerGroup> groups, TimeSpan timeout)
     {
         // First: whoever has been taken off the spares has got its processor, or is back, by the time the groups stop.
         _monitor?.Stop();
@@ -120,14 +119,19 @@ internal sealed class NetpollRuntime : IDisposable
         }
 
         // One time limit for all of them.
-        long deadline = MonotonicClock.After(_stopTimeout);
+        long deadline = MonotonicClock.After(timeout);
+        int leftBehind = 0;
         foreach (WorkerGroup group in groups)
         {
-            if (!group.WaitForWorkers(deadline))
+            int left = group.WaitForWorkers(deadline);
+            if (left != 0)
             {
                 group.Abandon();
+                leftBehind += left;
             }
         }
+
+        return leftBehind;
     }
 
     // Not through the calls of this runtime, which tests replace: it is about the machine that they run on.

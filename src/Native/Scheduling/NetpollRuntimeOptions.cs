@@ -20,8 +20,8 @@ internal sealed class NetpollRuntimeOptions
     /// <summary>How long a spare worker waits for something to do before it ends.</summary>
     internal TimeSpan SpareIdleTime { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long the end of the runtime waits for workers that are inside a turn.</summary>
-    internal TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>How long the end of the runtime waits for workers that are inside a turn, if nobody says otherwise.</summary>
+    internal TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
     /// Whether a blocked worker's place is handed on. False where nothing blocks, or nobody is to notice, as in some tests: then there is no monitor.

@@ -73,6 +73,13 @@ internal sealed class Worker
     internal bool HasProcessor => Volatile.Read(ref _processor) is not null;
 
     /// <summary>
+    /// Once the monitor has stopped: is the worker inside a turn, whether it still has its processor or not? Any thread; may be a moment
+    /// old.
+    /// </summary>
+    internal bool IsInTurn =>
+        Volatile.Read(ref _processor) is { } processor && (processor.Holder != this || Processor.IsInTurn(processor.State));
+
+    /// <summary>
     /// Written by the monitor before it takes the processor of a turn away: does it do so because the turn computes? Read by the worker once it has lost it.
     /// </summary>
     internal bool Detaches { get; set; }

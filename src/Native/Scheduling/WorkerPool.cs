@@ -10,6 +10,11 @@ internal sealed class WorkerPool
 {
     private static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(100);
 
+    // For threads that leave. One that is inside a turn may come out of it and leave, and one that was about to begin a turn may still do
+    // so.
+    private const long LeavingNanoseconds = 2000 * MonotonicClock.NanosecondsPerMillisecond;
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
+
     private readonly WorkerGroup _group;
     private readonly string _name;
     private readonly WorkerLimit _limit;
@@ -234,8 +239,12 @@ internal sealed class WorkerPool
         }
     }
 
-    /// <summary>Waits for the threads to leave. False: one of them is still inside a turn.</summary>
-    internal bool Join(Worker? self, long deadline)
+    /// <summary>
+    /// Once the monitor has stopped: waits for the threads to leave, also for those that are inside turns, until the deadline. A thread
+    /// that is not inside one is about to leave, and is waited for, if the machine is slow, for two seconds more.
+    /// </summary>
+    /// <returns>How many have not left, the calling thread not counted.</returns>
+    internal int Join(Worker? self, long deadline)
     {
         Worker[] workers;
         lock (_lock)
@@ -243,16 +252,25 @@ internal sealed class WorkerPool
             workers = [.. _workers];
         }
 
+        int left = 0;
+        long last = deadline + LeavingNanoseconds;
         foreach (Worker worker in workers)
         {
-            long left = Math.Max(0, deadline - MonotonicClock.Now);
-            if (worker != self && !worker.Join(TimeSpan.FromMilliseconds(left / MonotonicClock.NanosecondsPerMillisecond)))
+            if (worker == self)
             {
-                return false;
+                continue;
             }
+
+            bool hasLeft = worker.Join(Until(deadline));
+            while (!hasLeft && !worker.IsInTurn && MonotonicClock.Now < last)
+            {
+                hasLeft = worker.Join(LookInterval);
+            }
+
+            left += hasLeft ? 0 : 1;
         }
 
-        return true;
+        return left;
     }
 
     /// <summary>A thread leaves. True: it was the last one. It is waited for until it is forgotten.</summary>
@@ -276,4 +294,7 @@ internal sealed class WorkerPool
 
     /// <summary>The opposite of <see cref="Enter"/>. True: it was the last one.</summary>
     internal bool Leave() => Interlocked.Decrement(ref _running) == 0;
+
+    private static TimeSpan Until(long deadline) =>
+        TimeSpan.FromMilliseconds(Math.Max(0, deadline - MonotonicClock.Now) / MonotonicClock.NanosecondsPerMillisecond);
 }

@@ -10,20 +10,32 @@ namespace KestrelNetpoll.Transport.Internal;
 /// acceptors run at once, or while the loop is busy elsewhere. It is short: Kestrel's limit of concurrent connections counts what
 /// it has got.
 /// </summary>
-/// <remarks>Thread-safe. No continuation runs under the lock, nor inside <see cref="Close"/> or a cancellation.</remarks>
+/// <remarks>
+/// <para>Its end has two steps, because an acceptor may have a connection in its hands, whose client has sent a request already:</para>
+/// <code>
+///   state     acceptors                        an accept gets                        becomes
+///   open      go on                            a connection, or waits                filled, by StopFilling
+///   filled    hand over what they have, stop   the same                              closed, by Close, once no acceptor runs
+///   closed    what they hand over is ended     a connection, or null if none is left
+/// </code>
+/// <para>Thread-safe. No continuation runs under the lock, nor inside <see cref="Close"/> or a cancellation.</para>
+/// </remarks>
 internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
 {
     /// <summary>From this many on, an acceptor that hands over another one has to stop.</summary>
     internal const int Capacity = 16;
 
-    // Guards _connections, _held, _waiting, _token, _tokenRegistration, and the writing of _closed.
+    // Guards _connections, _held, _waiting, _closed, _token, _tokenRegistration.
     private readonly Lock _lock = new();
     private readonly Queue<NetpollConnection> _connections = new();
 
     // Acceptors that stopped because the queue was full; each is started again once.
     private readonly List<Acceptor> _held = [];
     private bool _waiting;
-    private volatile bool _closed;
+    private bool _closed;
+
+    // Written once, without the lock.
+    private volatile bool _filled;
     private CancellationToken _token;
     private CancellationTokenRegistration _tokenRegistration;
 
@@ -33,10 +45,10 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     // Whoever sets _waiting back to false completes it, once.
     private TurnValueTaskSource<ConnectionContext?> _source;
 
-    /// <summary>Nothing will be taken any more.</summary>
-    internal bool IsClosed => _closed;
+    /// <summary>No connection is to be accepted for it any more.</summary>
+    internal bool IsFilled => _filled;
 
-    /// <summary>The next connection, or null once the queue is closed.</summary>
+    /// <summary>The next connection, or null once the queue is closed and empty.</summary>
     /// <exception cref="InvalidOperationException">The previous accept has not been completed and awaited.</exception>
     internal ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken)
     {
@@ -138,20 +150,24 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
         return true;
     }
 
+    /// <summary>Acceptors stop after the connection that they have in their hands. A full fence. May be called again.</summary>
+    internal void StopFilling()
+    {
+        _filled = true;
+        Interlocked.MemoryBarrier();
+    }
+
     /// <summary>
-    /// The accept that waits gets null, as will every later one. Returns when the connections that nobody has taken are closed. May be
+    /// An accept that waits gets null, as will every later one that finds nothing. Connections that are there can still be taken. May be
     /// called again.
     /// </summary>
-    internal Task Close()
+    internal void Close()
     {
-        NetpollConnection[] undelivered;
         CancellationTokenRegistration registration = default;
         bool waited;
         lock (_lock)
         {
             _closed = true;
-            undelivered = [.. _connections];
-            _connections.Clear();
             _held.Clear();
             waited = _waiting;
             if (waited)
@@ -164,6 +180,17 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
         {
             registration.Unregister();
             ThreadPoolQueue.Add(static queue => queue._source.SetResult(null), this);
+        }
+    }
+
+    /// <summary>Once it is closed: ends the connections that nobody has taken. Returns when they have ended.</summary>
+    internal Task EndUndeliveredAsync()
+    {
+        NetpollConnection[] undelivered;
+        lock (_lock)
+        {
+            undelivered = [.. _connections];
+            _connections.Clear();
         }
 
         return Task.WhenAll(undelivered.Select(EndUndeliveredAsync));

@@ -15,7 +15,7 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   found no room           the timer, after a pause that doubles (see AcceptBackoff)
 ///   filled the queue        the queue, when Kestrel has taken enough
 ///   had its share           itself, behind the others
-///   found the queue closed  nobody: it has ended
+///   found the queue filled  nobody: it has ended
 /// </code>
 /// It always tries before it waits: the edge that announced a connection is spent when a turn stops early.
 /// </summary>
@@ -41,6 +41,9 @@ internal sealed class Acceptor : IAsyncDisposable
     // The turn is parked on the socket. Written by the turn, before it parks.
     private bool _parked;
 
+    // How often the turn is being run: 1, or 2 for the moment between its being parked or scheduled and the end of its run. Interlocked.
+    private int _running;
+
     // 1 while the turn is left to the timer. Interlocked: the timer may be late and fire in the middle of something else.
     private int _delayed;
 
@@ -58,6 +61,12 @@ internal sealed class Acceptor : IAsyncDisposable
 
     internal ListenSocket Socket => _socket;
 
+    /// <summary>
+    /// Once the queue has been told to stop filling, with a full fence: may the turn still have a connection in its hands? If not, it never
+    /// will.
+    /// </summary>
+    internal bool IsRunning => Volatile.Read(ref _running) != 0;
+
     /// <summary>Runs the turn. To be called once to begin with, and then by whoever has stopped it.</summary>
     internal void Schedule() => _socket.Group.Schedule(_turn);
 
@@ -73,6 +82,8 @@ internal sealed class Acceptor : IAsyncDisposable
             _socket.EndWaitReadable();
         }
 
+        // A full fence, before the look at the queue: an unbind does it the other way round.
+        Interlocked.Increment(ref _running);
         try
         {
             AcceptUntilStopped();
@@ -84,13 +95,17 @@ internal sealed class Acceptor : IAsyncDisposable
             NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
             Delay(e.GetType().Name);
         }
+        finally
+        {
+            Interlocked.Decrement(ref _running);
+        }
     }
 
     private void AcceptUntilStopped()
     {
         for (int tries = 0; tries < MaxAcceptsPerTurn;)
         {
-            if (_queue.IsClosed)
+            if (_queue.IsFilled)
             {
                 return;
             }

@@ -1,3 +1,4 @@
+using KestrelNetpoll.Native.Timers;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Internal;
@@ -8,6 +9,8 @@ namespace KestrelNetpoll.Transport.Internal;
 /// </summary>
 internal sealed class ConnectionTracker
 {
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
+
     // Guards the links (NetpollConnection.Previous and Next) and every field below. Nothing else runs under it.
     private readonly Lock _lock = new();
 
@@ -77,35 +80,86 @@ internal sealed class ConnectionTracker
         }
     }
 
-    /// <summary>Aborts what is alive and waits until all of it has been disposed by Kestrel, or until the time is up.</summary>
-    /// <returns>How many connections are left.</returns>
-    internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout)
+    /// <summary>
+    /// Waits until Kestrel has begun to read from the connections that it has been given lately, or until the time is up: from one that it
+    /// has not begun with, it reads nothing any more once it is to close it, and the request that has come already stays unanswered.
+    /// </summary>
+    /// <param name="timeout">For how long. Connections that are older are not waited for at all: their handlers do not want to
+    /// read.</param>
+    /// <param name="cancellationToken">Ends the wait; nothing is thrown.</param>
+    internal async Task WaitForFirstReadsAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
-        List<NetpollConnection> alive = [];
-        Task empty;
+        long since = MonotonicClock.After(-timeout);
+        long deadline = MonotonicClock.After(timeout);
+        List<NetpollConnection> waiting = Find(connection => connection.AcceptedAt >= since);
+        while (true)
+        {
+            waiting.RemoveAll(static connection => connection.HasBegun);
+            if (waiting.Count == 0 || cancellationToken.IsCancellationRequested || MonotonicClock.Now >= deadline)
+            {
+                return;
+            }
+
+            await Task.Delay(LookInterval, CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Aborts what is alive and waits until all of it has been disposed by Kestrel, or until the time is up.</summary>
+    /// <param name="reason">For those that have not been closed before.</param>
+    /// <param name="timeout">For how long, if there are any of these.</param>
+    /// <param name="grace">For how long if there are none: they have been closed before, and their handlers have had time to
+    /// notice.</param>
+    /// <returns>How many connections are left.</returns>
+    internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout, TimeSpan grace)
+    {
+        List<NetpollConnection> alive = Find(static _ => true);
+        if (alive.Count == 0)
+        {
+            return 0;
+        }
+
+        // Outside of the lock: what an abort sets in motion removes connections.
+        bool allClosedBefore = true;
+        foreach (NetpollConnection connection in alive)
+        {
+            allClosedBefore &= connection.IsClosed;
+            connection.Abort(new ConnectionAbortedException(reason));
+        }
+
+        await Task.WhenAny(WhenEmptyAsync(), Task.Delay(allClosedBefore ? grace : timeout)).ConfigureAwait(false);
+        return Count;
+    }
+
+    /// <summary>Completes, on the thread pool, when there is no connection. To be used once none is added any more.</summary>
+    internal Task WhenEmptyAsync()
+    {
         lock (_lock)
         {
             if (_count == 0)
             {
-                return 0;
-            }
-
-            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
-            {
-                alive.Add(connection);
+                return Task.CompletedTask;
             }
 
             _empty ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            empty = _empty.Task;
+            return _empty.Task;
         }
+    }
 
-        // Outside of the lock: what an abort sets in motion removes connections.
-        foreach (NetpollConnection connection in alive)
+    // The condition only looks.
+    private List<NetpollConnection> Find(Func<NetpollConnection, bool> condition)
+    {
+        List<NetpollConnection> found = [];
+        lock (_lock)
         {
-            connection.Abort(new ConnectionAbortedException(reason));
+            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            {
+                if (condition(connection))
+                {
+                    found.Add(connection);
+                }
+            }
         }
 
-        await Task.WhenAny(empty, Task.Delay(timeout)).ConfigureAwait(false);
-        return Count;
+        return found;
     }
 }

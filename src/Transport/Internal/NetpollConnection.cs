@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Timers;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
@@ -77,6 +78,16 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             return ReferenceEquals(reason, EndedByDispose) ? null : reason;
         }
     }
+
+    /// <summary>On the monotonic clock.</summary>
+    internal long AcceptedAt { get; } = MonotonicClock.Now;
+
+    /// <summary>Has Kestrel, or whatever it has handed the connection to, begun to read from it, or is it about to end? Any
+    /// thread.</summary>
+    internal bool HasBegun => _reader.HasBegun || IsClosed || Volatile.Read(ref _disposeStarted) != 0;
+
+    /// <summary>Has this side closed it? Any thread.</summary>
+    internal bool IsClosed => Volatile.Read(ref _closeReason) is not null;
 
     internal long BytesReceived => _reader.BytesReceived;
 

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Internal;
 
 /// <summary>What the listeners and connections of one factory share: the engine, its pools, the limits, the counters.</summary>
-internal sealed class NetpollTransportContext : INetpollTransportFeature, IDisposable
+internal sealed class NetpollTransportContext : INetpollTransportFeature
 {
     internal const string DefaultBackend = "epoll";
 
@@ -82,7 +82,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
         catch
         {
             // Nobody else knows of the workers that run by now.
-            Dispose();
+            Stop(TimeSpan.Zero);
             throw;
         }
     }
@@ -154,6 +154,9 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
 
     internal LingeringSockets Lingering { get; } = new();
 
+    /// <summary>How long an unbind waits for Kestrel to begin with connections. Tests of slow ones have more patience.</summary>
+    internal TimeSpan FirstReadTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
     internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
 
     /// <summary>
@@ -191,10 +194,44 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature, IDispo
     /// <summary>A connection has been accepted, and is watched: only now can nothing go wrong with that any more.</summary>
     internal void CountAccepted() => Interlocked.Increment(ref _acceptedConnections);
 
-    /// <summary>Stops the workers. Listeners and connections must have been closed.</summary>
-    public void Dispose()
+    /// <summary>
+    /// Stops the workers. Listeners and connections must have been closed. A handler that has not ended may still rent and return blocks:
+    /// the pools go when the last connection has ended.
+    /// </summary>
+    /// <param name="timeout">How long workers that are in the middle of something are waited for.</param>
+    /// <returns>How many of them have not come back.</returns>
+    internal int Stop(TimeSpan timeout)
     {
-        Runtime.Dispose();
+        int leftBehind = Runtime.Stop(timeout);
+        Task ended = Connections.WhenEmptyAsync();
+        if (ended.IsCompleted)
+        {
+            DisposePools();
+        }
+        else
+        {
+            _ = DisposePoolsAfterAsync(ended);
+        }
+
+        return leftBehind;
+    }
+
+    private async Task DisposePoolsAfterAsync(Task ended)
+    {
+        await ended.ConfigureAwait(false);
+        try
+        {
+            DisposePools();
+        }
+        catch (Exception e)
+        {
+            // The pools are foreign code, and nobody awaits this.
+            NetpollTransportLog.UnexpectedException(Logger, connectionId: null, e);
+        }
+    }
+
+    private void DisposePools()
+    {
         if (_ownsPools)
         {
             foreach (MemoryPool<byte>? pool in _pools)

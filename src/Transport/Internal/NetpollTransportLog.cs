@@ -64,4 +64,7 @@ internal static partial class NetpollTransportLog
 
     [LoggerMessage(111, LogLevel.Warning, "The process may have {Limit} descriptors, and {InUse} are in use already: {Connections} are for connections, {Reserve} are left to the rest of the process, which may need more. Raise the limit (ulimit -n).", EventName = "DescriptorsScarce")]
     internal static partial void DescriptorsScarce(ILogger logger, int limit, int inUse, int connections, int reserve);
+
+    [LoggerMessage(112, LogLevel.Warning, "{Threads} worker thread(s) were left behind when the transport was disposed: handlers do not return from them. They end when the handlers do, or with the process.", EventName = "WorkersLeftBehind")]
+    internal static partial void WorkersLeftBehind(ILogger logger, int threads);
 }

@@ -18,8 +18,8 @@ internal sealed partial class SocketPipeReader
     // learns of the end, which makes it drop the connection. Not under the lock; the end of any turn may see to it.
     private volatile bool _readAheadDue;
 
-    // The application has begun to read.
-    private bool _readBegun;
+    // The application has begun to read. Written under the lock, read also without it.
+    private volatile bool _readBegun;
 
     // Turns have had their time; an application that blocks them learns of the end all the same. Written by the timer.
     private volatile bool _noTimeForTurns;

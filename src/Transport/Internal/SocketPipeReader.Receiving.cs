@@ -83,6 +83,18 @@ internal sealed partial class SocketPipeReader
         // From a fresh connection nobody has received, nor has a turn taken an edge: whatever has come is a latched edge, and what will come raises one. So
         // a read on another thread, which is how Kestrel begins each connection, parks without having asked the kernel, and without a worker.
         bool parksUnasked = !mayReceive && _isFresh && BytesReceived == 0;
+        if (_cancelRequested && CancelFindsNothing)
+        {
+            // Kestrel cancels the read of an idle connection in order to end it. A request that has come before is not to be left behind:
+            // where a transport fills a pipe it would be in there by now.
+            if (!mayReceive)
+            {
+                return WaitForTurn(ref notices);
+            }
+
+            Receive(ref notices);
+        }
+
         while (true)
         {
             Found found = Look();
@@ -121,6 +133,10 @@ internal sealed partial class SocketPipeReader
             }
         }
     }
+
+    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some.
+    private bool CancelFindsNothing =>
+        !_drained && !_ended && !_completed && !_tokenCanceled && _error is null && !_buffer.HasUnexaminedBytes;
 
     private Found WaitForTurn(ref Notices notices)
     {

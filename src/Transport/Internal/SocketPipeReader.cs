@@ -20,7 +20,7 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   aborted, or a failed receive       throws it, now and ever after; what was buffered is lost
 ///   completed while it was waiting     ends with IsCompleted
 ///   its token was cancelled            throws, once; the reader stays usable
-///   CancelPendingRead was called       ends with IsCanceled and whatever is buffered, once
+///   CancelPendingRead was called       ends with IsCanceled and whatever is buffered, once; if nothing is, a receive comes first
 ///   bytes not examined yet             ends with everything that is not consumed
 ///   the end of the stream              ends with IsCompleted and what was examined, but not consumed
 ///   perhaps bytes in the kernel        a worker receives and looks again; another thread lets a worker do so
@@ -255,6 +255,9 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             _socket.WakeReader();
         }
     }
+
+    /// <summary>Has the application begun to read? Any thread.</summary>
+    internal bool HasBegun => _readBegun;
 
     /// <summary>
     /// Were there bytes that the application did not consume when it completed the reader? The peer has then probably more on its way.

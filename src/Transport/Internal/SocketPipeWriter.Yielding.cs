@@ -79,7 +79,7 @@ internal sealed partial class SocketPipeWriter
         internal void LeaveToThreadPool()
         {
             Interlocked.Exchange(ref _dueAt, MonotonicClock.Now + PatienceNanoseconds);
-            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            ThreadPoolQueue.Add(this);
         }
 
         internal override void Run()

@@ -32,6 +32,9 @@ internal static unsafe partial class FileLibC
     internal static partial int dup(int fd);
 
     [LibraryImport("libc", SetLastError = true)]
+    internal static partial int dup2(int oldfd, int newfd);
+
+    [LibraryImport("libc", SetLastError = true)]
     internal static partial nint signal(int signum, nint handler);
 
     [LibraryImport("libc", SetLastError = true)]

@@ -47,6 +47,51 @@ public sealed class AbandonedGroupTests
         Assert.Empty(systemCalls.Violations);
     }
 
+    /// <summary>And when they come back, after the end of everything, what they use is still there.</summary>
+    [Theory]
+    [InlineData(1, 1, 1, BlockageKind.Event)]
+    [InlineData(2, 2, 20, BlockageKind.Sleep)]
+    [InlineData(4, 2, 20, BlockageKind.KernelRead)]
+    [InlineData(4, 1, 3, BlockageKind.Computing)]
+    public void Threads_that_stay_in_their_turns_are_counted_and_the_others_leave(int workers, int groups, int turns, BlockageKind kind)
+    {
+        ObservedSystemCalls systemCalls = new();
+        string name = WorkerThreads.NewName();
+        NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = workers, GroupCount = groups, Name = name }, systemCalls);
+        List<StreamSocket> peers = [];
+        List<CallbackTurn> later = [];
+        int sent = 0;
+        using Blockage blockage = new(kind);
+        for (int i = 0; i < turns; i++)
+        {
+            (StreamSocket socket, StreamSocket peer) = SocketPairs.CreateStarted(runtime);
+            peers.Add(peer);
+            CallbackTurn next = new();
+            later.Add(next);
+            socket.Group.Schedule(new CallbackTurn(() =>
+            {
+                blockage.Block();
+                Interlocked.Add(ref sent, socket.Send("x"u8).Value);
+                socket.SetReadDeadline(MonotonicClock.Now);
+                socket.Close();
+                socket.Group.Schedule(next);
+            }));
+        }
+
+        blockage.WaitUntilEntered(turns);
+        Assert.Equal(turns, runtime.Stop(TimeSpan.FromMilliseconds(20)));
+        Patience.Until(() => WorkerThreads.Count(name) == turns, "the other threads are gone");
+        Assert.Equal(0, runtime.Stop(TimeSpan.Zero));
+
+        blockage.Release();
+        Patience.Until(() => later.TrueForAll(turn => turn.Runs == 1), "all have come back");
+        Assert.Equal(turns, Volatile.Read(ref sent));
+        peers.ForEach(peer => peer.Close());
+        Patience.Until(() => WorkerThreads.Count(name) == 0, "the threads are gone");
+        Patience.Until(() => systemCalls.OpenDescriptors.Count == 0, "everything is closed");
+        Assert.Empty(systemCalls.Violations);
+    }
+
     /// <summary>Its worker is not waited for, but what waits for its turn, or is scheduled later, does not wait either.</summary>
     [Fact]
     public void A_turn_that_disposes_of_the_runtime_may_wait_for_others()

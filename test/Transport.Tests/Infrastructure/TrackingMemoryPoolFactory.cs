@@ -13,6 +13,11 @@ internal sealed class TrackingMemoryPoolFactory : IMemoryPoolFactory<byte>
 
     internal int RentedBlocks => _pools.Sum(static pool => pool.Rented);
 
+    /// <summary>Pools that were disposed of while a block was out, and blocks that were asked for afterwards.</summary>
+    internal int UsesAfterDisposal => _pools.Sum(static pool => pool.UsesAfterDisposal);
+
+    internal int DisposedPools => _pools.Count(static pool => pool.IsDisposed);
+
     internal long TotalRents => _pools.Sum(static pool => pool.TotalRents);
 
     public MemoryPool<byte> Create(MemoryPoolOptions? options = null)
@@ -28,6 +33,12 @@ internal sealed class TrackingMemoryPoolFactory : IMemoryPoolFactory<byte>
     {
         private int _rented;
         private long _totalRents;
+        private int _usesAfterDisposal;
+        private volatile bool _disposed;
+
+        internal bool IsDisposed => _disposed;
+
+        internal int UsesAfterDisposal => Volatile.Read(ref _usesAfterDisposal);
 
         internal string? Owner => owner;
 
@@ -40,6 +51,11 @@ internal sealed class TrackingMemoryPoolFactory : IMemoryPoolFactory<byte>
         public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, MaxBufferSize);
+            if (_disposed)
+            {
+                Interlocked.Increment(ref _usesAfterDisposal);
+            }
+
             Interlocked.Increment(ref _rented);
             Interlocked.Increment(ref _totalRents);
             return new Block(this);
@@ -47,6 +63,11 @@ internal sealed class TrackingMemoryPoolFactory : IMemoryPoolFactory<byte>
 
         protected override void Dispose(bool disposing)
         {
+            _disposed = true;
+            if (Rented != 0)
+            {
+                Interlocked.Increment(ref _usesAfterDisposal);
+            }
         }
 
         private sealed class Block(Pool pool) : IMemoryOwner<byte>

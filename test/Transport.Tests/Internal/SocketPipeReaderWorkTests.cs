@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.IO.Pipelines;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Internal;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
@@ -58,7 +60,9 @@ public sealed class SocketPipeReaderWorkTests
     [InlineData(false)]
     public async Task What_has_come_before_a_first_read_that_is_cancelled_the_second_one_finds(bool byToken)
     {
-        await using var pipe = new SocketPipe(workers: 1);
+        // A worker that the monitor gives the processor to would be quicker than the cancellation, now and then.
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
+        await using var pipe = new SocketPipe(runtime: runtime);
         using var worker = new ManualResetEventSlim();
         using var source = new CancellationTokenSource();
         pipe.Send([1]);
@@ -94,6 +98,56 @@ public sealed class SocketPipeReaderWorkTests
         ReadResult second = await Task.Run(() => pipe.Reader.ReadAsync().InTime());
         Assert.Equal(1, second.Buffer.Length);
         pipe.Reader.AdvanceTo(second.Buffer.End);
+    }
+
+    /// <summary>Kestrel cancels the read of an idle connection when it stops. The request that has come just before must not be
+    /// lost.</summary>
+    [Theory]
+    [InlineData("waits for the worker", true)]
+    [InlineData("begins afterwards", true)]
+    [InlineData("begins afterwards", false)]
+    public async Task A_cancelled_read_brings_the_bytes_that_have_come_before(string read, bool onWorker)
+    {
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
+        await using var pipe = new SocketPipe(runtime: runtime);
+        using var release = new ManualResetEventSlim();
+        Task<ReadResult> reading;
+        if (read == "begins afterwards")
+        {
+            pipe.Send([1]);
+            pipe.Reader.CancelPendingRead();
+            reading = onWorker
+                ? ReadOnWorkerAsync()
+                : Task.Run(() => pipe.Reader.ReadAsync().AsTask());
+        }
+        else
+        {
+            Task<ReadResult> first = pipe.Reader.ReadAsync().AsTask();
+            pipe.Send([0]);
+            pipe.Reader.AdvanceTo((await first.InTime()).Buffer.End);
+            reading = pipe.Reader.ReadAsync().AsTask();
+            Task blocked = pipe.RunOnWorker(() =>
+            {
+                Assert.True(release.Wait(Patience.Limit));
+                return Task.CompletedTask;
+            });
+            pipe.Send([1]);
+            pipe.Reader.CancelPendingRead();
+            release.Set();
+            await blocked.InTime();
+        }
+
+        ReadResult result = await reading.InTime();
+        Assert.True(result.IsCanceled);
+        Assert.Equal([1], result.Buffer.ToArray());
+        pipe.Reader.AdvanceTo(result.Buffer.End);
+
+        async Task<ReadResult> ReadOnWorkerAsync()
+        {
+            ReadResult found = default;
+            await pipe.RunOnWorker(async () => found = await pipe.Reader.ReadAsync());
+            return found;
+        }
     }
 
     [Fact]

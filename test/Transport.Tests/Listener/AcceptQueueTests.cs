@@ -54,23 +54,39 @@ public class AcceptQueueTests
     }
 
     [Fact]
-    public async Task What_nobody_has_taken_is_reset_when_the_listener_is_unbound()
+    public async Task What_nobody_has_taken_can_be_taken_after_the_listener_is_unbound()
     {
-        // With more groups, the connection that came second may be the first to be accepted.
-        await using TransportHarness harness = await TransportHarness.StartAsync(
-            options: new NetpollTransportOptions { WorkerCount = 2, WorkerGroupCount = 1 });
+        await using TransportHarness harness = await OneOfTwoAsync();
         using RawClient taken = await harness.ConnectClientAsync();
-        using RawClient undelivered = await harness.ConnectClientAsync();
+        using RawClient other = await harness.ConnectClientAsync();
         await using NetpollConnection connection = await harness.AcceptAsync();
         await Patience.UntilAsync(() => harness.Factory.GetStatistics().AcceptedConnections == 2, "the second one is accepted");
 
         await harness.Listener.UnbindAsync().InTime();
 
+        await using NetpollConnection second = await harness.AcceptAsync();
+        Assert.Null(await harness.Listener.AcceptAsync().InTime());
+        foreach ((NetpollConnection server, RawClient client) in new[] { (connection, taken), (second, other) })
+        {
+            await server.Transport.Output.WriteAsync("x"u8.ToArray()).InTime();
+            Assert.Equal("x"u8.ToArray(), await client.ReadExactlyAsync(1));
+        }
+    }
+
+    [Fact]
+    public async Task What_nobody_has_taken_is_reset_when_the_listener_is_disposed_of()
+    {
+        await using TransportHarness harness = await OneOfTwoAsync();
+        using RawClient taken = await harness.ConnectClientAsync();
+        using RawClient undelivered = await harness.ConnectClientAsync();
+        await using NetpollConnection connection = await harness.AcceptAsync();
+        await Patience.UntilAsync(() => harness.Factory.GetStatistics().AcceptedConnections == 2, "the second one is accepted");
+
+        await harness.Listener.DisposeAsync().InTime();
+
         Assert.Equal(PeerEnd.Reset, (await undelivered.ReadToEndAsync()).End);
         Assert.Null(await harness.Listener.AcceptAsync().InTime());
-
-        // It may have been on its way into the queue, for which the unbind does not wait.
-        await Patience.UntilAsync(() => harness.Factory.GetStatistics().ActiveConnections == 1, "the second one has ended");
+        Assert.Equal(1, harness.Factory.GetStatistics().ActiveConnections);
         await connection.Transport.Output.WriteAsync("x"u8.ToArray()).InTime();
         Assert.Equal("x"u8.ToArray(), await taken.ReadExactlyAsync(1));
     }
@@ -186,6 +202,10 @@ public class AcceptQueueTests
         await Assert.ThrowsAsync<AddressInUseException>(
             () => TransportHarness.StartAsync(options: options, endPoint: first.Listener.EndPoint));
     }
+
+    // With more groups, the connection that came second may be the first to be accepted.
+    private static Task<TransportHarness> OneOfTwoAsync() =>
+        TransportHarness.StartAsync(options: new NetpollTransportOptions { WorkerCount = 2, WorkerGroupCount = 1 });
 
     private static async Task EndAsync(List<RawClient> clients, List<NetpollConnection> connections)
     {
