@@ -90,7 +90,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// <summary>Registers the socket with the poller. To be called once, before Kestrel gets the connection.</summary>
     internal void Start()
     {
-        _socket.SetHangupTurn(new HangupTurn(this));
+        _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _context.Connections.Add(this);
     }
@@ -309,10 +309,12 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    /// <summary>Lets the reader look at a hang-up even while it is not waiting, for example because it is paused.</summary>
-    private sealed class HangupTurn(NetpollConnection connection) : Turn
+    /// <summary>Lets the reader look at a hang-up, and at input that nobody reads, even while it is not waiting.</summary>
+    private sealed class InputTurn(NetpollConnection connection) : UnreadInput
     {
         internal override void Run() => connection._reader.OnHangup();
+
+        internal override bool LookAgain() => connection._reader.LookAtUnread();
 
         internal override void OnUnhandledException(Exception e) => connection.OnUnexpectedException(e);
     }
