@@ -74,8 +74,8 @@ public sealed class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets how much received data that the application has not examined a connection holds. Receiving is done when the application
-    /// reads, so this bounds what one read receives, and what is read ahead when the peer ends the connection; everything else waits in the
-    /// kernel. What was examined and not consumed does not count: an application that examines everything has asked for more. Memory is
+    /// reads, or, some milliseconds after the bytes have come, if it does not read, or the peer has ended the connection; from this size on
+    /// everything else waits in the kernel. What was examined and not consumed does not count: an application that examines everything has asked for more. Memory is
     /// taken in the pool's blocks (4 KiB), and the bound may be exceeded by less than one.
     /// </summary>
     /// <value>Bytes, up to 2,147,483,647; <see langword="null"/> or 0 means no limit. The default is 1 MiB.</value>

@@ -53,7 +53,7 @@ internal abstract class Descriptor
     /// EBADF when it is closed already.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The runtime was disposed.</exception>
-    internal Errno Register(PollWaiter? hangupWaiter, bool shared = false)
+    internal Errno Register(PollWaiter? hangupWaiter, PollInterest interest = PollInterest.Everything)
     {
         if (!Lifetime.TryAddReference())
         {
@@ -62,7 +62,7 @@ internal abstract class Descriptor
 
         try
         {
-            return Group.Poller.Open(Fd, hangupWaiter, ref _poll, shared);
+            return Group.Poller.Open(Fd, hangupWaiter, ref _poll, interest);
         }
         finally
         {

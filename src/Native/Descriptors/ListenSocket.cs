@@ -77,7 +77,7 @@ internal sealed class ListenSocket : Descriptor
             LocalEndPoint = LocalEndPoint,
             AcceptedOptions = AcceptedOptions,
             SharesAddress = SharesAddress,
-        }, shared: true);
+        }, PollInterest.SharedListener);
     }
 
     /// <summary>
@@ -115,14 +115,14 @@ internal sealed class ListenSocket : Descriptor
             File = file,
             AcceptedOptions = isUnix || options.LeavesListener ? SocketOption.OfConnections(options, isUnix) : [],
             SharesAddress = isUnix || (isOwn && !IsWildcard(localEndPoint)),
-        }, options.Shared);
+        }, options.Shared ? PollInterest.SharedListener : PollInterest.Everything);
     }
 
-    private static ListenSocket Register(ListenSocket socket, bool shared)
+    private static ListenSocket Register(ListenSocket socket, PollInterest interest)
     {
         try
         {
-            Errno error = socket.Register(hangupWaiter: null, shared);
+            Errno error = socket.Register(hangupWaiter: null, interest);
             return error == Errno.Success ? socket : throw SystemErrors.ToSocketException(error, $"epoll_ctl for {socket.LocalEndPoint}");
         }
         catch

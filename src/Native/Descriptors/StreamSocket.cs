@@ -29,22 +29,51 @@ internal sealed class StreamSocket : Descriptor
 
     /// <summary>
     /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix socket,
-    /// where a receive stops behind bytes that came with descriptors. TCP urgent data is a similar exception, which is not made: what
-    /// lies behind its mark waits for the next edge.
+    /// where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the mark. That is looked at
+    /// after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it is another edge.
     /// </summary>
-    internal bool ShortReadDrains => !_remoteAddress.IsUnix;
+    internal bool ShortReadDrains => !_remoteAddress.IsUnix && !UrgentSeen;
+
+    /// <summary>May there be more behind a receive that got less than it asked for, of which no edge will tell?</summary>
+    internal bool UrgentSeen => Poll is { UrgentSeen: true };
+
+    /// <summary>Sticky: both directions have ended, or an error was reported.</summary>
+    internal bool GoneSeen => Poll is { GoneSeen: true };
 
     /// <summary>
-    /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, whether or not anybody waits.
-    /// Set before <see cref="Start"/>. Like any turn it may come spuriously.
+    /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, unless a reader waits, which finds out itself.
+    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever comes
+    /// later, or before, without a reader that waits.
     /// </summary>
     internal void SetHangupTurn(Turn turn) => _hangupTurn = turn;
+
+    /// <summary>A reader has stopped early: there may be input of which no edge will tell. Any thread.</summary>
+    internal void OnInputLeft()
+    {
+        if (_hangupTurn is UnreadInput input)
+        {
+            Group.OnUnread(input);
+        }
+    }
+
+    /// <summary>Takes the socket's pending error out of the kernel. Success if there is none. Not after a close.</summary>
+    internal Errno TakeError()
+    {
+        if (!Lifetime.TryAddReference())
+        {
+            return Errno.EBADF;
+        }
+
+        SyscallResult result = SystemCalls.GetSockOpt(Fd, LibC.SOL_SOCKET, LibC.SO_ERROR, out int error);
+        ReleaseReference();
+        return result.IsError ? result.Errno : (Errno)error;
+    }
 
     /// <summary>Registers with the group's poller; waiting is possible from here on.</summary>
     /// <exception cref="System.Net.Sockets.SocketException">The kernel refuses (too many epoll watches), or it is closed.</exception>
     internal void Start()
     {
-        Errno error = Register(_hangupTurn);
+        Errno error = Register(_hangupTurn, PollInterest.Socket);
         if (error != Errno.Success)
         {
             throw SystemErrors.ToSocketException(error);

@@ -5,17 +5,19 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Polling;
 
 /// <summary>
-/// The epoll backend: one registration per descriptor for its whole life (<c>EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET</c>), never
-/// modified. Holds nothing but epoll.
+/// The epoll backend: one registration per descriptor for its whole life (<c>EPOLLIN|EPOLLOUT|EPOLLRDHUP|EPOLLET</c>, and
+/// <c>EPOLLPRI</c> for connections), never modified. Holds nothing but epoll.
 /// </summary>
 internal sealed class EpollPoller : Poller
 {
     private const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLET;
+    private const uint SocketInterest = Interest | LibC.EPOLLPRI;
 
     // A listening socket that several epoll instances watch. RDHUP cannot be combined with it; a listener has no peer.
     private const uint SharedInterest = LibC.EPOLLIN | LibC.EPOLLET | LibC.EPOLLEXCLUSIVE;
     private const uint ReadableMask = LibC.EPOLLIN | LibC.EPOLLRDHUP | LibC.EPOLLHUP | LibC.EPOLLERR;
     private const uint HangupMask = LibC.EPOLLRDHUP | LibC.EPOLLHUP | LibC.EPOLLERR;
+    private const uint GoneMask = LibC.EPOLLHUP | LibC.EPOLLERR;
 
     // RDHUP is not in it: a peer that stopped sending does not make room in the send buffer.
     private const uint WritableMask = LibC.EPOLLOUT | LibC.EPOLLHUP | LibC.EPOLLERR;
@@ -118,16 +120,27 @@ internal sealed class EpollPoller : Poller
         if ((events & HangupMask) != 0)
         {
             readiness |= PollReadiness.Hangup;
+            readiness |= (events & GoneMask) != 0 ? PollReadiness.Gone : 0;
+        }
+
+        if ((events & LibC.EPOLLPRI) != 0)
+        {
+            readiness |= PollReadiness.Urgent;
         }
 
         // Equality: an error beside anything else belongs to an ordinary failed connection, whose read reports it better.
         return events == LibC.EPOLLERR ? readiness | PollReadiness.ErrorOnly : readiness;
     }
 
-    protected override Errno Register(int fd, PollCookie cookie, bool shared)
+    protected override Errno Register(int fd, PollCookie cookie, PollInterest interest)
     {
-        uint interest = shared ? SharedInterest : Interest;
-        SyscallResult result = _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_ADD, fd, interest, cookie.Word);
+        uint events = interest switch
+        {
+            PollInterest.Socket => SocketInterest,
+            PollInterest.SharedListener => SharedInterest,
+            _ => Interest,
+        };
+        SyscallResult result = _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_ADD, fd, events, cookie.Word);
         return result.IsError ? result.Errno : Errno.Success;
     }
 

@@ -52,6 +52,12 @@ internal sealed class PollDescriptor
     /// <summary>Sticky: a hang-up or an error was reported for this incarnation.</summary>
     internal bool HangupSeen => Info.Has(PollInfo.HangupSeen);
 
+    /// <summary>Sticky: urgent data was reported for this incarnation.</summary>
+    internal bool UrgentSeen => Info.Has(PollInfo.UrgentSeen);
+
+    /// <summary>Sticky: the end of both directions, or an error, was reported for this incarnation.</summary>
+    internal bool GoneSeen => Info.Has(PollInfo.GoneSeen);
+
     /// <summary>Begins a new incarnation. The slot is exclusively the caller's until it is registered.</summary>
     internal void Open(PollWaiter? hangupWaiter)
     {
@@ -120,9 +126,16 @@ internal sealed class PollDescriptor
         }
 
         // A reader finds out itself. Two waiters of one event would call a second worker for nothing.
-        if (reader is null && (readiness & PollReadiness.Hangup) != 0 && !before.Has(PollInfo.HangupSeen))
+        if (reader is null && (readiness & PollReadiness.Readable) != 0)
         {
-            ready.Add(hangupWaiter);
+            if ((readiness & PollReadiness.Hangup) != 0 && !before.Has(PollInfo.HangupSeen))
+            {
+                ready.Add(hangupWaiter);
+            }
+            else
+            {
+                ready.Unread = hangupWaiter;
+            }
         }
 
         return true;

@@ -17,6 +17,18 @@ internal enum PollReadiness
 
     /// <summary>The event was an error and nothing else: equality, not a mask.</summary>
     ErrorOnly = 8,
+
+    /// <summary>
+    /// There is urgent data. Receives stop in front of its mark, so that a short one does not prove that the kernel drained. No reason to wake a
+    /// reader: what lies behind the mark is reported as <see cref="Readable"/>.
+    /// </summary>
+    Urgent = 16,
+
+    /// <summary>Both directions have ended, or an error is pending. Always with <see cref="Hangup"/>.</summary>
+    Gone = 32,
+
+    /// <summary>Whatever an incarnation remembers for good.</summary>
+    Sticky = Hangup | Urgent | Gone,
 }
 
 /// <summary>One event as fetched from the kernel. By the time it is dispatched the descriptor may belong to another file.</summary>

@@ -7,11 +7,11 @@ namespace KestrelNetpoll.Native.Polling;
 /// </summary>
 /// <remarks>
 /// <code>
-///  63                              32 31        5   4        3       2       1       0
-/// +----------------------------------+-----------+--------+-------+-------+-------+-------+
-/// | fdseq, full width                |  unused   | hangup | write | read  | event | closing|
-/// |                                  |           |  seen  | expir.| expir.| error |       |
-/// +----------------------------------+-----------+--------+-------+-------+-------+-------+
+///  63                 32 31      7    6      5       4       3       2       1       0
+/// +---------------------+----------+------+--------+--------+-------+-------+-------+--------+
+/// | fdseq, full width   |  unused  | gone | urgent | hangup | write | read  | event | closing|
+/// |                     |          | seen |  seen  |  seen  | expir.| expir.| error |        |
+/// +---------------------+----------+------+--------+--------+-------+-------+-------+--------+
 /// </code>
 /// The whole fdseq is mirrored. Go mirrors 20 bits of it and shifts them by 16 into a 32-bit word, so that after
 /// 65,536 reuses of one slot the comparison fails for most values and the error bit is never set again.
@@ -33,6 +33,12 @@ internal readonly record struct PollInfo(ulong Word)
     /// <summary>A hang-up or error was reported for this incarnation. Sticky; written by whoever dispatches an event.</summary>
     internal const ulong HangupSeen = 1ul << 4;
 
+    /// <summary>Urgent data was reported for this incarnation. Sticky; written by whoever dispatches an event.</summary>
+    internal const ulong UrgentSeen = 1ul << 5;
+
+    /// <summary>Both directions have ended, or an error was reported. Sticky; written by whoever dispatches an event.</summary>
+    internal const ulong GoneSeen = 1ul << 6;
+
     private const int FdseqShift = 32;
 
     /// <summary>The incarnation this word belongs to; never 0 while the descriptor is open.</summary>
@@ -45,11 +51,18 @@ internal readonly record struct PollInfo(ulong Word)
     /// <summary>The word after <paramref name="set"/> was added and <paramref name="clear"/> removed; identity unchanged.</summary>
     internal PollInfo With(ulong set, ulong clear) => new((Word & ~clear) | set);
 
-    /// <summary>The word after an event: the error bit follows the event, the hang-up bit only ever rises.</summary>
+    /// <summary>The word after an event: the error bit follows the event, the sticky bits only ever rise.</summary>
     internal PollInfo AfterEvent(PollReadiness readiness)
     {
         ulong word = (readiness & PollReadiness.ErrorOnly) != 0 ? Word | EventError : Word & ~EventError;
-        return new((readiness & PollReadiness.Hangup) != 0 ? word | HangupSeen : word);
+        if ((readiness & PollReadiness.Sticky) != 0)
+        {
+            word |= (readiness & PollReadiness.Hangup) != 0 ? HangupSeen : 0;
+            word |= (readiness & PollReadiness.Urgent) != 0 ? UrgentSeen : 0;
+            word |= (readiness & PollReadiness.Gone) != 0 ? GoneSeen : 0;
+        }
+
+        return new(word);
     }
 
     /// <summary>What an operation in this direction must fail with; a close outranks a timeout, a timeout outranks an error.</summary>

@@ -49,15 +49,13 @@ internal abstract class Poller : IDisposable
     /// <summary>
     /// Takes a slot for the descriptor and registers it. <paramref name="slot"/> is set before the kernel knows of it, because the first
     /// event may be dispatched on another thread before this returns. On failure the slot is free again and the field null.
-    /// <paramref name="shared"/>: the open file is registered with several pollers, and an event need reach only one of them; for
-    /// readable files that nobody else hangs up on.
     /// </summary>
-    internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot, bool shared = false)
+    internal Errno Open(int fd, PollWaiter? hangupWaiter, ref PollDescriptor? slot, PollInterest interest = PollInterest.Everything)
     {
         ObjectDisposedException.ThrowIf(!TryEnter(), this);
         PollDescriptor descriptor = Table.Allocate(hangupWaiter);
         Volatile.Write(ref slot, descriptor);
-        Errno error = Register(fd, descriptor.Cookie, shared);
+        Errno error = Register(fd, descriptor.Cookie, interest);
         bool tooLate = _ownerLeft;
         if (error == Errno.Success && !tooLate)
         {
@@ -134,7 +132,7 @@ internal abstract class Poller : IDisposable
     /// <summary>Closes the backend's own descriptors. Nobody uses the poller any more.</summary>
     protected abstract void DisposeBackend();
 
-    protected abstract Errno Register(int fd, PollCookie cookie, bool shared);
+    protected abstract Errno Register(int fd, PollCookie cookie, PollInterest interest);
 
     protected abstract void Unregister(int fd);
 

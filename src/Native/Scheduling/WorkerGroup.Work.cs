@@ -174,6 +174,10 @@ internal sealed partial class WorkerGroup
             {
                 processor.Counters.StaleEvents++;
             }
+            else if (processor.Ready.TakeUnread() is UnreadInput input)
+            {
+                OnUnread(input);
+            }
         }
 
         QueueReady(processor);

@@ -29,7 +29,10 @@ internal sealed partial class NetpollConnection
         FireConnectionClosed();
     }
 
-    private void Close(Exception reason, bool reset, bool graceful = false)
+    // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
+    private void Break(Exception reason) => Close(reason, reset: !_context.FinOnError, mayLinger: true);
+
+    private void Close(Exception reason, bool reset, bool graceful = false, bool mayLinger = false)
     {
         if (Interlocked.CompareExchange(ref _closeReason, reason, null) is not null)
         {
@@ -54,7 +57,7 @@ internal sealed partial class NetpollConnection
         finally
         {
             // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
-            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput));
+            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput, mayLinger));
             if (_writer.FlushBeforeClose())
             {
                 FinishClose();
@@ -78,7 +81,7 @@ internal sealed partial class NetpollConnection
         else
         {
             NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, close.Reason.Message);
-            CloseWithFin(close.KeepInput, mayLinger: false);
+            CloseWithFin(close.KeepInput, close.MayLinger);
         }
 
         ReleaseExposedSocket(close.Reset);
@@ -134,5 +137,5 @@ internal sealed partial class NetpollConnection
         return false;
     }
 
-    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput);
+    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput, bool MayLinger);
 }

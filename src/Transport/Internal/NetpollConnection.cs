@@ -17,6 +17,7 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   DisposeAsync, all sent          FIN             reader is completed           7
 ///   Abort(null)                     FIN             throws, or the end if a FIN   7
 ///                                                   from the peer had been read
+///   output completed, all sent      FIN             the same                      7
 ///   Abort(reason), a failed send,   RST             throws the reason             8
 ///   output completed with an error
 ///   the same with FinOnError        FIN             throws the reason             7
@@ -45,9 +46,6 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
 
     // 0 until somebody has queued the callbacks of ConnectionClosed, or runs them, then 1.
     private int _connectionClosedFired;
-
-    // The FIN has been sent, because the application completed its output. Whoever closes in the meantime may send another: harmless.
-    private volatile bool _outputEnded;
 
     // 0 until the first DisposeAsync, then 1.
     private int _disposeStarted;
@@ -101,7 +99,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     /// <summary>Registers the socket with the poller. To be called once, before Kestrel gets the connection.</summary>
     internal void Start()
     {
-        _socket.SetHangupTurn(new HangupTurn(this));
+        _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _context.Connections.Add(this);
     }
@@ -118,7 +116,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
         else
         {
-            Close(abortReason, reset: !_context.FinOnError);
+            Break(abortReason);
         }
     }
 
@@ -173,11 +171,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     {
         if (Interlocked.CompareExchange(ref _closeReason, EndedByDispose, null) is null)
         {
-            if (!_outputEnded)
-            {
-                NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
-            }
-
+            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
             CloseWithFin(keepInput: _inputEndedCleanly, mayLinger: true);
             ReleaseExposedSocket(reset: false);
         }
@@ -234,16 +228,14 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     }
 
     /// <summary>
-    /// The application completed its output, and everything has been sent: the peer learns of it now, as from the Sockets transport,
-    /// and not when the connection is disposed. It may go on reading.
+    /// The application completed its output, and everything has been sent: that ends the connection, as on the Sockets transport, and not only this
+    /// direction of it. A read that waits for a peer which waits for the end would wait for ever.
     /// </summary>
     public void OnOutputEnded()
     {
-        if (Volatile.Read(ref _disposeStarted) == 0 && Volatile.Read(ref _closeReason) is null)
+        if (Volatile.Read(ref _disposeStarted) == 0)
         {
-            _outputEnded = true;
-            NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "The application completed its output.");
-            _socket.ShutdownSend();
+            Close(new ConnectionAbortedException("The application completed its output."), reset: false, graceful: true, mayLinger: true);
         }
     }
 
@@ -255,7 +247,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
         }
 
-        Close(error, reset: !_context.FinOnError);
+        Break(error);
     }
 
     /// <summary>A send failed: the peer is gone for both directions.</summary>
@@ -268,13 +260,13 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             LogSocketError(error);
         }
 
-        Close(error, reset: !_context.FinOnError);
+        Break(error);
     }
 
     /// <summary>Something threw that must not throw. The connection pays for it, the worker and the others do not.</summary>
     public void OnUnexpectedException(Exception exception)
     {
-        Close(new ConnectionAbortedException("The transport failed unexpectedly.", exception), reset: !_context.FinOnError);
+        Break(new ConnectionAbortedException("The transport failed unexpectedly.", exception));
         NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
     }
 
@@ -320,10 +312,12 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    /// <summary>Lets the reader look at a hang-up even while it is not waiting, for example because it is paused.</summary>
-    private sealed class HangupTurn(NetpollConnection connection) : Turn
+    /// <summary>Lets the reader look at a hang-up, and at input that nobody reads, even while it is not waiting.</summary>
+    private sealed class InputTurn(NetpollConnection connection) : UnreadInput
     {
         internal override void Run() => connection._reader.OnHangup();
+
+        internal override bool LookAgain() => connection._reader.LookAtUnread();
 
         internal override void OnUnhandledException(Exception e) => connection.OnUnexpectedException(e);
     }

@@ -103,8 +103,14 @@ internal sealed partial class SocketPipeReader
     {
         do
         {
-            if (_ended || _error is not null || Room <= 0)
+            if (_ended || _error is not null)
             {
+                break;
+            }
+
+            if (Room <= 0)
+            {
+                LookForError(ref notices);
                 break;
             }
 
@@ -116,6 +122,15 @@ internal sealed partial class SocketPipeReader
 
         // This is what one would do.
         notices.ReadAhead = false;
+    }
+
+    // Under the lock. No receive gets as far as to a reset, behind bytes that there is no room for; but the bytes are worth nothing then.
+    private void LookForError(ref Notices notices)
+    {
+        if (_socket.GoneSeen && _socket.TakeError() is var errno && errno is not (Errno.Success or Errno.EBADF))
+        {
+            EndInput(SocketFailure.From(errno), ref notices);
+        }
     }
 
     // Under the lock. Nobody wants the bytes any more, but the end behind them is to be noticed.

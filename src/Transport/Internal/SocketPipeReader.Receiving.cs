@@ -55,6 +55,7 @@ internal sealed partial class SocketPipeReader
 
         _cancelRequested = false;
         _hasReadAhead = false;
+        _answers++;
         _lease = canceled ? Lease.Tentative : Lease.Held;
         if (unexamined)
         {
@@ -100,6 +101,7 @@ internal sealed partial class SocketPipeReader
             Found found = Look();
             if (!found.IsNothing)
             {
+                notices.InputLeft = LeavesInput;
                 return found;
             }
 
@@ -119,6 +121,7 @@ internal sealed partial class SocketPipeReader
             {
                 case PollResult.Ready:
                     _drained = false;
+                    _mayHaveLeft = true;
                     parksUnasked = false;
                     break;
                 case PollResult.Pending:
@@ -149,6 +152,12 @@ internal sealed partial class SocketPipeReader
     private void Receive(ref Notices notices)
     {
         SyscallResult result = _buffer.Receive(_socket, Room, out bool filled);
+        OnReceived(result, filled, ref notices);
+    }
+
+    // Under the lock.
+    private void OnReceived(SyscallResult result, bool filled, ref Notices notices)
+    {
         OnReceived(result, ref notices);
         if (result.IsSuccess && result.Value != 0)
         {
@@ -156,6 +165,7 @@ internal sealed partial class SocketPipeReader
             // end is no byte and its edge may have come already. Looked at after the receive: the edge is recorded before it wakes.
             bool hangup = _socket.HangupSeen;
             _drained = !filled && !hangup && _socket.ShortReadDrains;
+            _mayHaveLeft = filled || _socket.UrgentSeen;
             notices.ReadAhead |= hangup;
             if (!_paused && Room <= 0)
             {
@@ -224,6 +234,11 @@ internal sealed partial class SocketPipeReader
                 _owner.OnInputEnded(notices.EndError);
             }
 
+            if (notices.InputLeft)
+            {
+                _socket.OnInputLeft();
+            }
+
             if (notices.ReadAhead)
             {
                 if ((IsTurnOfCurrentThread || _writer is { IsTurnOfCurrentThread: true }) && !_noTimeForTurns)
@@ -267,5 +282,5 @@ internal sealed partial class SocketPipeReader
     }
 
     // What must be done about what was found, once the lock has been released.
-    private record struct Notices(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume, bool Paused);
+    private record struct Notices(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume, bool Paused, bool InputLeft);
 }

@@ -154,6 +154,7 @@ internal sealed partial class SocketPipeReader
 
             _wait = Wait.None;
             _drained = false;
+            _mayHaveLeft = true;
             _isFresh = false;
             _receivesInTurn = 0;
             _readsInTurn = 0;

@@ -26,8 +26,15 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   perhaps bytes in the kernel        a worker receives and looks again; another thread lets a worker do so
 ///   nothing                            waits for readability
 /// </code>
+/// <para>What becomes of input that arrives while no read waits for it:</para>
+/// <code>
+///   marked      an event found no read that waits, or a read took all that it offered room for, or no byte at all: see OnInputLeft
+///   seen        some milliseconds later still no read waits; if one was answered since, it is looked at again as much later
+///   read ahead  again as much later, and none was: a turn receives until the kernel is drained, or the buffer is full (paused)
+///   left alone  a read waits; the peer hung up, where OnHangup does the same at once; paused, until half has been examined; ended, completed
+/// </code>
 /// <para>An asynchronous read on a thread that is not a worker never begins anything with new bytes there: it leaves also those to a
-/// worker that were read ahead when the peer hung up, and finds itself waiting even if a worker was quicker than its await.</para>
+/// worker that were read ahead, and finds itself waiting even if a worker was quicker than its await.</para>
 /// <para>States of the one read there may be (<see cref="_wait"/>), all changes under the lock:</para>
 /// <code>
 ///   None       → Parked     nothing there: the turn is parked on the socket, which will run it exactly once
@@ -63,6 +70,10 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
 
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
     private bool _drained;
+
+    // Unless it is drained: the last receive took all that it offered room for, or stopped in front of urgent data, or there was none since the last
+    // edge. Other short receives do not count: what they may leave behind (a Unix socket's descriptors) is little, and its end an edge.
+    private bool _mayHaveLeft;
 
     // As much is buffered as is allowed, and the application has not looked at half of it: nothing is read ahead meanwhile.
     private bool _paused;
@@ -186,6 +197,10 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             {
                 _lease = Lease.Tentative;
             }
+            else
+            {
+                notices.InputLeft = LeavesInput;
+            }
         }
 
         Raise(notices);
@@ -237,6 +252,9 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         if (resumed)
         {
             NetpollTransportLog.ConnectionResume(_owner.Logger, _owner.ConnectionId);
+
+            // Nothing was read ahead meanwhile, whatever has come.
+            _socket.OnInputLeft();
         }
     }
 

@@ -68,6 +68,11 @@ internal sealed class EngineByHand : IDisposable
         }
 
         _ready.Clear();
+        if (_ready.TakeUnread() is UnreadInput input)
+        {
+            Group.OnUnread(input);
+        }
+
         return current;
     }
 
@@ -76,7 +81,7 @@ internal sealed class EngineByHand : IDisposable
     {
         while (Heap.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
-            Group.Schedule(((PollDeadline)timer).Fire(sequence, now));
+            Group.Schedule(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now));
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Tests.Infrastructure;
@@ -26,6 +27,26 @@ public sealed class EpollPollerTests
         poller.EvictAndClose(file.Fd, descriptor);
         Assert.Null(_kernel.RegistrationOf(file.Fd));
         Assert.Equal(0, poller.Table.OpenCount);
+    }
+
+    /// <summary>Files have conditions of that kind that are told once, to whoever asks first.</summary>
+    [Fact]
+    public void Urgent_data_is_asked_for_on_connections_only()
+    {
+        using EngineByHand engine = new();
+        StreamSocket socket = engine.OpenSocket(out SimulatedFile file);
+        Assert.Equal(Interest | LibC.EPOLLPRI, engine.Kernel.RegistrationOf(file.Fd)!.Value.Interest);
+        Assert.False(socket.UrgentSeen);
+        Assert.True(socket.ShortReadDrains);
+
+        engine.Kernel.Raise(file.Fd, LibC.EPOLLIN | LibC.EPOLLPRI);
+        engine.RunToQuiescence();
+        engine.Kernel.Raise(file.Fd, LibC.EPOLLIN);
+        engine.RunToQuiescence();
+        Assert.True(socket.UrgentSeen);
+        Assert.False(socket.ShortReadDrains);
+        Assert.False(socket.HangupSeen);
+        socket.Close();
     }
 
     [Theory]

@@ -5,9 +5,9 @@ namespace KestrelNetpoll.Native.Tests.Polling;
 
 public sealed class EpollPollerTranslateTests
 {
-    private static readonly uint[] Bits = [LibC.EPOLLIN, LibC.EPOLLOUT, LibC.EPOLLRDHUP, LibC.EPOLLHUP, LibC.EPOLLERR];
+    private static readonly uint[] Bits = [LibC.EPOLLIN, LibC.EPOLLOUT, LibC.EPOLLRDHUP, LibC.EPOLLHUP, LibC.EPOLLERR, LibC.EPOLLPRI];
 
-    /// <summary>All 32 masks against the rules, spelled out one bit at a time.</summary>
+    /// <summary>All 64 masks against the rules, spelled out one bit at a time.</summary>
     [Fact]
     public void All_masks()
     {
@@ -24,6 +24,8 @@ public sealed class EpollPollerTranslateTests
             expected |= In(LibC.EPOLLIN) || In(LibC.EPOLLRDHUP) || In(LibC.EPOLLHUP) || In(LibC.EPOLLERR) ? PollReadiness.Readable : 0;
             expected |= In(LibC.EPOLLOUT) || In(LibC.EPOLLHUP) || In(LibC.EPOLLERR) ? PollReadiness.Writable : 0;
             expected |= In(LibC.EPOLLRDHUP) || In(LibC.EPOLLHUP) || In(LibC.EPOLLERR) ? PollReadiness.Hangup : 0;
+            expected |= In(LibC.EPOLLHUP) || In(LibC.EPOLLERR) ? PollReadiness.Gone : 0;
+            expected |= In(LibC.EPOLLPRI) ? PollReadiness.Urgent : 0;
             expected |= combination == 1 << Array.IndexOf(Bits, LibC.EPOLLERR) ? PollReadiness.ErrorOnly : 0;
 
             Assert.Equal(expected, EpollPoller.Translate(mask));
@@ -34,6 +36,9 @@ public sealed class EpollPollerTranslateTests
     [Fact]
     public void A_peer_that_stopped_sending_makes_nothing_writable() =>
         Assert.Equal(PollReadiness.Readable | PollReadiness.Hangup, EpollPoller.Translate(LibC.EPOLLIN | LibC.EPOLLRDHUP));
+
+    [Fact]
+    public void Urgent_data_alone_wakes_nobody() => Assert.Equal(PollReadiness.Urgent, EpollPoller.Translate(LibC.EPOLLPRI));
 
     [Fact]
     public void An_error_alone_is_an_error() =>

@@ -5,7 +5,8 @@ namespace KestrelNetpoll.Native.Tests.Polling;
 public sealed class PollInfoTests
 {
     private const ulong AllFlags =
-        PollInfo.Closing | PollInfo.EventError | PollInfo.ReadExpired | PollInfo.WriteExpired | PollInfo.HangupSeen;
+        PollInfo.Closing | PollInfo.EventError | PollInfo.ReadExpired | PollInfo.WriteExpired | PollInfo.HangupSeen
+        | PollInfo.UrgentSeen | PollInfo.GoneSeen;
 
     /// <summary>Around every width that a narrower mirror could have been cut to.</summary>
     public static TheoryData<uint> Fdseqs =>
@@ -14,7 +15,7 @@ public sealed class PollInfoTests
     [Fact]
     public void Flags_and_fdseq_do_not_overlap()
     {
-        Assert.Equal(5, System.Numerics.BitOperations.PopCount(AllFlags));
+        Assert.Equal(7, System.Numerics.BitOperations.PopCount(AllFlags));
         Assert.Equal(0u, new PollInfo(AllFlags).Fdseq);
         Assert.Equal(uint.MaxValue, PollInfo.Create(uint.MaxValue, 0).Fdseq);
         Assert.Equal(0ul, PollInfo.Create(uint.MaxValue, 0).Word & AllFlags);
@@ -28,7 +29,7 @@ public sealed class PollInfoTests
         Assert.Equal(fdseq, info.Fdseq);
         Assert.Equal(fdseq, info.With(AllFlags, 0).Fdseq);
         Assert.Equal(fdseq, info.With(AllFlags, 0).With(0, AllFlags).Fdseq);
-        for (int readiness = 0; readiness < 16; readiness++)
+        for (int readiness = 0; readiness < 64; readiness++)
         {
             Assert.Equal(fdseq, info.AfterEvent((PollReadiness)readiness).Fdseq);
         }
@@ -47,7 +48,7 @@ public sealed class PollInfoTests
         }
     }
 
-    /// <summary>All 32 combinations of flags, both directions: closing outranks a timeout, a timeout outranks an error.</summary>
+    /// <summary>All 128 combinations of flags, both directions: closing outranks a timeout, a timeout outranks an error.</summary>
     [Fact]
     public void Priorities()
     {

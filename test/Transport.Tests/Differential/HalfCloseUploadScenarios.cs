@@ -35,6 +35,26 @@ public class HalfCloseUploadScenarios
         Differs = Aspects.Client | Aspects.TransportLog,
     });
 
+    /// <summary>The application does not care why there was no body, and is not interested in an answer either. Nobody needs a warning.</summary>
+    [Theory]
+    [InlineData("Content-Length: 5\r\n\r\n")]
+    [InlineData("Transfer-Encoding: chunked\r\n\r\n")]
+    public Task A_FIN_instead_of_a_body_and_an_application_that_ignores_it(string rest) => CompareAsync(new Scenario
+    {
+        App = static (context, stage) => stage.TryAsync("read", async () => _ = await context.Request.Body.ReadAsync(new byte[1])),
+        Client = async stage =>
+        {
+            ScriptClient client = await stage.ConnectAsync();
+            await client.SendAsync(Post + rest);
+            client.Finish();
+            await client.ReceiveToEndAsync();
+        },
+        OnBoth = static seen => seen.Logged(6).Quiet(),
+
+        // Whether Kestrel hears of the end before the application has begun to read; if it does, there is neither read nor answer.
+        Differs = Aspects.Client | Aspects.App | Aspects.TransportLog,
+    });
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

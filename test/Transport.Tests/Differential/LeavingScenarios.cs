@@ -77,6 +77,66 @@ public class LeavingScenarios
         Differs = Aspects.Client | Aspects.TransportLog,
     });
 
+    /// <summary>More than the kernel takes for a connection that nobody reads from: the FIN would stay with the client.</summary>
+    [Theory]
+    [InlineData(100_000, false)]
+    [InlineData(300_000, false)]
+    [InlineData(900_000, false)]
+    [InlineData(300_000, true)]
+    public Task A_client_closes_in_the_middle_of_a_body_that_nobody_reads(int sent, bool reset) => CompareAsync(new Scenario
+    {
+        App = static async (context, stage) =>
+        {
+            stage.Watch("aborted", context.RequestAborted);
+            stage.Reach("started");
+            await stage.ReachedAsync("aborted");
+        },
+        Client = async stage =>
+        {
+            ScriptClient client = await stage.ConnectAsync();
+            await client.SendAsync("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n");
+            await stage.ReachedAsync("started");
+            await client.SendAsync(new byte[sent]);
+            if (reset)
+            {
+                client.Finish();
+                client.Reset();
+            }
+            else
+            {
+                client.Dispose();
+            }
+
+            await stage.ReachedAsync("aborted");
+        },
+        OnBoth = static seen => seen.Noted("aborted: fired").Quiet(),
+
+        // Whether the FIN is seen before the RST.
+        Differs = reset ? Aspects.TransportLog | Aspects.Client : Aspects.Client,
+    });
+
+    /// <summary>Request and body in one go: the edge that tells of the body is the one that told of the request.</summary>
+    [Fact]
+    public Task A_client_sends_all_at_once_and_closes() => CompareAsync(new Scenario
+    {
+        App = static async (context, stage) =>
+        {
+            stage.Watch("aborted", context.RequestAborted);
+            await stage.ReachedAsync("aborted");
+        },
+        Client = static async stage =>
+        {
+            ScriptClient client = await stage.ConnectAsync();
+            byte[] body = new byte[400_000];
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n"u8.CopyTo(body);
+            await client.SendAsync(body);
+            client.Dispose();
+            await stage.ReachedAsync("aborted");
+        },
+        OnBoth = static seen => seen.Noted("aborted: fired").Quiet(),
+        Differs = Aspects.Client,
+    });
+
     [Fact]
     public Task The_client_keeps_the_connection_open_after_the_response() => CompareAsync(new Scenario
     {

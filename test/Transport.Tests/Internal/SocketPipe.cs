@@ -59,7 +59,7 @@ internal sealed class SocketPipe : IAsyncDisposable
             Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader, endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
         if (hangupTurn)
         {
-            Socket.SetHangupTurn(new ActionTurn(Reader.OnHangup));
+            Socket.SetHangupTurn(new InputTurn(Reader));
         }
 
         Socket.Start();
@@ -168,6 +168,15 @@ internal sealed class SocketPipe : IAsyncDisposable
 
         // A worker that was sending gives its blocks back when it notices, which may be after this, if the runtime goes on.
         await Patience.UntilAsync(() => Pool.RentedBlocks == 0, "all blocks are back in the pool");
+    }
+
+    private sealed class InputTurn(SocketPipeReader reader) : UnreadInput
+    {
+        internal override void Run() => reader.OnHangup();
+
+        internal override bool LookAgain() => reader.LookAtUnread();
+
+        internal override void OnUnhandledException(Exception exception) => throw exception;
     }
 
     private sealed class ActionTurn(Action action) : Turn

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -52,6 +53,27 @@ public class TlsHandshakeTests
         Assert.Equal((record[3] << 8) + record[4] + 5, record.Length);
         Assert.Equal(1, record[5]);
         Assert.True(record.AsSpan().IndexOf("localhost"u8) > 0);
+    }
+
+    /// <summary>Of TLS 1.0, which the client's own library may refuse as well: then it leaves without a byte.</summary>
+    [Theory]
+    [ClassData(typeof(BothTransports))]
+    public async Task A_client_that_wants_another_protocol_is_logged_as_a_failed_authentication_and_not_above_Debug(TransportKind kind)
+    {
+        using X509Certificate2 certificate = TestCertificate.Create();
+        await using TestServer server = await StartAsync(kind, certificate);
+        using (RawClient client = await server.ConnectAsync())
+        {
+            await using SslStream stream = new(new NetworkStream(client.Socket), leaveInnerStreamOpen: true);
+#pragma warning disable SYSLIB0039, CA5397 // That is what nobody wants any more.
+            await Assert.ThrowsAnyAsync<Exception>(() => stream.AuthenticateAsClientAsync(
+                "127.0.0.1", clientCertificates: null, SslProtocols.Tls, checkCertificateRevocation: false)).InTime();
+#pragma warning restore SYSLIB0039, CA5397
+        }
+
+        await server.StopAsync();
+        LogEntry entry = Assert.Single(server.Logs.Entries, static entry => entry.Category.EndsWith("HttpsConnectionMiddleware", StringComparison.Ordinal));
+        Assert.Equal((1, LogLevel.Debug), (entry.Id.Id, entry.Level));
     }
 
     [Theory]
