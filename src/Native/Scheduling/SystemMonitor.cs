@@ -210,7 +210,9 @@ internal sealed class SystemMonitor
         bool isShortWait = now - watched.WaitSince < ShortWaits.ShortNanoseconds;
         bool blocked = sameWait && !(isShortWait && ShortWaits.Prevail);
         bool inKernel = false;
-        findings.Suspicion |= waits && !blocked;
+
+        // Where waits are short, nothing is done about one that has been seen before until it is long: there is no hurry.
+        findings.Suspicion |= waits && !blocked && !(watched.Waits && ShortWaits.Prevail);
         watched.Waits = waits;
         watched.WaitCpuTime = cpuTime;
         if (!waits && now >= watched.NextKernelLook)

@@ -102,8 +102,7 @@ internal sealed class ThreadLimits(KernelFiles files)
             return _others;
         }
 
-        _countedAt = now;
-        _others = 0;
+        long others = 0;
         try
         {
             foreach (string folder in Directory.EnumerateDirectories(files.PathOf("/proc")))
@@ -118,7 +117,7 @@ internal sealed class ThreadLimits(KernelFiles files)
                 string? status = files.Read($"/proc/{process}/status");
                 if (status is not null && KernelFiles.Find(status, "Uid:") == user)
                 {
-                    _others += KernelFiles.Find(status, "Threads:") ?? 0;
+                    others += KernelFiles.Find(status, "Threads:") ?? 0;
                 }
             }
         }
@@ -127,6 +126,13 @@ internal sealed class ThreadLimits(KernelFiles files)
             files.IsIncomplete = true;
         }
 
-        return _others;
+        if (!files.IsIncomplete)
+        {
+            // A count that was cut short is not kept.
+            _countedAt = now;
+            _others = others;
+        }
+
+        return others;
     }
 }

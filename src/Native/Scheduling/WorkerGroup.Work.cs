@@ -125,7 +125,7 @@ internal sealed partial class WorkerGroup
         !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.Deadlines.Earliest <= MonotonicClock.Now;
 
     /// <summary>For the holder of a processor, inside a turn: is there anything else that it could do? Asks the kernel, if nothing is queued.</summary>
-    internal bool KeepsWaiting(Processor processor) => !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.HasEvents;
+    internal bool KeepsWaiting(Processor processor) => IsWorkWaiting(processor) || Poller.HasEvents;
 
     // A full queue's turns go to the group: the oldest half of it would be fairer, but that takes hundreds of deadlines that are due at once.
     private void QueueReady(Processor processor)

@@ -63,7 +63,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     internal int Count => Volatile.Read(ref _count);
 
     /// <summary>May one more be started, as far as was known at the last look?</summary>
-    internal bool HasRoom => Count < Maximum && !_isFull;
+    internal bool HasRoom => Count < Math.Min(Maximum, Volatile.Read(ref _refusedCeiling)) && !_isFull;
 
     /// <summary>How many turns were to lose their processor, and kept it because no worker was to be had.</summary>
     internal long Reached => Volatile.Read(ref _reached);
@@ -91,7 +91,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         }
 
         Look(now);
-        return TryAddBelow(Math.Min(Maximum, Math.Min(_allowance.Ceiling, _refusedCeiling)));
+        return !_isBlind && TryAddBelow(Math.Min(Maximum, Math.Min(_allowance.Ceiling, _refusedCeiling)));
     }
 
     internal void Remove() => Interlocked.Decrement(ref _count);

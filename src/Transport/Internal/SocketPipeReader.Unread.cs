@@ -20,8 +20,9 @@ internal sealed partial class SocketPipeReader
     private bool MayReadAhead =>
         _wait == Wait.None && !_paused && !_ended && !_completed && _error is null && !_socket.HangupSeen && !_socket.IsClosed;
 
-    // The peer has hung up before, which has been seen to, and is now gone, or has reset the connection.
-    private bool IsGone => _wait == Wait.None && !_ended && _error is null && _socket.HangupSeen && _socket.GoneSeen;
+    // The peer has hung up before, which has been seen to. Now it is gone, or has reset the connection; or there is room again for what is before its end.
+    private bool IsGone =>
+        _wait == Wait.None && !_ended && _error is null && _socket.HangupSeen && (_socket.GoneSeen || !_paused);
 
     // Under the lock, when a read has been answered: is there perhaps more, of which no edge will tell? After a hang-up, that is known.
     private bool LeavesInput => _mayHaveLeft && !_drained && !_ended && _error is null;

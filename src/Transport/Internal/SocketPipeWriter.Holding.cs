@@ -84,6 +84,7 @@ internal sealed partial class SocketPipeWriter
     {
         _floor = Floor.Application;
         _responseBegin = BytesSent;
+        _yieldsInVain = false;
     }
 
     /// <summary>A read has found nothing: what the peer waits for leaves now.</summary>
@@ -242,9 +243,12 @@ internal sealed partial class SocketPipeWriter
             // Before the send: what is held from now on is left to the pool again.
             Interlocked.Exchange(ref _isLeft, 0);
 
-            if (writer._floor == Floor.Application && DueAt is not 0 and long due && due <= MonotonicClock.Now)
+            if (DueAt is not 0 and long due && due <= MonotonicClock.Now)
             {
-                writer._floor = Floor.Stream;
+                writer._floor = writer._floor == Floor.Application ? Floor.Stream : writer._floor;
+
+                // Nor is it long, until as much again has been sent.
+                writer._responseBegin = writer.BytesSent;
             }
 
             writer.SendHeld();

@@ -21,6 +21,9 @@ internal sealed partial class SocketPipeWriter
 
     // The flusher's own: what had been sent when it last let others go first, waited, or found that nobody else was there.
     private long _shareBegin;
+
+    // The flusher's own: the last yield has taken longer than one may, because the thread pool is blocked. The caller may be one of those who block it.
+    private bool _yieldsInVain;
     private YieldedFlush? _yieldedFlush;
 
     // By the flusher, on its thread.
@@ -37,7 +40,7 @@ internal sealed partial class SocketPipeWriter
         }
 
         _shareBegin = BytesSent;
-        return KeepsThreadPoolWaiting;
+        return !_yieldsInVain && KeepsThreadPoolWaiting;
     }
 
     private static bool KeepsThreadPoolWaiting => Thread.CurrentThread.IsThreadPoolThread && ThreadPool.PendingWorkItemCount > 0;
@@ -45,7 +48,7 @@ internal sealed partial class SocketPipeWriter
     // By the flusher, once the flush is signalled.
     private void GoOnLater(FlushTurn turn)
     {
-        if (_socket.Group.IsWorkerThread)
+        if (_socket.Group.CurrentWorker is not null)
         {
             // The thread is the caller's until it lets go of it: nobody has to be woken before.
             _socket.Group.Yield(turn);
@@ -84,8 +87,10 @@ internal sealed partial class SocketPipeWriter
 
         internal override void Run()
         {
-            if (Interlocked.Exchange(ref _dueAt, 0) != 0)
+            long due = Interlocked.Exchange(ref _dueAt, 0);
+            if (due != 0)
             {
+                writer._yieldsInVain = MonotonicClock.Now > due;
                 turn.RunYielded();
             }
         }

@@ -15,6 +15,9 @@ internal sealed class ThreadPoolRelief(TimeSpan patience)
     // What hundreds of threads cost is bearable for a process that ends. More would hardly end it sooner.
     private const int MostThreads = 256;
 
+    // A host that has been stopped need not be disposed of.
+    private static readonly TimeSpan LongestStop = TimeSpan.FromMinutes(2);
+
     // Guards everything below. The thread waits on it; nothing else runs under it.
     private readonly object _lock = new();
     private bool _begun;
@@ -62,12 +65,14 @@ internal sealed class ThreadPoolRelief(TimeSpan patience)
     {
         ThreadPool.GetMinThreads(out int before, out int completionPorts);
         int allowed = before;
-        while (WaitForAnswer(out bool answered))
+        long end = Environment.TickCount64 + (long)LongestStop.TotalMilliseconds;
+        while (WaitForAnswer(out bool answered) && Environment.TickCount64 < end)
         {
             if (!answered)
             {
                 long wanted = ThreadPool.ThreadCount + ThreadPool.PendingWorkItemCount;
-                int more = (int)Math.Min(wanted, before + MostThreads);
+                ThreadPool.GetMaxThreads(out int most, out _);
+                int more = (int)Math.Min(wanted, Math.Min(before + MostThreads, most));
                 if (more > allowed && ThreadPool.SetMinThreads(more, completionPorts))
                 {
                     allowed = more;
@@ -75,8 +80,10 @@ internal sealed class ThreadPoolRelief(TimeSpan patience)
             }
         }
 
-        if (allowed != before)
+        ThreadPool.GetMinThreads(out int now, out _);
+        if (allowed != before && now == allowed)
         {
+            // Nobody else has changed it meanwhile.
             ThreadPool.SetMinThreads(before, completionPorts);
         }
     }

@@ -18,7 +18,7 @@ public class WorkersOnlyCostTests
     private const int Rounds = 200;
 
     // Besides the turn that reads, there are a few that do not belong to a round: the connection's start, a turn that found nothing.
-    private const int OtherTurns = Rounds / 10;
+    private const int OtherTurns = Rounds / 5;
 
     [Fact]
     public async Task A_request_is_one_turn()
