@@ -129,7 +129,7 @@ public sealed class SystemMonitorTests : IDisposable
         {
             _probe.CpuTime++;
             MonitorFindings findings = _monitor.Look(_now += Millisecond);
-            Assert.Equal((false, false), (findings.Refused, findings.Suspicion));
+            Assert.Equal((false, true), (findings.Refused, findings.Suspicion));
         }
 
         // After 10 ms others go on beside it, as beside one that computes.
@@ -165,7 +165,7 @@ public sealed class SystemMonitorTests : IDisposable
         for (int i = 0; i < 9; i++)
         {
             MonitorFindings findings = _monitor.Look(_now += Millisecond / 10);
-            Assert.Equal((false, true), (findings.Refused, findings.Suspicion));
+            Assert.Equal((false, false), (findings.Refused, findings.Suspicion));
         }
 
         _now += Millisecond / 10;
