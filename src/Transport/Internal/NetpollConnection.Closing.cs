@@ -29,10 +29,22 @@ internal sealed partial class NetpollConnection
         FireConnectionClosed();
     }
 
-    // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
-    private void Break(Exception reason) => Close(reason, reset: !_context.FinOnError, mayLinger: true);
+    // After the FIN, the socket may wait for the peer to finish.
+    private enum Linger
+    {
+        Never,
 
-    private void Close(Exception reason, bool reset, bool graceful = false, bool mayLinger = false)
+        // If there is unread input, or output that has not been acknowledged.
+        IfDangerous,
+
+        // Nothing has come yet of what the peer is sending: a FIN is wanted all the same.
+        Always,
+    }
+
+    // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
+    private void Break(Exception reason) => Close(reason, reset: !_context.FinOnError, Linger.Always);
+
+    private void Close(Exception reason, bool reset, Linger linger = Linger.Never, bool graceful = false)
     {
         if (Interlocked.CompareExchange(ref _closeReason, reason, null) is not null)
         {
@@ -57,7 +69,7 @@ internal sealed partial class NetpollConnection
         finally
         {
             // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
-            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput, mayLinger));
+            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput, linger));
             if (_writer.FlushBeforeClose())
             {
                 FinishClose();
@@ -81,7 +93,7 @@ internal sealed partial class NetpollConnection
         else
         {
             NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, close.Reason.Message);
-            CloseWithFin(close.KeepInput, close.MayLinger);
+            CloseWithFin(close.KeepInput, close.Linger);
         }
 
         ReleaseExposedSocket(close.Reset);
@@ -95,18 +107,18 @@ internal sealed partial class NetpollConnection
     /// more is probably on its way, and a RST would answer that; if a part of the response is still under way, anything that comes could
     /// destroy it. In both cases the socket lingers after the last response, until the peer has finished, too.
     /// </summary>
-    private void CloseWithFin(bool keepInput, bool mayLinger)
+    private void CloseWithFin(bool keepInput, Linger linger)
     {
         // Asked before the shutdown, whose FIN counts as unacknowledged, too.
-        bool unsent = mayLinger && !keepInput && _socket.HasUnsentBytes();
+        bool unsent = linger != Linger.Never && !keepInput && _socket.HasUnsentBytes();
         _socket.ShutdownSend();
         if (!keepInput)
         {
             bool ended = DiscardInput(out bool discardedAny);
             bool unread = discardedAny || _reader.HadUnreadInput;
-            if (mayLinger
+            if (linger != Linger.Never
                 && !ended
-                && (unread || unsent)
+                && (unread || unsent || linger == Linger.Always)
                 && _socket.Fd < _context.Headroom.FirstReserved
                 && _context.Lingering.TryAdd(_socket, unread))
             {
@@ -137,5 +149,5 @@ internal sealed partial class NetpollConnection
         return false;
     }
 
-    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput, bool MayLinger);
+    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput, Linger Linger);
 }

@@ -172,7 +172,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         if (Interlocked.CompareExchange(ref _closeReason, EndedByDispose, null) is null)
         {
             NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, "Everything has been sent.");
-            CloseWithFin(keepInput: _inputEndedCleanly, mayLinger: true);
+            CloseWithFin(keepInput: _inputEndedCleanly, Linger.IfDangerous);
             ReleaseExposedSocket(reset: false);
         }
 
@@ -235,7 +235,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     {
         if (Volatile.Read(ref _disposeStarted) == 0)
         {
-            Close(new ConnectionAbortedException("The application completed its output."), reset: false, graceful: true, mayLinger: true);
+            Close(new ConnectionAbortedException("The application completed its output."), reset: false, Linger.IfDangerous, graceful: true);
         }
     }
 

@@ -40,6 +40,18 @@ public sealed class FinOnErrorTests : IDisposable
     }
 
     [Fact]
+    public async Task Also_when_the_client_sends_nothing_before_that()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync();
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        connection.Abort(new ConnectionAbortedException("because"));
+        await client.SendAsync(new byte[3_000_000]);
+        Assert.Equal(PeerEnd.Fin, (await client.ReadToEndAsync()).End);
+        await connection.DisposeAsync().InTime();
+        client.Dispose();
+    }
+
+    [Fact]
     public async Task The_end_of_the_application_with_an_error_is_a_FIN()
     {
         await using TransportHarness harness = await TransportHarness.StartAsync();
