@@ -84,6 +84,7 @@ internal sealed partial class SocketPipeWriter
     {
         _floor = Floor.Application;
         _responseBegin = BytesSent;
+        _shareBegin = BytesSent;
         _yieldsInVain = false;
     }
 
@@ -91,6 +92,7 @@ internal sealed partial class SocketPipeWriter
     internal void OnReadWaits()
     {
         _floor = Floor.None;
+        _shareBegin = BytesSent;
         SendHeld();
     }
 

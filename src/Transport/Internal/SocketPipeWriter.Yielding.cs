@@ -9,8 +9,8 @@ namespace KestrelNetpoll.Transport.Internal;
 ///   the flush is on                 whose share is counted by    it goes on
 ///   -----------------------------   --------------------------   -----------------------------------------------------------------
 ///   a worker, inside a turn         the worker, for the turn     on a worker, at the end of the group's queue
-///   the thread pool, where          the connection, since it     there, at the end of the queue, unless workers are to run everything;
-///   frameworks go on after a wait   last yielded or waited       on a worker, if the pool has not come to it after 20 ms: callers that
+///   the thread pool, where          the connection, since it,    there, at the end of the queue, unless workers are to run everything;
+///   frameworks go on after a wait   or a read, last waited       on a worker, if the pool has not come to it after 20 ms: callers that
 ///                                                                block may have taken all its threads
 ///   any other thread                nobody
 /// </code>
@@ -19,7 +19,8 @@ internal sealed partial class SocketPipeWriter
 {
     private const long PatienceNanoseconds = 20 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // The flusher's own: what had been sent when it last let others go first, waited, or found that nobody else was there.
+    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited or got
+    // something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves a yield.
     private long _shareBegin;
 
     // The flusher's own: the last yield has taken longer than one may, because the thread pool is blocked. The caller may be one of those who block it.
