@@ -21,7 +21,7 @@ namespace KestrelNetpoll.Native;
 /// <para>Where each call moves a message (datagram and SEQPACKET sockets, tun and tap devices, most other devices), each read and each write
 /// is one, however many buffers it has. Only <see cref="AsStream"/> hands that on.</para>
 /// <para>A descriptor that the file has taken over may only be closed through the file. If somebody closes its number all the same, and the
-/// kernel gives it out again, the file does not close its successor; but it cannot tell two of them apart that have no name, such as
+/// kernel gives it out again, the file does not close its successor; but it cannot tell two regular files apart, nor two of them that have no name, such as
 /// eventfds.</para>
 /// <para>While the process exits (<see cref="AppDomain.ProcessExit"/>), files that others share are made blocking again, as they were:
 /// whoever still uses one then may block the thread.</para>

@@ -75,7 +75,6 @@ public sealed class NetpollTransportFactory
         _ = _options.Value;
 
     /// <summary>As for a service provider: reads the options when they are needed first.</summary>
-
     internal NetpollTransportFactory(
         IOptions<NetpollTransportOptions> options,
         ILoggerFactory loggerFactory,
@@ -316,6 +315,13 @@ public sealed class NetpollTransportFactory
                 NetpollTransportContext? context = _context;
                 NetpollConnectionListener[] listeners = [.. _listeners];
 
+                if (context is null)
+                {
+                    // Nothing was started, and nothing is waited for.
+                    EndRelief();
+                    return _disposing = Task.CompletedTask;
+                }
+
                 // On the thread pool: the caller may be a worker, and stopping the workers means waiting for them.
                 _disposing = Task.Run(() => DisposeCoreAsync(context, listeners));
             }
@@ -324,20 +330,22 @@ public sealed class NetpollTransportFactory
         }
     }
 
-    private async Task DisposeCoreAsync(NetpollTransportContext? context, NetpollConnectionListener[] listeners)
+    private async Task DisposeCoreAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
     {
         try
         {
-            if (context is not null)
-            {
-                await StopAsync(context, listeners).ConfigureAwait(false);
-            }
+            await StopAsync(context, listeners).ConfigureAwait(false);
         }
         finally
         {
-            _hostStopping.Unregister();
-            _relief.End();
+            EndRelief();
         }
+    }
+
+    private void EndRelief()
+    {
+        _hostStopping.Unregister();
+        _relief.End();
     }
 
     private async Task StopAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)

@@ -25,7 +25,7 @@ inline unlock() { locked = false }
 #ifndef OUTSIDE
 
 byte at = NOBODY;          /* HeldInTurn.Worker; under the lock */
-bool inA, inB;             /* HeldList of each worker: there is one entry only */
+bool inA, inB;             /* TurnList of each worker: there is one entry only */
 bool hasProcessor = true;  /* of A's turn: the state word is still its own */
 bool queuedByA, queuedByB; /* bytes that have not been sent */
 bool aIsOver, aBlocks, bIsOver;

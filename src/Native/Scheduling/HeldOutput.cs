@@ -16,24 +16,13 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// An instance is in one list at most.
 /// </remarks>
-internal abstract class HeldOutput : Turn, IThreadPoolWorkItem
+internal abstract class HeldOutput : ListedTurn<HeldOutput>, IThreadPoolWorkItem
 {
-    private int _isListed;
-
-    /// <summary>The next entry of the list. For the one who has it: who pushes, or who has taken it off.</summary>
-    internal HeldOutput? Next { get; set; }
-
     /// <summary>
     /// For a group's list: when to send it, on the monotonic clock; 0: nothing is held. Written by the owner before it enters the list, with a full fence
     /// between; the monitor takes an entry off before it looks once more. One of them sees the other.
     /// </summary>
     internal virtual long DueAt => 0;
 
-    /// <summary>True: it was in no list, and the caller, nobody else, pushes it into one. A full fence.</summary>
-    internal bool TryList() => Interlocked.Exchange(ref _isListed, 1) == 0;
-
     void IThreadPoolWorkItem.Execute() => Worker.RunGuarded(this);
-
-    /// <summary>By the one who has taken it off its list, before it runs. A full fence: what is held from now on is listed again.</summary>
-    internal void Unlist() => Interlocked.Exchange(ref _isListed, 0);
 }

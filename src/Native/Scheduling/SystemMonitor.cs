@@ -58,7 +58,7 @@ internal sealed class SystemMonitor
     private long _paused;
 
     // Set once, before the thread starts.
-    private Watched[] _watched = [];
+    private WatchedProcessor[] _watched = [];
     private WorkerGroup[] _groups = [];
     private volatile bool _stopping;
 
@@ -84,7 +84,7 @@ internal sealed class SystemMonitor
     internal void Watch(ReadOnlySpan<WorkerGroup> groups)
     {
         _groups = groups.ToArray();
-        _watched = [.. _groups.SelectMany(static group => group.Processors.Select(processor => new Watched(group, processor)))];
+        _watched = [.. _groups.SelectMany(static group => group.Processors.Select(processor => new WatchedProcessor(group, processor)))];
     }
 
     internal void Start() => _thread.UnsafeStart();
@@ -148,7 +148,7 @@ internal sealed class SystemMonitor
         long pause = paused - _paused;
         _paused = paused;
         ShortWaits.Sample(now);
-        foreach (Watched watched in _watched)
+        foreach (WatchedProcessor watched in _watched)
         {
             watched.Excuse(pause);
             LookAt(watched, now, pause, ref findings);
@@ -163,7 +163,7 @@ internal sealed class SystemMonitor
         return findings;
     }
 
-    private void LookAt(Watched watched, long now, long pause, ref MonitorFindings findings)
+    private void LookAt(WatchedProcessor watched, long now, long pause, ref MonitorFindings findings)
     {
         Processor processor = watched.Processor;
         long state = processor.State;
@@ -282,7 +282,7 @@ internal sealed class SystemMonitor
     private long KernelWait(long now) => now < _swarmUntil ? KernelWaitInSwarmNanoseconds : KernelWaitNanoseconds;
 
     // Has the thread had a processor of the machine for half of the time at least, since it was first asked?
-    private bool Computes(Watched watched, Worker worker, long now)
+    private bool Computes(WatchedProcessor watched, Worker worker, long now)
     {
         if (now - watched.Since < ComputingNanoseconds)
         {
@@ -300,7 +300,7 @@ internal sealed class SystemMonitor
         return time >= ComputingWindow && (_probe.GetCpuTime(worker) - watched.CpuTime) * 2 >= time;
     }
 
-    private static bool ShouldHandOff(Watched watched, bool blocked, bool isLong, bool computes)
+    private static bool ShouldHandOff(WatchedProcessor watched, bool blocked, bool isLong, bool computes)
     {
         WorkerGroup group = watched.Group;
         if (!blocked && !isLong && !(computes && group.MayDetach))
@@ -346,7 +346,7 @@ internal sealed class SystemMonitor
 
     private bool NoTurnRuns()
     {
-        foreach (Watched watched in _watched)
+        foreach (WatchedProcessor watched in _watched)
         {
             if (Processor.IsInTurn(watched.Processor.State))
             {
@@ -391,71 +391,4 @@ internal sealed class SystemMonitor
             }
         }
     }
-
-    // What the monitor remembers of a processor; its own unless it says otherwise.
-    private sealed class Watched(WorkerGroup group, Processor processor)
-    {
-        internal WorkerGroup Group { get; } = group;
-
-        internal Processor Processor { get; } = processor;
-
-        /// <summary>The turn that was seen last, and when it was seen first.</summary>
-        internal long State { get; set; }
-
-        internal long Since { get; set; }
-
-        internal long NextKernelLook { get; set; }
-
-        /// <summary>When the kernel was first asked how long the turn's thread has run, 0: not yet; and what it said.</summary>
-        internal long CpuTimeAt { get; set; }
-
-        internal long CpuTime { get; set; }
-
-        /// <summary>The turn was stopped for a while, which counts neither as waiting nor as computing.</summary>
-        internal void Excuse(long pause)
-        {
-            if (pause != 0)
-            {
-                Since += pause;
-                NextKernelLook += pause;
-                WaitSince += pause;
-                CpuTimeAt += CpuTimeAt == 0 ? 0 : pause;
-                Waits = false;
-            }
-        }
-
-        /// <summary>It was in a managed wait at the last look.</summary>
-        internal bool Waits { get; set; }
-
-        /// <summary>What the thread had had by then of the machine's processors, and at which look the wait was seen first.</summary>
-        internal long WaitCpuTime { get; set; }
-
-        internal long WaitSince { get; set; }
-
-        /// <summary>It was in different waits at two looks in a row.</summary>
-        internal bool IsRestless { get; set; }
-    }
-}
-
-/// <summary>What the monitor has seen and done at one look.</summary>
-internal struct MonitorFindings
-{
-    /// <summary>A processor has got another worker, or its turn had ended when it was to get one.</summary>
-    internal bool HandedOff { get; set; }
-
-    /// <summary>A turn waits that did not at the last look: soon one will know.</summary>
-    internal bool Suspicion { get; set; }
-
-    /// <summary>A processor was to get another worker, and there is none. Changes nothing about the next look; tests ask for it.</summary>
-    internal bool Refused { get; set; }
-
-    /// <summary>Output is held: how soon it leaves, if its owner forgets it, depends on the next look.</summary>
-    internal bool OutputIsHeld { get; set; }
-
-    internal bool TurnRuns { get; set; }
-
-    /// <summary>A turn runs that was seen at the last look as well.</summary>
-    internal bool TurnLasts { get; set; }
-
-    internal bool EveryGroupHasSleeper { get; set; }
 }

@@ -2,7 +2,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
 /// Input of a connection that waits while nobody reads: looked at some milliseconds later, and read ahead if it still waits. So much is asked
-/// about few connections only, and never about one that reads what it gets. Also the turn that runs when the peer hangs up.
+/// about few connections only. Also the turn that runs when the peer hangs up.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -11,20 +11,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   unlisted → listed     the look wants another one
 /// </code>
 /// </remarks>
-internal abstract class UnreadInput : Turn
+internal abstract class UnreadInput : ListedTurn<UnreadInput>
 {
-    // 1 while it is in the group's list, or about to be. Interlocked.
-    private int _listed;
-
-    /// <summary>The list's; the owner of the chain's alone while it is listed.</summary>
-    internal UnreadInput? Next { get; set; }
-
-    /// <summary>True: the caller, and nobody else, puts it into the list.</summary>
-    internal bool TryList() => Volatile.Read(ref _listed) == 0 && Interlocked.Exchange(ref _listed, 1) == 0;
-
-    /// <summary>A full fence.</summary>
-    internal void Unlist() => Interlocked.Exchange(ref _listed, 0);
-
     /// <summary>
     /// Input has been waiting, as far as one can tell from outside. In a turn of a worker that looks at others as well: no I/O, no foreign code.
     /// </summary>

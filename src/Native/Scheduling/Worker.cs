@@ -27,10 +27,12 @@ internal sealed class Worker
 
     // What the turn has promised to send at its end. Pushed and popped by the worker; the monitor takes all of it when the processor is handed on, or
     // when the turn takes too long; then it is left to somebody else, who does not wait for this turn.
-    private HeldList _held;
+    private TurnList<HeldOutput> _held;
 
-    // For the worker alone: entries of this turn, and the bytes that it has sent.
+    // For the worker alone: how many entries this turn has made.
     private int _heldInTurn;
+
+    // See HeldSince. Stays if the monitor empties the list in the middle of the turn: what is held after that leaves at its next look.
     private long _heldSince;
 
     private volatile bool _isDismissed;
@@ -209,8 +211,8 @@ internal sealed class Worker
         }
     }
 
-    // A handler that logs runs foreign code, which may throw, too.
-    private static void Report(Turn turn, Exception exception)
+    /// <summary>What a turn threw is its own affair. A handler that logs runs foreign code, which may throw, too.</summary>
+    internal static void Report(Turn turn, Exception exception)
     {
         try
         {

@@ -4,7 +4,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 internal sealed partial class WorkerGroup
 {
     // Pushed by any thread, taken by the monitor, and at the end.
-    private HeldList _held;
+    private TurnList<HeldOutput> _held;
 
     /// <summary>
     /// For code outside of turns: the monitor sends the output when it is due, at the next look after that. The owner has set

@@ -10,8 +10,8 @@ internal sealed partial class WorkerGroup
 
     private readonly TurnTimer _unreadTimer;
 
-    // The last one first. Pushed by any thread, taken as a whole.
-    private UnreadInput? _unread;
+    // Pushed by any thread, taken by the look.
+    private TurnList<UnreadInput> _unread;
 
     // 1 from the first mark until the look begins. Interlocked: whoever makes it 1 sets the timer.
     private int _unreadLookIsSet;
@@ -21,24 +21,8 @@ internal sealed partial class WorkerGroup
     {
         if (input.TryList())
         {
-            PushUnread(input);
+            _unread.Push(input);
             SetUnreadLook();
-        }
-    }
-
-    private void PushUnread(UnreadInput input)
-    {
-        UnreadInput? top = Volatile.Read(ref _unread);
-        while (true)
-        {
-            input.Next = top;
-            UnreadInput? seen = Interlocked.CompareExchange(ref _unread, input, top);
-            if (ReferenceEquals(seen, top))
-            {
-                return;
-            }
-
-            top = seen;
         }
     }
 
@@ -54,7 +38,7 @@ internal sealed partial class WorkerGroup
     {
         // First: what is pushed from now on sets the timer again.
         Interlocked.Exchange(ref _unreadLookIsSet, 0);
-        UnreadInput? inputs = Interlocked.Exchange(ref _unread, null);
+        UnreadInput? inputs = _unread.TakeAll();
         bool again = false;
         while (inputs is { } input)
         {
@@ -65,14 +49,14 @@ internal sealed partial class WorkerGroup
             {
                 if (input.LookAgain() && input.TryList())
                 {
-                    PushUnread(input);
+                    _unread.Push(input);
                     again = true;
                 }
             }
             catch (Exception e)
             {
                 // The others are looked at all the same.
-                input.OnUnhandledException(e);
+                Worker.Report(input, e);
             }
         }
 

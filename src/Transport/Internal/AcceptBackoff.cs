@@ -12,7 +12,6 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
     internal static readonly TimeSpan WarningInterval = TimeSpan.FromSeconds(10);
 
     private TimeSpan _nextDelay = FirstDelay;
-    private bool _hasFailed;
 
     /// <summary>All failures of the endpoint so far.</summary>
     internal long Failures => shared.Failures;
@@ -23,7 +22,6 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
         TimeSpan delay = _nextDelay;
         _nextDelay = TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks));
 
-        _hasFailed = true;
         warn = shared.OnFailure();
         return delay;
     }
@@ -34,13 +32,7 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
     internal bool OnSuccess(bool hasRoom = true)
     {
         _nextDelay = FirstDelay;
-        if (!_hasFailed || !hasRoom)
-        {
-            return false;
-        }
-
-        _hasFailed = false;
-        return shared.OnSuccess();
+        return hasRoom && shared.IsWarned && shared.OnSuccess();
     }
 
     /// <summary>What the acceptors of an endpoint, one for each worker group, have in common: they run out of room together. Thread-safe.</summary>
@@ -50,9 +42,12 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
         private readonly Lock _lock = new();
         private long _failures;
         private long? _lastWarning;
-        private bool _warned;
+        private volatile bool _warned;
 
         internal long Failures => Volatile.Read(ref _failures);
+
+        /// <summary>Has somebody been warned, and not been told since that it is over? A moment old, perhaps.</summary>
+        internal bool IsWarned => _warned;
 
         /// <summary>True: a warning is due.</summary>
         internal bool OnFailure()

@@ -55,7 +55,7 @@ internal sealed class DescriptorHeadroom
     /// <summary>The number that a descriptor would have got at first.</summary>
     internal int InUseAtStart { get; }
 
-    /// <summary>Is the reserve, as the limit was at first, smaller than it should be?</summary>
+    /// <summary>Is the reserve smaller than it should be, by the limit as it was looked at last?</summary>
     internal bool IsScarce => Limit - FirstReserved < LargestReserve;
 
     /// <summary>Numbers from here on are kept for everything that is not a connection.</summary>

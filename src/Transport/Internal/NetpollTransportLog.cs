@@ -53,7 +53,7 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(107, LogLevel.Warning, "{Connections} connection(s) were still open when the transport was disposed and did not end in time after having been aborted.", EventName = "ConnectionsLeftBehind")]
     internal static partial void ConnectionsLeftBehind(ILogger logger, int connections);
 
-    [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks cannot be replaced: there are {Workers} worker threads, and {Bound}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
+    [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks, or keeps busy for long, cannot be replaced: there are {Workers} worker threads, and {Bound}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
     internal static partial void WorkerLimitReached(ILogger logger, int workers, string bound, Exception? exception);
 
     [LoggerMessage(109, LogLevel.Error, "Unhandled exception of application code that nobody awaits, such as an async void method; the worker and all connections go on.", EventName = "ApplicationCallbackFailed")]

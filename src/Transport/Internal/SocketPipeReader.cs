@@ -278,7 +278,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     internal bool HasBegun => _readBegun;
 
     /// <summary>
-    /// Were there bytes that the application did not consume when it completed the reader? The peer has then probably more on its way.
+    /// Were there bytes that the application did not consume when it completed the reader, or when the connection ended? The peer has then probably more on its way.
     /// </summary>
     internal bool HadUnreadInput { get; private set; }
 
@@ -358,6 +358,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     {
         _error ??= error;
         EndTurnTimer();
+        HadUnreadInput |= _buffer.UnconsumedBytes > 0;
         if (_lease == Lease.None)
         {
             _buffer.Clear();

@@ -56,7 +56,7 @@ internal sealed partial class SocketPipeWriter
     // Written by the reader's thread, and by who sends what was held for too long: late, perhaps, which costs a send. Read under the lock.
     private volatile Floor _floor;
 
-    // What had been sent when it was last written that the application has the floor. As above.
+    // What had been sent when the application last got the floor, or others had to send for it. Written and read as the floor is.
     private long _responseBegin;
 
     // Created when first needed. One for each of the two lists, because the thread may leave the one place while it is listed there.

@@ -114,9 +114,6 @@ internal sealed partial class SocketPipeWriter
     {
         protected override void RunHere() => writer.RunFlushTurn();
 
-        /// <summary>Here, wherever that is.</summary>
-        internal void RunYielded() => writer.RunFlushTurn();
-
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
     }
 }

@@ -8,7 +8,8 @@ namespace KestrelNetpoll.Transport.Internal;
 /// <code>
 ///   the flush is on                 whose share is counted by    it goes on
 ///   -----------------------------   --------------------------   -----------------------------------------------------------------
-///   a worker, inside a turn         the worker, for the turn     on a worker, at the end of the group's queue
+///   a worker, inside a turn         the worker, for the turn     on a worker, at the end of the group's queue; on the thread pool, if
+///                                                                none has come to it after 0.5 s, unless workers are to run everything
 ///   the thread pool, where          the connection, since it,    there, at the end of the queue, unless workers are to run everything;
 ///   frameworks go on after a wait   or a read, last waited       on a worker, if the pool has not come to it after 20 ms: callers that
 ///                                                                block may have taken all its threads
@@ -19,11 +20,15 @@ internal sealed partial class SocketPipeWriter
 {
     private const long PatienceNanoseconds = 20 * MonotonicClock.NanosecondsPerMillisecond;
 
+    // Longer than a queue of workers is: there may be none for it, if the caller blocks and no thread is to be had.
+    private const long WorkerPatienceNanoseconds = 500 * MonotonicClock.NanosecondsPerMillisecond;
+
     // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited or got
     // something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves a yield.
     private long _shareBegin;
 
-    // The flusher's own: the last yield has taken longer than one may, because the thread pool is blocked. The caller may be one of those who block it.
+    // The last yield has taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it. Written by who ends
+    // the yield, before the flusher goes on, and by who reads, as above.
     private bool _yieldsInVain;
     private YieldedFlush? _yieldedFlush;
 
@@ -49,22 +54,34 @@ internal sealed partial class SocketPipeWriter
     // By the flusher, once the flush is signalled.
     private void GoOnLater(FlushTurn turn)
     {
-        if (_socket.Group.CurrentWorker is not null)
-        {
-            // The thread is the caller's until it lets go of it: nobody has to be woken before.
-            _socket.Group.Yield(turn);
-            return;
-        }
-
+        bool onWorker = _socket.Group.CurrentWorker is not null;
         if (_context is not null)
         {
             // The application is to go on on workers only.
-            turn.Schedule();
+            if (onWorker)
+            {
+                _socket.Group.Yield(turn);
+            }
+            else
+            {
+                turn.Schedule();
+            }
+
             return;
         }
 
         YieldedFlush yielded = _yieldedFlush ??= new YieldedFlush(this, turn);
-        yielded.LeaveToThreadPool();
+        yielded.Begin(onWorker ? WorkerPatienceNanoseconds : PatienceNanoseconds);
+        if (onWorker)
+        {
+            // The thread is the caller's until it lets go of it: nobody has to be woken before.
+            _socket.Group.Yield(yielded);
+        }
+        else
+        {
+            ThreadPoolQueue.Add(yielded);
+        }
+
         if (!_onThreadPool && _socket.Group.TryHoldUntil(yielded))
         {
             _socket.Group.Monitor?.OnHeld();
@@ -75,16 +92,13 @@ internal sealed partial class SocketPipeWriter
     // then goes on before its time.
     private sealed class YieldedFlush(SocketPipeWriter writer, FlushTurn turn) : HeldOutput
     {
-        // When a worker is to run it; 0: somebody does, or has. Interlocked.
+        // When others are to run it as well; 0: somebody does, or has. Interlocked.
         private long _dueAt;
 
         internal override long DueAt => Volatile.Read(ref _dueAt);
 
-        internal void LeaveToThreadPool()
-        {
-            Interlocked.Exchange(ref _dueAt, MonotonicClock.Now + PatienceNanoseconds);
-            ThreadPoolQueue.Add(this);
-        }
+        /// <summary>Before it is queued anywhere.</summary>
+        internal void Begin(long patience) => Interlocked.Exchange(ref _dueAt, MonotonicClock.Now + patience);
 
         internal override void Run()
         {
@@ -92,7 +106,7 @@ internal sealed partial class SocketPipeWriter
             if (due != 0)
             {
                 writer._yieldsInVain = MonotonicClock.Now > due;
-                turn.RunYielded();
+                turn.Run();
             }
         }
 

@@ -18,7 +18,7 @@ internal sealed class ThreadPoolRelief(TimeSpan patience)
     // A host that has been stopped need not be disposed of.
     private static readonly TimeSpan LongestStop = TimeSpan.FromMinutes(2);
 
-    // Guards everything below. The thread waits on it; nothing else runs under it.
+    // Guards everything below. The thread waits on it, and gives the pool work under it.
     private readonly object _lock = new();
     private bool _begun;
     private bool _ended;
@@ -45,7 +45,7 @@ internal sealed class ThreadPoolRelief(TimeSpan patience)
             // The pool cannot look after itself.
             new Thread(Watch) { IsBackground = true, Name = "netpoll stop" }.UnsafeStart();
         }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        catch (Exception e) when (ThreadPoolQueue.IsRefusal(e))
         {
             // The stop takes its time, then.
         }

@@ -183,6 +183,35 @@ public sealed class SocketPipeReaderUnreadTests
         await Patience.UntilAsync(() => pipe.Reader.BytesReceived >= 2 * Limit, "the buffer is full again");
     }
 
+    /// <summary>The end of the connection must not be a RST then, which the peer's next bytes would be answered with.</summary>
+    [Fact]
+    public async Task What_was_read_ahead_for_nobody_is_remembered_when_the_connection_ends()
+    {
+        await using var pipe = new SocketPipe();
+        pipe.Send(new byte[100]);
+        await Patience.UntilAsync(() => pipe.Reader.BytesReceived == 100, "it is taken in");
+        Assert.False(pipe.Reader.HadUnreadInput);
+        pipe.Reader.Abort(new ConnectionAbortedException());
+        Assert.True(pipe.Reader.HadUnreadInput);
+    }
+
+    /// <summary>The bytes before the end fit in once half of the full buffer has been examined, although the application does not read on.</summary>
+    [Fact]
+    public async Task The_end_behind_a_full_buffer_is_told_when_half_has_been_examined()
+    {
+        const int Limit = 4 * Block;
+        await using var pipe = new SocketPipe(maxReadBufferSize: Limit);
+        pipe.Send(new byte[Limit + Block]);
+        pipe.ShutdownPeer();
+        await Patience.UntilAsync(() => pipe.Socket.HangupSeen && pipe.Reader.BytesReceived == Limit, "the buffer is full, and the end known");
+        ReadResult result = await pipe.Reader.ReadAsync().InTime();
+        Assert.False(pipe.Owner.InputEnded.IsCompleted);
+        pipe.Reader.AdvanceTo(result.Buffer.End);
+        Assert.Null(await pipe.Owner.InputEnded.InTime());
+        Assert.Equal(Limit + Block, pipe.Reader.BytesReceived);
+        Assert.Equal(Block, await ConsumeAsync(pipe.Reader, Block));
+    }
+
     [Fact]
     public async Task A_reset_that_follows_a_FIN_is_told_although_the_buffer_is_full()
     {

@@ -4,20 +4,22 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// Entries, the last one first. Anybody may push and take all; only one thread, which is also the only one to push meanwhile, may pop. Mutable
 /// struct: a field, never copied.
 /// </summary>
-internal struct HeldList
+/// <typeparam name="T">The entries.</typeparam>
+internal struct TurnList<T>
+    where T : ListedTurn<T>
 {
-    private HeldOutput? _top;
+    private T? _top;
 
     internal readonly bool IsEmpty => Volatile.Read(in _top) is null;
 
     /// <summary>A full fence.</summary>
-    internal void Push(HeldOutput output)
+    internal void Push(T entry)
     {
-        HeldOutput? top = Volatile.Read(ref _top);
+        T? top = Volatile.Read(ref _top);
         while (true)
         {
-            output.Next = top;
-            HeldOutput? seen = Interlocked.CompareExchange(ref _top, output, top);
+            entry.Next = top;
+            T? seen = Interlocked.CompareExchange(ref _top, entry, top);
             if (ReferenceEquals(seen, top))
             {
                 return;
@@ -28,7 +30,7 @@ internal struct HeldList
     }
 
     /// <summary>For the one thread that pushes. An entry that others have taken cannot come back meanwhile, so that the exchange tells.</summary>
-    internal HeldOutput? TryPop()
+    internal T? TryPop()
     {
         while (Volatile.Read(ref _top) is { } top)
         {
@@ -43,5 +45,5 @@ internal struct HeldList
     }
 
     /// <summary>The top of a chain that is the caller's alone.</summary>
-    internal HeldOutput? TakeAll() => IsEmpty ? null : Interlocked.Exchange(ref _top, null);
+    internal T? TakeAll() => IsEmpty ? null : Interlocked.Exchange(ref _top, null);
 }
