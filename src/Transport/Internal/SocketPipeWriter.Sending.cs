@@ -26,6 +26,21 @@ internal sealed partial class SocketPipeWriter
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesSent { get; private set; }
 
+    /// <summary>Does the socket have to become writable first? Any thread.</summary>
+    internal bool IsParked
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _parked && !_drainScheduled;
+            }
+        }
+    }
+
+    /// <summary>Does a flush wait until less is queued? Any thread; may be a moment old.</summary>
+    internal bool IsFlushWaiting => _flush == Flush.Waiting;
+
     private bool IsDrained => _closed || (_buffer.QueuedBytes == 0 && !_sending);
 
     // Under the lock. Queues what was written. True: the caller must send the batch.

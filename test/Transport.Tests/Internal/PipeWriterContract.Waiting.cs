@@ -124,8 +124,9 @@ public abstract partial class PipeWriterContract
             Write(4_000);
             Task<FlushResult> flush = Writer.FlushAsync(token).AsTask();
 
-            // It may have to wait only for a thread that is sending what was held.
-            if (!flush.IsCompleted && await Task.WhenAny(flush, Task.Delay(10, CancellationToken.None)) != flush)
+            // It may have to wait only for a thread that is sending what was held, or for others that it lets go first.
+            await Patience.UntilAsync(() => flush.IsCompleted || WaitsForPeer, "it waits for the peer");
+            if (!flush.IsCompleted)
             {
                 return (flush, written);
             }

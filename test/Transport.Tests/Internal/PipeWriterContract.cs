@@ -19,6 +19,9 @@ public abstract partial class PipeWriterContract : IAsyncLifetime
 
     protected abstract void DisconnectPeer();
 
+    /// <summary>Does a flush that has not completed wait until the peer has taken something?</summary>
+    protected abstract bool WaitsForPeer { get; }
+
     /// <summary>Does it call back? Obsolete, and Kestrel does not ask for it: ours does not.</summary>
     protected virtual bool CallsBack => true;
 
@@ -253,6 +256,8 @@ public sealed class PipeWriterReference : PipeWriterContract
 
     protected override void DisconnectPeer() => _pipe!.Reader.Complete();
 
+    protected override bool WaitsForPeer => true;
+
     public override ValueTask DisposeAsync() => default;
 }
 
@@ -272,6 +277,8 @@ public sealed class SocketPipeWriterContract : PipeWriterContract
     protected override bool AnythingToReceive => _pipe!.Peer.Available != 0;
 
     protected override void DisconnectPeer() => _pipe!.Peer.Dispose();
+
+    protected override bool WaitsForPeer => WriterFilling.WaitsForPeer(_pipe!);
 
     public override ValueTask DisposeAsync() => _pipe!.DisposeAsync();
 }

@@ -12,7 +12,7 @@ internal static class WriterFilling
         pipe.Writer.Advance(count);
     }
 
-    /// <summary>Writes until the kernel takes no more.</summary>
+    /// <summary>Writes until the kernel takes no more, and nobody is sending.</summary>
     internal static async Task<int> FillAsync(SocketPipe pipe)
     {
         int written = 0;
@@ -22,11 +22,17 @@ internal static class WriterFilling
             written += 4_000;
             await pipe.Writer.FlushAsync().InTime();
             pipe.Writer.SendHeld();
+
+            // What was held may be another thread's to send by now.
+            await Patience.UntilAsync(() => pipe.Pool.RentedBlocks == 0 || pipe.Writer.IsParked, "nobody is sending");
         }
-        while (pipe.Pool.RentedBlocks == 0);
+        while (!pipe.Writer.IsParked);
 
         return written;
     }
+
+    /// <summary>Does a flush wait until the peer has taken something? What says so first can change by the peer alone.</summary>
+    internal static bool WaitsForPeer(SocketPipe pipe) => pipe.Writer.IsParked && pipe.Writer.IsFlushWaiting;
 
     internal static async Task<Task<FlushResult>> FillUntilAFlushWaitsAsync(SocketPipe pipe)
     {
@@ -35,8 +41,9 @@ internal static class WriterFilling
             Write(pipe, 4_000);
             Task<FlushResult> flush = pipe.Writer.FlushAsync().AsTask();
 
-            // It may have to wait only for a thread that is sending what was held.
-            if (!flush.IsCompleted && await Task.WhenAny(flush, Task.Delay(10)) != flush)
+            // It may have to wait only for a thread that is sending what was held, or for others that it lets go first.
+            await Patience.UntilAsync(() => flush.IsCompleted || WaitsForPeer(pipe), "it waits for the peer");
+            if (!flush.IsCompleted)
             {
                 return flush;
             }

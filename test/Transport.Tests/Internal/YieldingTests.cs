@@ -24,17 +24,18 @@ public sealed class YieldingTests
         Assert.InRange(yields, 0, Shares / 2);
     }
 
+    /// <summary>Where the machine is so busy that a yield takes long, a response gives up yielding.</summary>
     [Fact]
-    public async Task On_the_thread_pool_it_goes_on_behind_what_waits_there()
+    public Task On_the_thread_pool_it_goes_on_behind_what_waits_there() => Undisturbed.OnceAsync(async () =>
     {
         await using var pipe = SwallowingPipe();
         await using var others = new BusyPool();
         int yields = await Task.Run(() => DownloadAsync(pipe, onThreadPool: true)).InTime();
+        Assert.InRange(yields, 0, Shares + 1);
 
         // An item may have been taken off the queue, and not have come back yet.
-        Assert.InRange(yields, Shares / 4, Shares + 1);
-        Assert.InRange(others.Runs, yields / 2, long.MaxValue);
-    }
+        return yields >= Shares / 4 && others.Runs >= yields / 2;
+    });
 
     /// <summary>The caller blocks, and so does everybody on the thread pool.</summary>
     [Fact]
@@ -117,7 +118,7 @@ public sealed class YieldingTests
         {
             pipe.Writer.GetSpan(length)[..length].Clear();
             pipe.Writer.Advance(length);
-            Assert.True(pipe.Writer.FlushAsync().AsTask().IsCompletedSuccessfully);
+            Assert.True(pipe.Writer.FlushAsync().AsTask().Wait(Patience.Limit));
         }
     });
 
