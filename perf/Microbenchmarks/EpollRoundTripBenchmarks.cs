@@ -1,8 +1,8 @@
 using BenchmarkDotNet.Attributes;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Perf.Microbenchmarks.Infrastructure;
 
 namespace KestrelNetpoll.Perf.Microbenchmarks;

@@ -1,11 +1,11 @@
 using System.IO.Pipelines;
 using BenchmarkDotNet.Attributes;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Perf.Microbenchmarks.Infrastructure;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Reading;
 
 namespace KestrelNetpoll.Perf.Microbenchmarks;
 

@@ -2,10 +2,11 @@ using System.Buffers;
 using System.IO.Pipelines;
 using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Configs;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Perf.Microbenchmarks.Infrastructure;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Reading;
+using KestrelNetpoll.Transport.Writing;
 
 namespace KestrelNetpoll.Perf.Microbenchmarks;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Files;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using Microsoft.Win32.SafeHandles;

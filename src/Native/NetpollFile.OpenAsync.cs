@@ -1,4 +1,4 @@
-using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Files;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;

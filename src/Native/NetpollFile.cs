@@ -1,6 +1,6 @@
 using System.IO.Pipelines;
 using System.Runtime.Versioning;
-using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Files;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Timers;
 using Microsoft.Win32.SafeHandles;

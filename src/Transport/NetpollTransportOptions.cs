@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Hosting;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport;

@@ -1,7 +1,9 @@
 using System.Diagnostics.Metrics;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;

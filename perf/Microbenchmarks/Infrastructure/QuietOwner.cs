@@ -1,4 +1,4 @@
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Pipes;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,6 +1,6 @@
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 
 namespace KestrelNetpoll.Perf.Microbenchmarks.Infrastructure;
 

@@ -1,7 +1,7 @@
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Perf.Microbenchmarks.Infrastructure;

@@ -8,7 +8,7 @@ internal enum PollInterest : byte
 
     /// <summary>
     /// Urgent data, too. Not of files: some tell of such a condition once, to whoever looks first, and that is to be
-    /// the one who has asked (<see cref="Descriptors.FilePriorityWatch"/>).
+    /// the one who has asked (<see cref="Files.FilePriorityWatch"/>).
     /// </summary>
     Socket,
 

@@ -1,5 +1,6 @@
 using System.Text;
 using KestrelNetpoll.Native.Descriptors;
+using KestrelNetpoll.Native.Files;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Tests.Interop;

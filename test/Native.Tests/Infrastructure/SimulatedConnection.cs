@@ -1,6 +1,6 @@
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Sockets;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
 

@@ -1,8 +1,8 @@
 using System.Net.Sockets;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
 

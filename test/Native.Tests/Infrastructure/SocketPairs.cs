@@ -1,7 +1,7 @@
 using System.Net;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
 

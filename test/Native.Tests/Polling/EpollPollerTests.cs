@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Native.Tests.Infrastructure;
 using KestrelNetpoll.Native.Timers;
 

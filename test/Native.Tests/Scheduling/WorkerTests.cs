@@ -1,7 +1,7 @@
 using System.Globalization;
-using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Scheduling;

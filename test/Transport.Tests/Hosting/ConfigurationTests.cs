@@ -1,4 +1,4 @@
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;

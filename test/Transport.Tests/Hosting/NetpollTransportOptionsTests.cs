@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Reflection;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.Extensions.Options;
 

@@ -1,4 +1,4 @@
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;

@@ -1,7 +1,7 @@
 using System.Net.Sockets;
 using System.Text;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;

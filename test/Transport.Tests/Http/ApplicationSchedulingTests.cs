@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Text;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 

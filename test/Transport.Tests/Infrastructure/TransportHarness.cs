@@ -1,6 +1,7 @@
 using System.Net;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Connections;
+using KestrelNetpoll.Transport.Hosting;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Scale;

@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Internal;
+using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;

@@ -1,0 +1,62 @@
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+
+namespace KestrelNetpoll.Native.Files;
+
+/// <summary>readv(2) into a list of buffers, filled in order. Yields the bytes read; 0 is the end of the file.</summary>
+internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<long>(file, PollMode.Read)
+{
+    private readonly PinnedBuffers _pinned = new();
+    private IReadOnlyList<Memory<byte>> _buffers = [];
+
+    internal ValueTask<long> Start(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
+    {
+        _buffers = buffers;
+        return Start(cancellationToken);
+    }
+
+    protected override bool Attempt(out long result, out Exception? error)
+    {
+        error = null;
+        bool mayBeEmpty = File.MayBeEmptyBeforeItsEnd;
+        SyscallResult read = ReadSome();
+        result = read.LongValue;
+        if (MustWait(read) || (mayBeEmpty && read.LongValue == 0 && File.IsJustEmpty))
+        {
+            return false;
+        }
+
+        error = read.IsError ? ToException(read, "readv") : null;
+        return true;
+    }
+
+    protected override void Recycle()
+    {
+        _buffers = [];
+        File.Return(this);
+    }
+
+    private SyscallResult ReadSome()
+    {
+        try
+        {
+            long bytes = 0;
+            for (int i = 0; i < _buffers.Count && !_pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
+            {
+                Memory<byte> buffer = _buffers[i];
+                if (!buffer.IsEmpty)
+                {
+                    buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
+                    _pinned.Add(buffer);
+                    bytes += buffer.Length;
+                }
+            }
+
+            return SystemCalls.Readv(Fd, _pinned.Vectors);
+        }
+        finally
+        {
+            _pinned.Unpin();
+        }
+    }
+}

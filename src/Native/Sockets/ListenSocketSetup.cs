@@ -1,0 +1,193 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Interop;
+
+namespace KestrelNetpoll.Native.Sockets;
+
+/// <summary>The system calls from nothing to a socket that listens. What fails says which call it was, and for which address.</summary>
+internal static class ListenSocketSetup
+{
+    /// <summary>A bound socket, not listening yet; <paramref name="file"/> is what binding to a path has made.</summary>
+    /// <exception cref="SocketException">The kernel refuses.</exception>
+    internal static int CreateBound(SystemCalls systemCalls, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
+    {
+        int domain = SocketAddresses.DomainOf(endPoint);
+        SyscallResult created = systemCalls.Socket(domain, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, 0);
+        ThrowOnError(created, "socket", endPoint);
+        int fd = created.Value;
+        file = null;
+        try
+        {
+            if (domain == LibC.AF_INET6)
+            {
+                bool dualMode = endPoint is IPEndPoint { Address: var address } && address.Equals(IPAddress.IPv6Any);
+                Set(systemCalls, fd, endPoint, LibC.IPPROTO_IPV6, LibC.IPV6_V6ONLY, dualMode ? 0 : 1, "IPV6_V6ONLY");
+            }
+
+            if (domain != LibC.AF_UNIX)
+            {
+                // A restart must not wait for the previous process's connections to leave TIME_WAIT.
+                Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_REUSEADDR, 1, "SO_REUSEADDR");
+                if (options.ReusePort)
+                {
+                    Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_REUSEPORT, 1, "SO_REUSEPORT");
+                }
+            }
+
+            SetOptions(systemCalls, fd, domain, endPoint, options);
+            Bind(systemCalls, fd, endPoint, options, out file);
+            return fd;
+        }
+        catch
+        {
+            file?.Remove();
+            systemCalls.Close(fd);
+            throw;
+        }
+    }
+
+    /// <summary>Another number for somebody's socket, which is made ready to be listened on.</summary>
+    /// <param name="systemCalls">The kernel.</param>
+    /// <param name="fd">Theirs.</param>
+    /// <param name="what">Whose it is, for the messages of exceptions.</param>
+    /// <param name="options">What to set on it.</param>
+    /// <exception cref="SocketException">It is not a bound stream socket, or the kernel refuses.</exception>
+    internal static int Duplicate(SystemCalls systemCalls, int fd, string what, ListenSocketOptions options)
+    {
+        SyscallResult type = systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_TYPE, out int socketType);
+        ThrowOnError(type, "getsockopt(SO_TYPE)", what);
+        if (socketType != LibC.SOCK_STREAM)
+        {
+            throw SystemErrors.ToSocketException(Errno.ESOCKTNOSUPPORT, $"{what} is a socket, but not a stream socket");
+        }
+
+        ThrowOnError(systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_DOMAIN, out int domain), "getsockopt(SO_DOMAIN)", what);
+
+        // Listening would bind it, to a port of the kernel's choice.
+        if (!IsBound(GetLocalEndPoint(systemCalls, fd, what)))
+        {
+            throw SystemErrors.ToSocketException(Errno.EINVAL, $"{what} is not bound to an address");
+        }
+
+        SyscallResult duplicate = systemCalls.Duplicate(fd);
+        ThrowOnError(duplicate, "fcntl(F_DUPFD_CLOEXEC)", what);
+        try
+        {
+            SyscallResult flags = systemCalls.GetFlags(duplicate.Value);
+            ThrowOnError(flags, "fcntl(F_GETFL)", what);
+            if ((flags.Value & LibC.O_NONBLOCK) == 0)
+            {
+                // An accept that blocks would stop a worker.
+                ThrowOnError(systemCalls.SetFlags(duplicate.Value, flags.Value | LibC.O_NONBLOCK), "fcntl(F_SETFL)", what);
+            }
+
+            SetOptions(systemCalls, duplicate.Value, domain, what, options);
+            return duplicate.Value;
+        }
+        catch
+        {
+            systemCalls.Close(duplicate.Value);
+            throw;
+        }
+    }
+
+    /// <returns>The address it listens on.</returns>
+    internal static EndPoint Listen(SystemCalls systemCalls, int fd, int backlog)
+    {
+        EndPoint endPoint = GetLocalEndPoint(systemCalls, fd, $"descriptor {fd}");
+        ThrowOnError(systemCalls.Listen(fd, backlog), "listen", endPoint);
+        return endPoint;
+    }
+
+    private static EndPoint GetLocalEndPoint(SystemCalls systemCalls, int fd, string what)
+    {
+        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
+        ThrowOnError(systemCalls.GetSockName(fd, address, out int length), "getsockname", what);
+        return SocketAddresses.Parse(address[..Math.Min(length, address.Length)])
+            ?? throw SystemErrors.ToSocketException(Errno.EAFNOSUPPORT, $"{what} is neither an IP nor a Unix socket");
+    }
+
+    private static bool IsBound(EndPoint localEndPoint) => localEndPoint is IPEndPoint { Port: var port }
+        ? port != 0
+        : !localEndPoint.Equals(SocketAddresses.UnnamedUnix);
+
+    private static void Bind(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
+    {
+        file = null;
+        byte[] address = SocketAddresses.ToBytes(endPoint);
+        string? path = UnixSocketFile.PathOf(endPoint);
+        UnixFileMode? mode = path is null ? null : options.UnixSocketMode;
+        if (mode is not null)
+        {
+            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for. Where a sandbox refuses
+            // it, the mode is set all the same before anybody can connect.
+            _ = systemCalls.Fchmod(fd, (uint)mode);
+        }
+
+        SyscallResult bound = systemCalls.Bind(fd, address);
+        if (bound.Errno == Errno.EADDRINUSE && path is not null && options.ReplaceStaleUnixSocket
+            && UnixSocketFile.TryRemoveStale(path, endPoint, systemCalls))
+        {
+            bound = systemCalls.Bind(fd, address);
+        }
+
+        ThrowOnError(bound, "bind", endPoint);
+        if (path is null)
+        {
+            return;
+        }
+
+        file = UnixSocketFile.Remember(path, systemCalls);
+        if (mode is not null)
+        {
+            ThrowIfModeRefused(file?.SetMode(mode.Value) ?? SyscallResult.Failure(Errno.ESTALE));
+        }
+
+        void ThrowIfModeRefused(SyscallResult changed)
+        {
+            if (changed.IsError)
+            {
+                string octal = Convert.ToString((int)mode!, toBase: 8);
+                throw SystemErrors.ToSocketException(
+                    changed.Errno, $"chmod({octal}) for {endPoint} ({nameof(options.UnixSocketMode)})");
+            }
+        }
+    }
+
+    /// <summary>
+    /// Linux hands the connections' options on from a TCP listener; from a Unix one it does not, but that it takes them shows here.
+    /// </summary>
+    private static void SetOptions(SystemCalls systemCalls, int fd, int domain, object endPoint, ListenSocketOptions options)
+    {
+        bool isUnix = domain == LibC.AF_UNIX;
+        if (!options.LeavesListener)
+        {
+            SocketOption.OfConnections(options, isUnix).ForEach(Set);
+        }
+
+        if (!isUnix)
+        {
+            SocketOption.OfListener(options).ForEach(Set);
+        }
+
+        void Set(SocketOption option) =>
+            ListenSocketSetup.Set(systemCalls, fd, endPoint, option.Level, option.Option, option.Value, option.Name);
+    }
+
+    private static void Set(SystemCalls systemCalls, int fd, object endPoint, int level, int option, int value, string name)
+    {
+        SyscallResult result = systemCalls.SetSockOpt(fd, level, option, value);
+        if (result.IsError)
+        {
+            throw SystemErrors.ToSocketException(result.Errno, $"setsockopt({name}, {value}) for {endPoint}");
+        }
+    }
+
+    private static void ThrowOnError(SyscallResult result, string operation, object endPoint)
+    {
+        if (result.IsError)
+        {
+            throw SystemErrors.ToSocketException(result.Errno, $"{operation} for {endPoint}");
+        }
+    }
+}

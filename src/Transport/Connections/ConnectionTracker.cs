@@ -1,0 +1,165 @@
+using KestrelNetpoll.Native.Timers;
+using Microsoft.AspNetCore.Connections;
+
+namespace KestrelNetpoll.Transport.Connections;
+
+/// <summary>
+/// Knows the connections that are alive, so that the engine under them is not torn down before they have ended.
+/// The list is threaded through the connections themselves: adding and removing allocates nothing.
+/// </summary>
+internal sealed class ConnectionTracker
+{
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
+
+    // Guards the links (NetpollConnection.Previous and Next) and every field below. Nothing else runs under it.
+    private readonly Lock _lock = new();
+
+    private NetpollConnection? _first;
+    private int _count;
+
+    // Of the connections that have ended; those that are alive count for themselves, without contention.
+    private long _bytesReceived;
+    private long _bytesSent;
+
+    // Made by the one who waits for the end of all connections, when the transport is disposed.
+    private TaskCompletionSource? _empty;
+
+    internal int Count => Volatile.Read(ref _count);
+
+    internal void Add(NetpollConnection connection)
+    {
+        lock (_lock)
+        {
+            connection.Next = _first;
+            _first?.Previous = connection;
+            _first = connection;
+            _count++;
+        }
+    }
+
+    /// <summary>Each connection removes itself exactly once, at the end of its disposal.</summary>
+    internal void Remove(NetpollConnection connection)
+    {
+        TaskCompletionSource? empty;
+        lock (_lock)
+        {
+            if (connection.Previous is null)
+            {
+                _first = connection.Next;
+            }
+            else
+            {
+                connection.Previous.Next = connection.Next;
+            }
+
+            connection.Next?.Previous = connection.Previous;
+            connection.Next = connection.Previous = null;
+            _count--;
+            _bytesReceived += connection.BytesReceived;
+            _bytesSent += connection.BytesSent;
+            empty = _count == 0 ? _empty : null;
+        }
+
+        // Not under the lock, although its waiters continue elsewhere: no foreign code under a lock, on principle.
+        empty?.TrySetResult();
+    }
+
+    /// <summary>Of all connections, ended and alive. Walks the list, so not for every request.</summary>
+    internal (long Received, long Sent) GetBytes()
+    {
+        lock (_lock)
+        {
+            (long received, long sent) = (_bytesReceived, _bytesSent);
+            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            {
+                received += connection.BytesReceived;
+                sent += connection.BytesSent;
+            }
+
+            return (received, sent);
+        }
+    }
+
+    /// <summary>
+    /// Waits until Kestrel has begun to read from the connections that it has been given lately, or until the time is up: from one that it
+    /// has not begun with, it reads nothing any more once it is to close it, and the request that has come already stays unanswered.
+    /// </summary>
+    /// <param name="timeout">For how long. Connections that are older are not waited for at all: their handlers do not want to
+    /// read.</param>
+    /// <param name="cancellationToken">Ends the wait; nothing is thrown.</param>
+    internal async Task WaitForFirstReadsAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        long since = MonotonicClock.After(-timeout);
+        long deadline = MonotonicClock.After(timeout);
+        List<NetpollConnection> waiting = Find(connection => connection.AcceptedAt >= since);
+        while (true)
+        {
+            waiting.RemoveAll(static connection => connection.HasBegun);
+            if (waiting.Count == 0 || cancellationToken.IsCancellationRequested || MonotonicClock.Now >= deadline)
+            {
+                return;
+            }
+
+            await Task.Delay(LookInterval, CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Aborts what is alive and waits until all of it has been disposed by Kestrel, or until the time is up.</summary>
+    /// <param name="reason">For those that have not been closed before.</param>
+    /// <param name="timeout">For how long, if there are any of these.</param>
+    /// <param name="grace">For how long if there are none: they have been closed before, and their handlers have had time to
+    /// notice.</param>
+    /// <returns>How many connections are left.</returns>
+    internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout, TimeSpan grace)
+    {
+        List<NetpollConnection> alive = Find(static _ => true);
+        if (alive.Count == 0)
+        {
+            return 0;
+        }
+
+        // Outside of the lock: what an abort sets in motion removes connections.
+        bool allClosedBefore = true;
+        foreach (NetpollConnection connection in alive)
+        {
+            allClosedBefore &= connection.IsClosed;
+            connection.Abort(new ConnectionAbortedException(reason));
+        }
+
+        await Task.WhenAny(WhenEmptyAsync(), Task.Delay(allClosedBefore ? grace : timeout)).ConfigureAwait(false);
+        return Count;
+    }
+
+    /// <summary>Completes, on the thread pool, when there is no connection. To be used once none is added any more.</summary>
+    internal Task WhenEmptyAsync()
+    {
+        lock (_lock)
+        {
+            if (_count == 0)
+            {
+                return Task.CompletedTask;
+            }
+
+            _empty ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _empty.Task;
+        }
+    }
+
+    // The condition only looks.
+    private List<NetpollConnection> Find(Func<NetpollConnection, bool> condition)
+    {
+        List<NetpollConnection> found = [];
+        lock (_lock)
+        {
+            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            {
+                if (condition(connection))
+                {
+                    found.Add(connection);
+                }
+            }
+        }
+
+        return found;
+    }
+}

@@ -1,0 +1,91 @@
+using System.Globalization;
+using Microsoft.Extensions.Options;
+
+namespace KestrelNetpoll.Transport.Hosting;
+
+/// <summary>Refuses options out of range; every message names the option, the value and the range.</summary>
+internal sealed class NetpollTransportOptionsValidator : IValidateOptions<NetpollTransportOptions>
+{
+    private const int PermissionBits = 0x1FF;
+
+    public ValidateOptionsResult Validate(string? name, NetpollTransportOptions options)
+    {
+        List<string>? failures = null;
+
+        CheckRange(nameof(options.WorkerCount), options.WorkerCount, NetpollTransportOptions.MinWorkerCount, NetpollTransportOptions.HighestWorkerCount);
+        CheckRange(nameof(options.MaxWorkerCount), options.MaxWorkerCount, Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.HighestWorkerCount), NetpollTransportOptions.HighestMaxWorkerCount);
+        CheckRange(nameof(options.WorkerGroupCount), options.WorkerGroupCount, 1, Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
+        CheckAtLeastOne(nameof(options.Backlog), options.Backlog);
+        CheckBufferSize(nameof(options.MaxReadBufferSize), options.MaxReadBufferSize);
+        CheckBufferSize(nameof(options.MaxWriteBufferSize), options.MaxWriteBufferSize);
+        CheckNamed(nameof(options.ApplicationScheduling), options.ApplicationScheduling);
+        CheckNamed(nameof(options.AcceptStrategy), options.AcceptStrategy);
+        CheckSeconds(nameof(options.TcpKeepAliveTime), options.TcpKeepAliveTime);
+        CheckSeconds(nameof(options.TcpKeepAliveInterval), options.TcpKeepAliveInterval);
+        CheckRange(nameof(options.TcpKeepAliveRetryCount), options.TcpKeepAliveRetryCount, 1, NetpollTransportOptions.MaxKeepAliveRetryCount);
+        CheckSpan(nameof(options.UserTimeout), options.UserTimeout, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(int.MaxValue));
+        CheckSeconds(nameof(options.DeferAccept), options.DeferAccept);
+        CheckAtLeastOne(nameof(options.FastOpen), options.FastOpen);
+        CheckAtLeastOne(nameof(options.ReceiveBufferSize), options.ReceiveBufferSize);
+        CheckAtLeastOne(nameof(options.SendBufferSize), options.SendBufferSize);
+        if (options.UnixSocketMode is { } mode && ((int)mode & ~PermissionBits) != 0)
+        {
+            Fail(nameof(options.UnixSocketMode), $"octal {Convert.ToString((int)mode, 8)}", "null or permission bits, up to octal 777");
+        }
+
+        if (options.CreateBoundListenSocket is null)
+        {
+            Fail(nameof(options.CreateBoundListenSocket), "null", $"a function, for example {nameof(NetpollTransportOptions.CreateDefaultBoundListenSocket)}");
+        }
+
+        return failures is null ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+
+        void CheckRange(string option, int? value, int minimum, int maximum)
+        {
+            if (value < minimum || value > maximum)
+            {
+                Fail(option, value, $"between {minimum} and {maximum}");
+            }
+        }
+
+        void CheckAtLeastOne(string option, int? value)
+        {
+            if (value < 1)
+            {
+                Fail(option, value, "1 or more");
+            }
+        }
+
+        void CheckBufferSize(string option, long? value)
+        {
+            if (value is < 0 or > int.MaxValue)
+            {
+                Fail(option, value, $"null, 0 (both mean no limit) or between 1 and {int.MaxValue} bytes");
+            }
+        }
+
+        void CheckNamed<T>(string option, T value)
+            where T : struct, Enum
+        {
+            if (!Enum.IsDefined(value))
+            {
+                Fail(option, value, string.Join(" or ", Enum.GetNames<T>()));
+            }
+        }
+
+        void CheckSeconds(string option, TimeSpan? value) =>
+            CheckSpan(option, value, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(NetpollTransportOptions.MaxKeepAliveSeconds));
+
+        void CheckSpan(string option, TimeSpan? value, TimeSpan minimum, TimeSpan maximum)
+        {
+            if (value < minimum || value > maximum)
+            {
+                Fail(option, value, $"null or between {minimum} and {maximum}");
+            }
+        }
+
+        void Fail(string option, object? value, string range) => (failures ??= []).Add(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{nameof(NetpollTransportOptions)}.{option} is {value}; it must be {range}."));
+    }
+}

@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
+
+namespace KestrelNetpoll.Transport.Listening;
+
+/// <summary>
+/// The listening sockets of one endpoint: one descriptor for each worker group, of one socket or of one each
+/// (<see cref="AcceptStrategy"/>).
+/// </summary>
+internal sealed class BoundSockets
+{
+    private readonly List<ListenSocket> _sockets = [];
+
+    // What the application's CreateBoundListenSocket made; ours to dispose of.
+    private readonly Socket? _created;
+
+    private BoundSockets(Socket? created) => _created = created;
+
+    internal IReadOnlyList<ListenSocket> Sockets => _sockets;
+
+    internal EndPoint LocalEndPoint => _sockets[0].LocalEndPoint;
+
+    /// <summary>Binds, and listens.</summary>
+    /// <exception cref="SocketException">The kernel refuses.</exception>
+    internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options) =>
+        Open(
+            runtime,
+            // One group needs one socket, and a second process that binds the address must then be refused as usual.
+            options with { ReusePort = options.ReusePort && endPoint is IPEndPoint && runtime.Groups.Count > 1 },
+            created: null,
+            (first, group, settings) => ListenSocket.Listen(runtime, first ?? endPoint, settings, group));
+
+    /// <summary>Listens on a socket that stays its owner's.</summary>
+    /// <exception cref="SocketException">It cannot be listened on.</exception>
+    internal static BoundSockets Borrow(NetpollRuntime runtime, int fd, ListenSocketOptions options) =>
+        Open(
+            runtime,
+            options with { ReusePort = false, LeavesListener = true },
+            created: null,
+            (_, group, settings) => ListenSocket.Borrow(runtime, fd, settings, group));
+
+    /// <summary>
+    /// Listens on a socket that the application has made and gives away, also if this throws. It may be one more owner of an inherited
+    /// handle, which is then left as it was: <see cref="ListenSocketOptions.LeavesListener"/>.
+    /// </summary>
+    /// <exception cref="SocketException">It cannot be listened on; <paramref name="what"/> says in the message whose it is.</exception>
+    internal static BoundSockets TakeOver(NetpollRuntime runtime, Socket socket, string what, ListenSocketOptions options) =>
+        Open(
+            runtime,
+            options with { ReusePort = false },
+            created: socket,
+            (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group, what));
+
+    /// <summary>Completes when the address is free. May be called again.</summary>
+    internal Task CloseAsync()
+    {
+        foreach (ListenSocket socket in _sockets)
+        {
+            socket.RemoveFile();
+        }
+
+        Task closed = Task.WhenAll(_sockets.Select(static socket => socket.CloseAsync()));
+
+        // Removes the file of a Unix socket, as well.
+        _created?.Dispose();
+        return closed;
+    }
+
+    private static BoundSockets Open(
+        NetpollRuntime runtime,
+        ListenSocketOptions options,
+        Socket? created,
+        Func<EndPoint?, WorkerGroup, ListenSocketOptions, ListenSocket> open)
+    {
+        IReadOnlyList<WorkerGroup> groups = runtime.Groups;
+        bool onePerGroup = options.ReusePort;
+        var bound = new BoundSockets(created);
+        try
+        {
+            ListenSocket first = open(null, groups[0], options with { Shared = groups.Count > 1 && !onePerGroup });
+            bound._sockets.Add(first);
+            foreach (WorkerGroup group in groups.Skip(1))
+            {
+                // The first one has found out which port it is.
+                bound._sockets.Add(onePerGroup ? open(first.LocalEndPoint, group, options) : first.ShareWith(group));
+            }
+
+            return bound;
+        }
+        catch
+        {
+            _ = bound.CloseAsync();
+            throw;
+        }
+    }
+}
