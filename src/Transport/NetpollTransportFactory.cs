@@ -182,7 +182,8 @@ public sealed class NetpollTransportFactory
         if (!IsServed(endpoint))
         {
             throw new ArgumentException(
-                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.", nameof(endpoint));
+                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.",
+                nameof(endpoint));
         }
 
         NetpollTransportContext context = GetOrCreateContext();

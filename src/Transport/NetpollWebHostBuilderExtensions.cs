@@ -50,7 +50,8 @@ public static class NetpollWebHostBuilderExtensions
             }
 
             options.ValidateOnStart();
-            services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
+            services.TryAddEnumerable(
+                ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
 
             // Ahead of everything: the first filter is the outermost, whenever it was added.
             if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(WorkersOnlyFilter)))

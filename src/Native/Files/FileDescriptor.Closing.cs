@@ -30,7 +30,8 @@ internal sealed partial class FileDescriptor
     /// <summary>Is the number that of the handle the file was made from?</summary>
     private bool IsGiven => _given is { } given && (int)given.DangerousGetHandle() == Fd;
 
-    /// <summary>A handle for the descriptor, the same one each time. Whoever holds a reference on it keeps the number from being closed.</summary>
+    /// <summary>A handle for the descriptor, the same one each time. Whoever holds a reference on it keeps the number from being
+    /// closed.</summary>
     internal SafeFileHandle GetHandle()
     {
         if (!Lifetime.TryAddReference())

@@ -96,7 +96,8 @@ internal sealed class FileNumbers
         }
     }
 
-    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by now.</summary>
+    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by
+    /// now.</summary>
     /// <param name="kernel">Whose number it is.</param>
     /// <param name="fd">The number.</param>
     /// <param name="owner">Who holds it.</param>
@@ -151,8 +152,8 @@ internal sealed class FileNumbers
         return numbers;
     }
 
-    // Under the lock. Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe, and
-    // whatever has no name at all.
+    // Under the lock. Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe,
+    // and whatever has no name at all.
     private bool SharesWithAnother(SystemCalls kernel, int fd, FileIdentity identity)
     {
         foreach (((SystemCalls Kernel, int Fd) number, Entry entry) in _entries)
@@ -166,7 +167,8 @@ internal sealed class FileNumbers
         return false;
     }
 
-    // The kernel tells nobody (kcmp needs rights), so by a flag that means nothing for what can be polled: changed here, does it change there?
+    // The kernel tells nobody (kcmp needs rights), so by a flag that means nothing for what can be polled: changed here, does it change
+    // there?
     private static bool IsSameOpenFile(SystemCalls kernel, int one, int other)
     {
         SyscallResult flags = kernel.GetFlags(one);

@@ -6,8 +6,8 @@ using KestrelNetpoll.Native.Scheduling;
 namespace KestrelNetpoll.Native.Files;
 
 /// <summary>
-/// Hears of one file's exceptional conditions (EPOLLPRI), through an epoll instance of its own that the poller watches. Files that cannot be polled
-/// for reading have them, too, and ask for nothing else.
+/// Hears of one file's exceptional conditions (EPOLLPRI), through an epoll instance of its own that the poller watches. Files that cannot
+/// be polled for reading have them, too, and ask for nothing else.
 /// </summary>
 /// <remarks>
 /// Some files tell of an event once, to whoever looks first (/proc/self/mounts, pressure stall triggers), and the poller looks first.
@@ -49,7 +49,8 @@ internal sealed class FilePriorityWatch : Descriptor
         var watch = new FilePriorityWatch(file, epoll.Value);
         try
         {
-            SyscallResult added = file.SystemCalls.EpollCtl(epoll.Value, LibC.EPOLL_CTL_ADD, file.Fd, LibC.EPOLLPRI | LibC.EPOLLET, data: 0);
+            SyscallResult added = file.SystemCalls.EpollCtl(
+                epoll.Value, LibC.EPOLL_CTL_ADD, file.Fd, LibC.EPOLLPRI | LibC.EPOLLET, data: 0);
             if (added.IsError)
             {
                 throw added.Errno == Errno.EPERM

@@ -10,8 +10,8 @@ internal sealed class ReadyList
     internal int Count { get; private set; }
 
     /// <summary>
-    /// The hang-up waiter of the descriptor whose event was dispatched last, if that was about input that nobody waits for. For whoever dispatches, after
-    /// each event; no waiter to run.
+    /// The hang-up waiter of the descriptor whose event was dispatched last, if that was about input that nobody waits for. For whoever
+    /// dispatches, after each event; no waiter to run.
     /// </summary>
     internal PollWaiter? Unread { get; set; }
 

@@ -8,9 +8,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>The engine: its worker groups, from start to stop. Thread-safe.</summary>
 internal sealed class NetpollRuntime : IDisposable
 {
-    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one dispatching thread is
-    // enough. It hands off all the same: another process that shares a terminal can make it blocking, and then a read of it blocks, and a
-    // write whose reader keeps up takes long. It lives as long as the process.
+    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one dispatching thread
+    // is enough. It hands off all the same: another process that shares a terminal can make it blocking, and then a read of it blocks, and
+    // a write whose reader keeps up takes long. It lives as long as the process.
     private static readonly SharedRuntime SharedInstance = new();
 
     private readonly ThreadLocal<Worker?> _current = new();
@@ -90,9 +90,9 @@ internal sealed class NetpollRuntime : IDisposable
     public void Dispose() => Stop(_stopTimeout);
 
     /// <summary>
-    /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close the
-    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call does
-    /// something.
+    /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close
+    /// the descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call
+    /// does something.
     /// </summary>
     /// <param name="timeout">For how long workers that are inside turns are waited for.</param>
     /// <returns>How many of them have not come back. They leave by themselves when they do, and nothing that they need is gone by

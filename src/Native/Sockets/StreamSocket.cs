@@ -29,9 +29,10 @@ internal sealed class StreamSocket : Descriptor
     internal EndPoint? GetLocalEndPoint() => GetEndPoint(ofPeer: false);
 
     /// <summary>
-    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix socket,
-    /// where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the mark. That is looked at
-    /// after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it is another edge.
+    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix
+    /// socket, where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the
+    /// mark. That is looked at after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it
+    /// is another edge.
     /// </summary>
     internal bool ShortReadDrains => !_remoteAddress.IsUnix && !UrgentSeen;
 
@@ -43,8 +44,8 @@ internal sealed class StreamSocket : Descriptor
 
     /// <summary>
     /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, unless a reader waits, which finds out itself.
-    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever comes
-    /// later, or before, without a reader that waits.
+    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever
+    /// comes later, or before, without a reader that waits.
     /// </summary>
     internal void SetHangupTurn(Turn turn) => _hangupTurn = turn;
 

@@ -17,8 +17,8 @@ internal sealed partial class NetpollConnection
     private PendingClose? _pendingClose;
 
     /// <summary>
-    /// What was queued when the peer's FIN was seen has left, or has had its time; or the thread that was sending when this side began to close has
-    /// stopped, and what is left waits for the peer.
+    /// What was queued when the peer's FIN was seen has left, or has had its time; or the thread that was sending when this side began to
+    /// close has stopped, and what is left waits for the peer.
     /// </summary>
     public void OnSendingStopped(bool mayClose)
     {

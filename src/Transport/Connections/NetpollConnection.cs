@@ -183,8 +183,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
 
         FinishClose();
 
-        // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good part
-        // of what a short connection costs. But only where the monitor notices a callback that blocks, as it does with a handler.
+        // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good
+        // part of what a short connection costs. But only where the monitor notices a callback that blocks, as it does with a handler.
         if (!_socket.Group.IsTurnWatched)
         {
             FireConnectionClosed();
@@ -233,14 +233,15 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     }
 
     /// <summary>
-    /// The application completed its output, and everything has been sent: that ends the connection, as on the Sockets transport, and not only this
-    /// direction of it. A read that waits for a peer which waits for the end would wait for ever.
+    /// The application completed its output, and everything has been sent: that ends the connection, as on the Sockets transport, and not
+    /// only this direction of it. A read that waits for a peer which waits for the end would wait for ever.
     /// </summary>
     public void OnOutputEnded()
     {
         if (Volatile.Read(ref _disposeStarted) == 0)
         {
-            Close(new ConnectionAbortedException("The application completed its output."), reset: false, Linger.IfDangerous, graceful: true);
+            var reason = new ConnectionAbortedException("The application completed its output.");
+            Close(reason, reset: false, Linger.IfDangerous, graceful: true);
         }
     }
 

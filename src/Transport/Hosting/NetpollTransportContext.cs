@@ -51,7 +51,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         if (Headroom.IsScarce)
         {
             NetpollTransportLog.DescriptorsScarce(
-                logger, Headroom.Limit, Headroom.InUseAtStart, Math.Max(0, Headroom.FirstReserved - Headroom.InUseAtStart), Headroom.Limit - Headroom.FirstReserved);
+                logger,
+                Headroom.Limit,
+                Headroom.InUseAtStart,
+                Math.Max(0, Headroom.FirstReserved - Headroom.InUseAtStart),
+                Headroom.Limit - Headroom.FirstReserved);
         }
 
         Runtime = new NetpollRuntime(
@@ -164,8 +168,8 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
 
     /// <summary>
-    /// Where a new connection goes that a group has accepted: to the group with the fewest descriptors, and rather to the one that has it in
-    /// its hands than to another that is no better off.
+    /// Where a new connection goes that a group has accepted: to the group with the fewest descriptors, and rather to the one that has it
+    /// in its hands than to another that is no better off.
     /// </summary>
     internal WorkerGroup ChooseGroup(WorkerGroup accepting)
     {

@@ -43,7 +43,8 @@ internal sealed class PlatformSupport
     {
         try
         {
-            return int.TryParse(File.ReadAllText(SomaxconnPath), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out int value) && value > 0
+            string text = File.ReadAllText(SomaxconnPath);
+            return int.TryParse(text, NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out int value) && value > 0
                 ? value
                 : FallbackListenBacklog;
         }

@@ -71,7 +71,8 @@ internal static class EndPointBinding
     {
         if (int.TryParse(Environment.GetEnvironmentVariable(ActivationPid), NumberStyles.None, CultureInfo.InvariantCulture, out int pid)
             && pid == Environment.ProcessId
-            && uint.TryParse(Environment.GetEnvironmentVariable(ActivationCount), NumberStyles.None, CultureInfo.InvariantCulture, out uint count)
+            && Environment.GetEnvironmentVariable(ActivationCount) is { } given
+            && uint.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out uint count)
             && handle.FileHandle >= FirstActivated
             && handle.FileHandle - FirstActivated < count)
         {

@@ -90,7 +90,8 @@ internal sealed class ReceiveBuffer
         long examinedTo = PositionOf(examined) ?? Math.Max(_examined, consumedTo);
         if (consumedTo < _consumed || consumedTo > examinedTo || examinedTo > _received)
         {
-            throw new InvalidOperationException("The position is not within the buffer of the last read, or less was examined than consumed.");
+            throw new InvalidOperationException(
+                "The position is not within the buffer of the last read, or less was examined than consumed.");
         }
 
         _consumed = consumedTo;

@@ -3,7 +3,8 @@ using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Reading;
 
-/// <summary>The end of a connection is noticed while no read waits for it: by reading ahead, or, once nobody reads, by throwing away.</summary>
+/// <summary>The end of a connection is noticed while no read waits for it: by reading ahead, or, once nobody reads, by throwing
+/// away.</summary>
 internal sealed partial class SocketPipeReader
 {
     private const int DiscardBlockSize = 8 * 1024;
@@ -26,8 +27,8 @@ internal sealed partial class SocketPipeReader
     private volatile bool _noTimeForTurns;
     private Timer? _turnTimer;
 
-    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone on to the
-    // next request.
+    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone
+    // on to the next request.
     private bool TurnRuns => Volatile.Read(ref _turnThread) != 0 || _writer is { TurnRuns: true };
 
     /// <summary>
@@ -46,8 +47,8 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            // A turn says that it runs before it takes the lock in order to answer a read: as no read waits, none can begin any more that is not seen
-            // here. It may turn into the wait for a flush, however, so that this order matters.
+            // A turn says that it runs before it takes the lock in order to answer a read: as no read waits, none can begin any more that
+            // is not seen here. It may turn into the wait for a flush, however, so that this order matters.
             bool readTurnRuns = Volatile.Read(ref _turnThread) != 0;
             (bool flushTurnRuns, bool flushTurnIsToCome) = _writer?.LookAtTurns() ?? default;
             if ((readTurnRuns || flushTurnRuns) && !_noTimeForTurns)
@@ -56,9 +57,9 @@ internal sealed partial class SocketPipeReader
             }
             else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _awaited || _onThreadPool))
             {
-                // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there. A peer
-                // that connects, sends its request and finishes must not be dropped before the application has seen the request. On the
-                // thread pool the application may also be busy outside of any turn, with what a read has found at once.
+                // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there.
+                // A peer that connects, sends its request and finishes must not be dropped before the application has seen the request. On
+                // the thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
                 LimitTurns();
 
@@ -184,7 +185,8 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock, once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment does no harm.
+    // Under the lock, once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment
+    // does no harm.
     private void EndTurnTimer() => _turnTimer?.Dispose();
 
     private Timer StartTurnTimer()

@@ -83,8 +83,9 @@ internal sealed partial class SocketPipeReader
             return WaitForTurn(ref notices);
         }
 
-        // From a fresh connection nobody has received, nor has a turn taken an edge: whatever has come is a latched edge, and what will come raises one. So
-        // a read on another thread, which is how Kestrel begins each connection, parks without having asked the kernel, and without a worker.
+        // From a fresh connection nobody has received, nor has a turn taken an edge: whatever has come is a latched edge, and what will
+        // come raises one. So a read on another thread, which is how Kestrel begins each connection, parks without having asked the kernel,
+        // and without a worker.
         bool parksUnasked = !mayReceive && _isFresh && BytesReceived == 0;
         if (_cancelRequested && CancelFindsNothing)
         {

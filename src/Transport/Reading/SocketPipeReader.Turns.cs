@@ -11,8 +11,9 @@ internal sealed partial class SocketPipeReader
 {
     private SocketPipeWriter? _writer;
 
-    // The thread (a worker, unless the application runs on the thread pool) that is inside the turn; 0: none. Written by turns only: each enters its own thread, and takes it out again unless
-    // the read's next turn has begun elsewhere in the meantime. So a thread that finds itself here is inside the turn.
+    // The thread (a worker, unless the application runs on the thread pool) that is inside the turn; 0: none. Written by turns only: each
+    // enters its own thread, and takes it out again unless the read's next turn has begun elsewhere in the meantime. So a thread that finds
+    // itself here is inside the turn.
     private int _turnThread;
 
     /// <summary>Is the calling thread in the middle of this reader's turn? </summary>
@@ -31,7 +32,8 @@ internal sealed partial class SocketPipeReader
         return _source.GetResult(token);
     }
 
-    // Not on the thread pool, nor on a worker but outside of the read's turn, where an end of the input would not be left to the turn's end.
+    // Not on the thread pool, nor on a worker but outside of the read's turn, where an end of the input would not be left to the turn's
+    // end.
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _source.LookFrom(token, IsTurnOfCurrentThread);
 
     void IValueTaskSource<ReadResult>.OnCompleted(

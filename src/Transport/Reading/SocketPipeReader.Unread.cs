@@ -4,8 +4,8 @@ using KestrelNetpoll.Native.Scheduling;
 namespace KestrelNetpoll.Transport.Reading;
 
 /// <summary>
-/// Input that waits unread is read ahead after some milliseconds, up to the limit of the buffer: a peer that sends more than the kernel takes, and
-/// leaves, can tell so only once there is room for what it has sent.
+/// Input that waits unread is read ahead after some milliseconds, up to the limit of the buffer: a peer that sends more than the kernel
+/// takes, and leaves, can tell so only once there is room for what it has sent.
 /// </summary>
 internal sealed partial class SocketPipeReader
 {
@@ -13,14 +13,16 @@ internal sealed partial class SocketPipeReader
     private UnreadTurn? _unreadTurn;
     private bool _unreadScheduled;
 
-    // How many results reads have had, and how many of them at the last look: the application goes on reading if they differ. They wrap around.
+    // How many results reads have had, and how many of them at the last look: the application goes on reading if they differ. They wrap
+    // around.
     private int _answers;
     private int _answersAtLook = -1;
 
     private bool MayReadAhead =>
         _wait == Wait.None && !_paused && !_ended && !_completed && _error is null && !_socket.HangupSeen && !_socket.IsClosed;
 
-    // The peer has hung up before, which has been seen to. Now it is gone, or has reset the connection; or there is room again for what is before its end.
+    // The peer has hung up before, which has been seen to. Now it is gone, or has reset the connection; or there is room again for what is
+    // before its end.
     private bool IsGone =>
         _wait == Wait.None && !_ended && _error is null && _socket.HangupSeen && (_socket.GoneSeen || !_paused);
 

@@ -33,7 +33,8 @@ namespace KestrelNetpoll.Transport.Reading;
 ///   marked      an event found no read that waits, or a read took all that it offered room for, or no byte at all: see OnInputLeft
 ///   seen        some milliseconds later still no read waits; if one was answered since, it is looked at again as much later
 ///   read ahead  again as much later, and none was: a turn receives until the kernel is drained, or the buffer is full (paused)
-///   left alone  a read waits; the peer hung up, where OnHangup does the same at once; paused, until half has been examined; ended, completed
+///   left alone  a read waits; the peer hung up, where OnHangup does the same at once; paused, until half has been examined;
+///               ended, completed
 /// </code>
 /// <para>An asynchronous read on a thread that is not a worker never begins anything with new bytes there: it leaves also those to a
 /// worker that were read ahead, and finds itself waiting even if a worker was quicker than its await.</para>
@@ -73,8 +74,9 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
     private bool _drained;
 
-    // Unless it is drained: the last receive took all that it offered room for, or stopped in front of urgent data, or there was none since the last
-    // edge. Other short receives do not count: what they may leave behind (a Unix socket's descriptors) is little, and its end an edge.
+    // Unless it is drained: the last receive took all that it offered room for, or stopped in front of urgent data, or there was none since
+    // the last edge. Other short receives do not count: what they may leave behind (a Unix socket's descriptors) is little, and its end an
+    // edge.
     private bool _mayHaveLeft;
 
     // As much is buffered as is allowed, and the application has not looked at half of it: nothing is read ahead meanwhile.
@@ -280,7 +282,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     internal bool HasBegun => _readBegun;
 
     /// <summary>
-    /// Were there bytes that the application did not consume when it completed the reader, or when the connection ended? The peer has then probably more on its way.
+    /// Were there bytes that the application did not consume when it completed the reader, or when the connection ended? The peer has then
+    /// probably more on its way.
     /// </summary>
     internal bool HadUnreadInput { get; private set; }
 
@@ -325,7 +328,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         }
     }
 
-    /// <summary>The read that waits, or the next one, throws <paramref name="reason"/>. The first reason or error stays. Any thread.</summary>
+    /// <summary>The read that waits, or the next one, throws <paramref name="reason"/>. The first reason or error stays. Any
+    /// thread.</summary>
     internal void Abort(Exception reason)
     {
         bool wake;

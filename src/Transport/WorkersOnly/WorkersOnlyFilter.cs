@@ -4,8 +4,8 @@ using Microsoft.AspNetCore.Hosting;
 namespace KestrelNetpoll.Transport.WorkersOnly;
 
 /// <summary>
-/// Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so: as the factory has read it, and so as
-/// the connections have it.
+/// Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so: as the factory has read it, and
+/// so as the connections have it.
 /// </summary>
 internal sealed class WorkersOnlyFilter(NetpollTransportFactory factory) : IStartupFilter
 {

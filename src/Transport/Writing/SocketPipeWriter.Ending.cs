@@ -18,8 +18,8 @@ internal sealed partial class SocketPipeWriter
     // The peer has finished, and the server may close at any time: nothing is held back any more.
     private bool _endIsNear;
 
-    // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter is
-    // over at the latest when so many bytes have been sent.
+    // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter
+    // is over at the latest when so many bytes have been sent.
     private bool _endAwaited;
     private bool _closeAwaited;
     private long _lastByte = long.MaxValue;
@@ -56,8 +56,8 @@ internal sealed partial class SocketPipeWriter
 
     /// <summary>
     /// Sends what is held, as <see cref="SendHeld"/> does, and sees to it that nothing is held from now on. False: not everything
-    /// that is queued has been sent, and <see cref="ISocketPipeOwner.OnSendingStopped"/> will be called when it has, or never will be, at the latest
-    /// after 2 seconds. Any thread.
+    /// that is queued has been sent, and <see cref="ISocketPipeOwner.OnSendingStopped"/> will be called when it has, or never will be, at
+    /// the latest after 2 seconds. Any thread.
     /// </summary>
     internal bool FlushBeforeEnd()
     {
@@ -91,7 +91,8 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>
-    /// The same before the connection is closed from this side. False: a thread is in the middle of sending, and finishes the close when it stops.
+    /// The same before the connection is closed from this side. False: a thread is in the middle of sending, and finishes the close when it
+    /// stops.
     /// </summary>
     /// <remarks>
     /// A close must not take long. Nothing else is waited for: not

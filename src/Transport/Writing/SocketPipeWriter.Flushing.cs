@@ -3,7 +3,8 @@ using System.Threading.Tasks.Sources;
 
 namespace KestrelNetpoll.Transport.Writing;
 
-/// <summary>The end of a flush: answered at once, or when less is queued, or, if the turn has sent its share, when its turn comes again.</summary>
+/// <summary>The end of a flush: answered at once, or when less is queued, or, if the turn has sent its share, when its turn comes
+/// again.</summary>
 internal sealed partial class SocketPipeWriter
 {
     FlushResult IValueTaskSource<FlushResult>.GetResult(short token)
@@ -52,7 +53,8 @@ internal sealed partial class SocketPipeWriter
                 return new ValueTask<FlushResult>(this, _source.Version);
             }
 
-            // A queue this long is not held: somebody is sending or parked, and will signal the flush. One that only yields is signalled already.
+            // A queue this long is not held: somebody is sending or parked, and will signal the flush. One that only yields is signalled
+            // already.
             yields &= _buffer.QueuedBytes < _pauseThreshold;
             _source.Reset();
             version = _source.Version;

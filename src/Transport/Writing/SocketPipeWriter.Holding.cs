@@ -4,8 +4,8 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Transport.Writing;
 
 /// <summary>
-/// When flushed bytes leave. A flush is a promise that they leave when the code that flushes lets go of its thread, and not at the very call: a send is the
-/// dearest system call there is, and frameworks flush a response in two pieces and more.
+/// When flushed bytes leave. A flush is a promise that they leave when the code that flushes lets go of its thread, and not at the very
+/// call: a send is the dearest system call there is, and frameworks flush a response in two pieces and more.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -21,10 +21,10 @@ namespace KestrelNetpoll.Transport.Writing;
 ///   the thread pool, the response   if others wait for the thread pool        the same, since the next piece comes from there as well;
 ///   being larger than 32 KiB                                                  the read that finds nothing
 /// </code>
-/// And in each case: as soon as 64 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends. Nothing is held once
-/// the peer has finished.
-/// <para>The application has the floor from the moment a read has handed bytes over until it asks for more and there is none. If the monitor had to send
-/// something meanwhile, the response is a stream: nothing more of it is held.</para>
+/// And in each case: as soon as 64 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends.
+/// Nothing is held once the peer has finished.
+/// <para>The application has the floor from the moment a read has handed bytes over until it asks for more and there is none. If the
+/// monitor had to send something meanwhile, the response is a stream: nothing more of it is held.</para>
 /// </remarks>
 internal sealed partial class SocketPipeWriter
 {
@@ -34,7 +34,8 @@ internal sealed partial class SocketPipeWriter
     // What is larger than this and could be sent from the caller's memory is not copied in order to be held.
     private const int MaxHeldCopy = 4 * 1024;
 
-    // From when on the monitor sends what code outside of turns has not. A response that is not a stream has been sent by a read long before.
+    // From when on the monitor sends what code outside of turns has not. A response that is not a stream has been sent by a read long
+    // before.
     private const long FloorNanoseconds = 250_000;
 
     // The thread pool's queue may be long; that is what gathers the responses of an HTTP/2 connection.
@@ -44,7 +45,8 @@ internal sealed partial class SocketPipeWriter
     private const long LongResponse = 32 * 1024;
     private const long LongResponseNanoseconds = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks without.
+    // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks
+    // without.
     private volatile bool _held;
 
     // For the flusher: what is held is to be left to the thread pool, as soon as the lock is released.
@@ -162,7 +164,8 @@ internal sealed partial class SocketPipeWriter
         HeldInTurn output = _heldInTurn ??= new HeldInTurn(this);
         if (!output.TryList())
         {
-            // In the list of this very worker, or taken from it by somebody who is about to send. Other turns must not wait for that one's end.
+            // In the list of this very worker, or taken from it by somebody who is about to send. Other turns must not wait for that one's
+            // end.
             return ReferenceEquals(output.Worker, worker);
         }
 

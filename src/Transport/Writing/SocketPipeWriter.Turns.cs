@@ -18,15 +18,15 @@ internal sealed partial class SocketPipeWriter
     private bool IsInTurn => _reader.IsTurnOfCurrentThread || IsTurnOfCurrentThread;
 
     /// <summary>
-    /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its awaiter has not gone on
-    /// yet? Any thread. If neither, there is none.
+    /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its
+    /// awaiter has not gone on yet? Any thread. If neither, there is none.
     /// </summary>
     internal (bool Runs, bool IsToCome) LookAtTurns()
     {
         lock (_lock)
         {
-            // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other way
-            // round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
+            // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other
+            // way round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
             bool isToCome = _awaited;
             return (TurnRuns, isToCome);
         }
@@ -88,8 +88,9 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // What the application does in a turn that ends its flush belongs to that turn. Not the whole of a drain turn: the next one may begin, on another
-    // thread, while the application is still in this one. Only one flush waits at a time, so two of these overlap only as the first one returns.
+    // What the application does in a turn that ends its flush belongs to that turn. Not the whole of a drain turn: the next one may begin,
+    // on another thread, while the application is still in this one. Only one flush waits at a time, so two of these overlap only as the
+    // first one returns.
     private int BeginApplication()
     {
         int thread = Environment.CurrentManagedThreadId;

@@ -23,12 +23,13 @@ internal sealed partial class SocketPipeWriter
     // Longer than a queue of workers is: there may be none for it, if the caller blocks and no thread is to be had.
     private const long WorkerPatienceNanoseconds = 500 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited or got
-    // something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves a yield.
+    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited
+    // or got something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves
+    // a yield.
     private long _shareBegin;
 
-    // The last yield has taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it. Written by who ends
-    // the yield, before the flusher goes on, and by who reads, as above.
+    // The last yield has taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it.
+    // Written by who ends the yield, before the flusher goes on, and by who reads, as above.
     private bool _yieldsInVain;
     private YieldedFlush? _yieldedFlush;
 
@@ -88,8 +89,8 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush that yields, which
-    // then goes on before its time.
+    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush
+    // that yields, which then goes on before its time.
     private sealed class YieldedFlush(SocketPipeWriter writer, FlushTurn turn) : HeldOutput
     {
         // When others are to run it as well; 0: somebody does, or has. Interlocked.

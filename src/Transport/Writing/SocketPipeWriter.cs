@@ -214,8 +214,8 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     }
 
     /// <summary>
-    /// Sends what was written. A flush that waits, and everything queued, goes on as before; unless there was an error: the peer is to learn that this is
-    /// not all, and the owner ends the connection.
+    /// Sends what was written. A flush that waits, and everything queued, goes on as before; unless there was an error: the peer is to
+    /// learn that this is not all, and the owner ends the connection.
     /// </summary>
     public override void Complete(Exception? exception = null)
     {
