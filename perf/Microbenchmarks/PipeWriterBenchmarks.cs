@@ -23,6 +23,7 @@ public class PipeWriterBenchmarks
     private const string Direct = "WriteAsync";
     private const int MaxSegments = 16;
 
+    private readonly ReadOnlyMemory<byte>[] _segments = new ReadOnlyMemory<byte>[MaxSegments];
     private readonly byte[] _received = new byte[64 * 1024];
     private byte[] _payload = [];
     private WorkerByHand _worker = null!;
@@ -118,22 +119,20 @@ public class PipeWriterBenchmarks
         }
     }
 
-    // In one system call, as the writer that it is compared with. The pool's blocks are pinned anyway.
-    private unsafe int Send(in ReadOnlySequence<byte> buffer)
+    // In one system call, as the writer that it is compared with.
+    private int Send(in ReadOnlySequence<byte> buffer)
     {
         if (buffer.IsSingleSegment)
         {
             return _socket.Send(buffer.FirstSpan).ThrowIfError("send");
         }
 
-        Span<iovec> vectors = stackalloc iovec[MaxSegments];
         int count = 0;
         foreach (ReadOnlyMemory<byte> segment in buffer)
         {
-            using MemoryHandle pin = segment.Pin();
-            vectors[count++] = new iovec { iov_base = pin.Pointer, iov_len = (nuint)segment.Length };
+            _segments[count++] = segment;
         }
 
-        return _socket.Send(vectors[..count]).ThrowIfError("sendmsg");
+        return _socket.Send(_segments.AsSpan(0, count)).ThrowIfError("sendmsg");
     }
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -44,7 +43,6 @@ public sealed class NetpollTransportFactory
     private readonly ILogger _logger;
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
-    private readonly SystemCalls _systemCalls;
 
     private readonly ThreadPoolRelief _relief = new(ThreadPoolRelief.DefaultPatience);
     private readonly CancellationTokenRegistration _hostStopping;
@@ -73,7 +71,7 @@ public sealed class NetpollTransportFactory
         IOptions<NetpollTransportOptions> options,
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory = null)
-        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance) =>
+        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport()) =>
         _ = _options.Value;
 
     /// <summary>As for a service provider: reads the options when they are needed first.</summary>
@@ -82,7 +80,6 @@ public sealed class NetpollTransportFactory
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
-        SystemCalls systemCalls,
         CancellationToken hostStopping = default)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -92,7 +89,6 @@ public sealed class NetpollTransportFactory
         _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
-        _systemCalls = systemCalls;
         _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
     }
 
@@ -293,7 +289,7 @@ public sealed class NetpollTransportFactory
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls);
+                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform);
                 Volatile.Write(ref _context, context);
             }
 

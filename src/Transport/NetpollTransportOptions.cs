@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport;

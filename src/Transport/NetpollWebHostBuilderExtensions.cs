@@ -1,5 +1,5 @@
 using System.Diagnostics.Metrics;
-using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -78,16 +78,14 @@ public static class NetpollWebHostBuilderExtensions
         }
     }
 
-    // The kernel and the platform check are not registered outside tests, which put their own in.
+    // The platform is not registered outside tests, which put their own in.
     private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
     {
-        SystemCalls systemCalls = provider.GetService<SystemCalls>() ?? SystemCalls.Instance;
         var factory = new NetpollTransportFactory(
             provider.GetRequiredService<IOptions<NetpollTransportOptions>>(),
             provider.GetRequiredService<ILoggerFactory>(),
             provider.GetService<IMemoryPoolFactory<byte>>(),
-            provider.GetService<PlatformSupport>() ?? new PlatformSupport(systemCalls),
-            systemCalls,
+            provider.GetService<PlatformSupport>() ?? new PlatformSupport(),
             provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? default);
         if (provider.GetService<IMeterFactory>() is { } meterFactory)
         {

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Net;
+using System.Runtime.CompilerServices;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
@@ -12,6 +14,12 @@ namespace KestrelNetpoll.Native.Sockets;
 /// </summary>
 internal sealed class StreamSocket : Descriptor
 {
+    /// <summary>The most buffers of one receive.</summary>
+    internal const int MaxReceiveBuffers = 16;
+
+    /// <summary>The most buffers of one send. More than 256 KiB of pool blocks would not fit into a socket's send buffer anyway.</summary>
+    internal const int MaxSendBuffers = 64;
+
     private readonly SocketAddressBytes _remoteAddress;
     private Turn? _hangupTurn;
 
@@ -94,7 +102,22 @@ internal sealed class StreamSocket : Descriptor
         return result;
     }
 
-    internal SyscallResult Receive(ReadOnlySpan<iovec> buffers)
+    /// <summary>Receives into several buffers, filled in order; at most <see cref="MaxReceiveBuffers"/>.</summary>
+    [SkipLocalsInit]
+    internal SyscallResult Receive(ReadOnlySpan<Memory<byte>> buffers)
+    {
+        ReceivePins handles = default;
+        Span<iovec> vectors = stackalloc iovec[MaxReceiveBuffers];
+        using var pinned = new PinnedBuffers(handles, vectors);
+        foreach (Memory<byte> buffer in buffers)
+        {
+            pinned.Add(buffer);
+        }
+
+        return Receive(pinned.Vectors);
+    }
+
+    private SyscallResult Receive(ReadOnlySpan<iovec> buffers)
     {
         if (!Lifetime.TryAddReference())
         {
@@ -132,7 +155,22 @@ internal sealed class StreamSocket : Descriptor
         return result;
     }
 
-    internal SyscallResult Send(ReadOnlySpan<iovec> buffers)
+    /// <summary>Sends several buffers, in order; at most <see cref="MaxSendBuffers"/>.</summary>
+    [SkipLocalsInit]
+    internal SyscallResult Send(ReadOnlySpan<ReadOnlyMemory<byte>> buffers)
+    {
+        SendPins handles = default;
+        Span<iovec> vectors = stackalloc iovec[MaxSendBuffers];
+        using var pinned = new PinnedBuffers(handles, vectors);
+        foreach (ReadOnlyMemory<byte> buffer in buffers)
+        {
+            pinned.Add(buffer);
+        }
+
+        return Send(pinned.Vectors);
+    }
+
+    private SyscallResult Send(ReadOnlySpan<iovec> buffers)
     {
         if (!Lifetime.TryAddReference())
         {
@@ -242,5 +280,17 @@ internal sealed class StreamSocket : Descriptor
         }
 
         Close();
+    }
+
+    [InlineArray(MaxReceiveBuffers)]
+    private struct ReceivePins
+    {
+        private MemoryHandle _first;
+    }
+
+    [InlineArray(MaxSendBuffers)]
+    private struct SendPins
+    {
+        private MemoryHandle _first;
     }
 }

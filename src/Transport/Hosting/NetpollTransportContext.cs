@@ -1,11 +1,9 @@
 using System.Buffers;
 using System.Net;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
-using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -37,8 +35,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         NetpollTransportOptions options,
         ILogger logger,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
-        PlatformSupport platform,
-        SystemCalls systemCalls)
+        PlatformSupport platform)
     {
         Logger = logger;
         // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
@@ -47,7 +44,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer;
         OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool;
         FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError;
-        Headroom = new DescriptorHeadroom(systemCalls, platform.ReadDescriptorLimit);
+        Headroom = platform.CreateHeadroom();
         if (Headroom.IsScarce)
         {
             NetpollTransportLog.DescriptorsScarce(
@@ -58,17 +55,15 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 Headroom.Limit - Headroom.FirstReserved);
         }
 
-        Runtime = new NetpollRuntime(
-            new NetpollRuntimeOptions
-            {
-                WorkerCount = options.WorkerCount,
-                MaxWorkerCount = options.MaxWorkerCount,
-                GroupCount = options.EffectiveWorkerGroupCount,
-                OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
-                    logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
-                Resources = platform.Resources,
-            },
-            systemCalls);
+        Runtime = platform.Start(new NetpollRuntimeOptions
+        {
+            WorkerCount = options.WorkerCount,
+            MaxWorkerCount = options.MaxWorkerCount,
+            GroupCount = options.EffectiveWorkerGroupCount,
+            OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
+                logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
+            Resources = platform.Resources,
+        });
 
         if (options.ApplicationScheduling == ApplicationScheduling.WorkersOnly)
         {
