@@ -41,7 +41,9 @@ public class PipeWriterBenchmarks
         OpenSocket();
         var owner = new QuietOwner();
         var reader = new SocketPipeReader(_socket, _pool, owner, maxReadBufferSize: 0);
-        _writer = new SocketPipeWriter(_socket, _pool, owner, maxWriteBufferSize: 64 * 1024, reader);
+        var writer = new SocketPipeWriter(_socket, _pool, owner, maxWriteBufferSize: 64 * 1024, reader);
+        reader.AttachWriter(writer);
+        _writer = writer;
     }
 
     [GlobalSetup(Targets = [nameof(PumpedPipeFlush), nameof(PumpedPipeWrite)])]

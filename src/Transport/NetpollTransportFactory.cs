@@ -111,7 +111,7 @@ public sealed class NetpollTransportFactory
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
 
-    internal int LingeringConnections => Volatile.Read(ref _context)?.Lingering.Count ?? 0;
+    internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
 
     /// <summary>Gets the endpoints that are bound through this factory now, with their real ports. A snapshot.</summary>
     public IReadOnlyCollection<EndPoint> EndPoints
@@ -131,7 +131,7 @@ public sealed class NetpollTransportFactory
 
     internal NetpollTransportStatistics GetCounters() => Volatile.Read(ref _context)?.Counters ?? default;
 
-    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
+    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Services.Connections.GetBytes() ?? default;
 
     /// <summary>
     /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
@@ -193,7 +193,7 @@ public sealed class NetpollTransportFactory
             throw new AddressInUseException(e.Message, e);
         }
 
-        var listener = new NetpollConnectionListener(context, sockets, OnListenerClosed);
+        var listener = new NetpollConnectionListener(context.Services, sockets, OnListenerClosed);
         bool disposed;
         lock (_lock)
         {
@@ -352,7 +352,7 @@ public sealed class NetpollTransportFactory
         await Task.WhenAll(listeners.Select(static listener => listener.DisposeAsync().AsTask())).ConfigureAwait(false);
 
         long begun = Stopwatch.GetTimestamp();
-        int connections = await context.Connections
+        int connections = await context.Services.Connections
             .AbortAllAsync("The transport has been disposed.", DisposeTimeout, DisposeGrace)
             .ConfigureAwait(false);
         if (connections != 0)
@@ -360,7 +360,7 @@ public sealed class NetpollTransportFactory
             NetpollTransportLog.ConnectionsLeftBehind(_logger, connections);
         }
 
-        await context.Lingering.CloseAsync(TimeLeft()).ConfigureAwait(false);
+        await context.Services.Lingering.CloseAsync(TimeLeft()).ConfigureAwait(false);
         int workers = context.Stop(TimeLeft());
         if (workers != 0)
         {

@@ -4,6 +4,7 @@ using KestrelNetpoll.Transport;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.WorkersOnly;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -93,5 +94,26 @@ public static class NetpollWebHostBuilderExtensions
         }
 
         return factory;
+    }
+
+    /// <summary>
+    /// Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so: as the factory has read it,
+    /// and so as the connections have it.
+    /// </summary>
+    private sealed class WorkersOnlyFilter(NetpollTransportFactory factory) : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
+        {
+            if (factory.ApplicationScheduling != ApplicationScheduling.WorkersOnly)
+            {
+                return next;
+            }
+
+            return builder =>
+            {
+                builder.Use(static pipeline => new WorkersOnlyMiddleware(pipeline).InvokeAsync);
+                next(builder);
+            };
+        }
     }
 }

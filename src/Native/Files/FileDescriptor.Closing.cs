@@ -10,7 +10,7 @@ internal sealed partial class FileDescriptor
     /// The object that callers hold. An operation that is under way reaches it from here, so that nobody collects, and closes, a file whose
     /// read somebody awaits and which nobody refers to otherwise.
     /// </summary>
-    internal NetpollFile? Owner { get; set; }
+    internal object? Owner { get; set; }
 
     // Guards _shown while it is made.
     private readonly Lock _handleLock = new();

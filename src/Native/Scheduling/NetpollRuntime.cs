@@ -75,6 +75,32 @@ internal sealed class NetpollRuntime : IDisposable
     internal WorkerGroup NextGroup() =>
         _groups.Length == 1 ? _groups[0] : _groups[(uint)Interlocked.Increment(ref _nextGroup) % (uint)_groups.Length];
 
+    /// <summary>
+    /// Where a new descriptor goes that a group has at hand: to the group with the fewest, and rather to that one than to another that is
+    /// no better off.
+    /// </summary>
+    internal WorkerGroup ChooseGroup(WorkerGroup atHand)
+    {
+        if (_groups.Length == 1)
+        {
+            return atHand;
+        }
+
+        WorkerGroup chosen = atHand;
+        int fewest = atHand.Poller.Table.OpenCount;
+        foreach (WorkerGroup group in _groups)
+        {
+            int open = group.Poller.Table.OpenCount;
+            if (open < fewest)
+            {
+                chosen = group;
+                fewest = open;
+            }
+        }
+
+        return chosen;
+    }
+
     internal NetpollStatistics GetStatistics()
     {
         var sum = default(NetpollStatistics);

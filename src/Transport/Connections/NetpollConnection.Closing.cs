@@ -43,7 +43,7 @@ internal sealed partial class NetpollConnection
     }
 
     // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
-    private void Break(Exception reason) => Close(reason, reset: !_context.FinOnError, Linger.Always);
+    private void Break(Exception reason) => Close(reason, reset: !_services.FinOnError, Linger.Always);
 
     private void Close(Exception reason, bool reset, Linger linger = Linger.Never, bool graceful = false)
     {
@@ -120,8 +120,8 @@ internal sealed partial class NetpollConnection
             if (linger != Linger.Never
                 && !ended
                 && (unread || unsent || linger == Linger.Always)
-                && _socket.Fd < _context.Headroom.FirstReserved
-                && _context.Lingering.TryAdd(_socket, unread))
+                && _socket.Fd < _services.Headroom.FirstReserved
+                && _services.Lingering.TryAdd(_socket, unread))
             {
                 return;
             }

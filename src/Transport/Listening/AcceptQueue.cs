@@ -1,6 +1,5 @@
 using System.Threading.Tasks.Sources;
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Transport.Connections;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Listening;
@@ -28,10 +27,10 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
 
     // Guards _connections, _held, _waiting, _closed, _token, _tokenRegistration.
     private readonly Lock _lock = new();
-    private readonly Queue<NetpollConnection> _connections = new();
+    private readonly Queue<ConnectionContext> _connections = new();
 
-    // Acceptors that stopped because the queue was full; each is started again once.
-    private readonly List<Acceptor> _held = [];
+    // Acceptors that stopped because the queue was full; each is started again once, in this way.
+    private readonly List<Action> _held = [];
     private bool _waiting;
     private bool _closed;
 
@@ -64,8 +63,8 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
             return ValueTask.FromCanceled<ConnectionContext?>(cancellationToken);
         }
 
-        NetpollConnection? connection;
-        Acceptor[] released = [];
+        ConnectionContext? connection;
+        Action[] released = [];
         short version = 0;
         bool wait = false;
         lock (_lock)
@@ -87,9 +86,9 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
             }
         }
 
-        foreach (Acceptor acceptor in released)
+        foreach (Action resume in released)
         {
-            acceptor.Schedule();
+            resume();
         }
 
         if (!wait)
@@ -107,10 +106,10 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     }
 
     /// <summary>
-    /// On a worker, by an acceptor. False: it must not go on, because the queue is full, and it will be scheduled when there is room, or
+    /// On a worker, by an acceptor. False: it must not go on, because the queue is full, and it will be resumed when there is room, or
     /// because the queue is closed, and the connection with it.
     /// </summary>
-    internal bool Offer(NetpollConnection connection, Acceptor acceptor)
+    internal bool Offer(ConnectionContext connection, Action resume)
     {
         bool room = true;
         CancellationTokenRegistration registration = default;
@@ -124,7 +123,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
                     room = _connections.Count < Capacity;
                     if (!room)
                     {
-                        _held.Add(acceptor);
+                        _held.Add(resume);
                     }
 
                     return room;
@@ -187,7 +186,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     /// <summary>Once it is closed: ends the connections that nobody has taken. Returns when they have ended.</summary>
     internal Task EndUndeliveredAsync()
     {
-        NetpollConnection[] undelivered;
+        ConnectionContext[] undelivered;
         lock (_lock)
         {
             undelivered = [.. _connections];
@@ -227,7 +226,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     }
 
     // As the kernel does with what was not accepted: the client learns at once that it has to go elsewhere.
-    private static async Task EndUndeliveredAsync(NetpollConnection connection)
+    private static async Task EndUndeliveredAsync(ConnectionContext connection)
     {
         connection.Abort(new ConnectionAbortedException("The listener was unbound before the connection was served."));
         await connection.DisposeAsync().ConfigureAwait(false);

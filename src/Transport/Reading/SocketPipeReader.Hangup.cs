@@ -91,7 +91,7 @@ internal sealed partial class SocketPipeReader
     }
 
     /// <summary>At the end of a turn of this connection, of either half, when it no longer counts as running.</summary>
-    internal void OnTurnEnded()
+    public void OnTurnEnded()
     {
         if (_readAheadDue)
         {

@@ -17,7 +17,7 @@ internal sealed partial class SocketPipeReader
     private int _turnThread;
 
     /// <summary>Is the calling thread in the middle of this reader's turn? </summary>
-    internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+    public bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
     /// <summary>To be called once, before the first read: who holds output while the application has the floor.</summary>
     internal void AttachWriter(SocketPipeWriter writer) => _writer = writer;

@@ -50,7 +50,7 @@ namespace KestrelNetpoll.Transport.Reading;
 /// <para>Threads: as with a pipe, one at a time for reading; <see cref="CancelPendingRead"/>, <see cref="Abort"/> and
 /// <see cref="OnHangup"/> from anywhere. No continuation runs inside any of the methods here, only inside the turn.</para>
 /// </remarks>
-internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<ReadResult>
+internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValueTaskSource<ReadResult>
 {
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;

@@ -177,7 +177,7 @@ internal sealed partial class SocketPipeWriter
         if (ended && _endTimer is { } timer)
         {
             // It would keep the connection alive for nothing. That it goes off at this very moment does no harm.
-            _socket.Group.Poller.Deadlines.Disarm(timer);
+            _socket.Group.Cancel(timer);
         }
     }
 

@@ -4,7 +4,6 @@ using System.Threading.Tasks.Sources;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Pipes;
-using KestrelNetpoll.Transport.Reading;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -38,7 +37,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 {
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
-    private readonly SocketPipeReader _reader;
+    private readonly IReadingHalf _reader;
     private readonly bool _onThreadPool;
     private readonly GroupContext? _context;
     private readonly long _pauseThreshold;
@@ -78,7 +77,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         MemoryPool<byte> pool,
         ISocketPipeOwner owner,
         int maxWriteBufferSize,
-        SocketPipeReader reader,
+        IReadingHalf reader,
         bool onThreadPool = false,
         GroupContext? context = null,
         long endNanoseconds = DefaultEndNanoseconds)
@@ -94,7 +93,6 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         // "Less than half" must stay possible for the smallest limit.
         _resumeThreshold = Math.Max(_pauseThreshold / 2, 1);
         _buffer = new SendBuffer(pool);
-        reader.AttachWriter(this);
     }
 
     private enum Flush : byte

@@ -1,6 +1,6 @@
 using System.Runtime.Versioning;
 
-namespace KestrelNetpoll.Native.Files;
+namespace KestrelNetpoll.Native;
 
 /// <summary>
 /// A <see cref="NetpollFile"/> as a stream. Owns the file. The synchronous methods work on the calling thread and need no other of the
