@@ -13,7 +13,7 @@ internal sealed partial class SocketPipeReader
     private const int MaxTurnMilliseconds = 200;
 
     // Created when first needed; most connections never hang up while the application is busy.
-    private ReadAheadTurn? _readAheadTurn;
+    private ConnectionTurn<SocketPipeReader>? _readAheadTurn;
     private bool _readAheadScheduled;
 
     // A read-ahead is left to the end of the turn that runs: an application that answers inside the turn is to be done before it
@@ -55,7 +55,7 @@ internal sealed partial class SocketPipeReader
             {
                 turnRuns = true;
             }
-            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _awaited || _onThreadPool))
+            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _read.IsOut || _onThreadPool))
             {
                 // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there.
                 // A peer that connects, sends its request and finishes must not be dropped before the application has seen the request. On
@@ -225,7 +225,7 @@ internal sealed partial class SocketPipeReader
     // and its edge is spent. So one more turn goes and looks.
     private void ScheduleReadAhead()
     {
-        ReadAheadTurn turn;
+        ConnectionTurn<SocketPipeReader> turn;
         lock (_lock)
         {
             if (_readAheadScheduled || _ended || _error is not null)
@@ -234,9 +234,22 @@ internal sealed partial class SocketPipeReader
             }
 
             _readAheadScheduled = true;
-            turn = _readAheadTurn ??= new ReadAheadTurn(this);
+            turn = _readAheadTurn ??= NewTurn(static reader => reader.RunReadAheadTurn());
         }
 
-        _socket.Group.Schedule(turn);
+        turn.Schedule();
     }
+
+    private void RunReadAheadTurn()
+    {
+        lock (_lock)
+        {
+            _readAheadScheduled = false;
+        }
+
+        OnHangup();
+    }
+
+    // Of the transport's own: the application does not go on in it.
+    private ConnectionTurn<SocketPipeReader> NewTurn(Action<SocketPipeReader> run) => new(this, run, _socket.Group, _owner);
 }

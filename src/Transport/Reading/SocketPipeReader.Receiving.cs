@@ -43,9 +43,9 @@ internal sealed partial class SocketPipeReader
             return new Found(new ReadResult(default, isCanceled: false, isCompleted: true));
         }
 
-        if (_tokenCanceled)
+        if (_read.IsCanceled)
         {
-            return new Found(new OperationCanceledException(_token));
+            return new Found(_read.CanceledException());
         }
 
         bool canceled = _cancelRequested;
@@ -142,7 +142,7 @@ internal sealed partial class SocketPipeReader
 
     // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some.
     private bool CancelFindsNothing =>
-        !_drained && !_ended && !_completed && !_tokenCanceled && _error is null && !_buffer.HasUnexaminedBytes;
+        !_drained && !_ended && !_completed && !_read.IsCanceled && _error is null && !_buffer.HasUnexaminedBytes;
 
     private Found WaitForTurn(ref Notices notices)
     {

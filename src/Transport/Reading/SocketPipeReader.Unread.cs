@@ -1,5 +1,5 @@
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Reading;
 
@@ -10,7 +10,7 @@ namespace KestrelNetpoll.Transport.Reading;
 internal sealed partial class SocketPipeReader
 {
     // Created when first needed; most connections never leave input unread.
-    private UnreadTurn? _unreadTurn;
+    private ConnectionTurn<SocketPipeReader>? _unreadTurn;
     private bool _unreadScheduled;
 
     // How many results reads have had, and how many of them at the last look: the application goes on reading if they differ. They wrap
@@ -32,7 +32,7 @@ internal sealed partial class SocketPipeReader
     /// <summary>Input was marked as unread some milliseconds ago, or looked at. True: look again. Any worker.</summary>
     internal bool LookAtUnread()
     {
-        UnreadTurn? turn = null;
+        ConnectionTurn<SocketPipeReader>? turn = null;
         lock (_lock)
         {
             if (MayReadAhead)
@@ -48,7 +48,7 @@ internal sealed partial class SocketPipeReader
                     return false;
                 }
 
-                turn = _unreadTurn ??= new UnreadTurn(this);
+                turn = _unreadTurn ??= NewTurn(static reader => reader.RunUnreadTurn());
                 _unreadScheduled = true;
             }
             else if (!IsGone)
@@ -63,7 +63,7 @@ internal sealed partial class SocketPipeReader
         }
         else
         {
-            _socket.Group.Schedule(turn);
+            turn.Schedule();
         }
 
         return false;
@@ -103,7 +103,7 @@ internal sealed partial class SocketPipeReader
             _unreadScheduled = true;
         }
 
-        _socket.Group.Schedule(_unreadTurn!);
+        _unreadTurn!.Schedule();
     }
 
     // Under the lock. True: there may be more.
@@ -121,12 +121,5 @@ internal sealed partial class SocketPipeReader
         OnReceived(result, filled, ref notices);
         _hasReadAhead = _buffer.HasUnexaminedBytes;
         return !_drained;
-    }
-
-    private sealed class UnreadTurn(SocketPipeReader reader) : Turn
-    {
-        internal override void Run() => reader.RunUnreadTurn();
-
-        internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);
     }
 }

@@ -57,7 +57,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     private readonly int _maxBufferSize;
     private readonly bool _onThreadPool;
     private readonly GroupContext? _context;
-    private readonly ReadTurn _turn;
+    private readonly ConnectionTurn<SocketPipeReader> _turn;
 
     // Guards every field below unless it says otherwise, and is held across receives, which do not wait. Taken before the locks of
     // the descriptor, and before the writer's; never held while the owner (but for its AbortReason) or a continuation runs.
@@ -67,9 +67,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     private Wait _wait;
     private Lease _lease;
 
-    // Set while a read is out whose result has not been fetched, so that a second one is refused. Cleared without the lock by the
-    // one awaiter.
-    private volatile bool _awaited;
+    // While one is out, a second one is refused.
+    private OneWait<ReadResult> _read;
 
     // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
     private bool _drained;
@@ -84,11 +83,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     private bool _ended;
     private bool _completed;
     private bool _cancelRequested;
-    private bool _tokenCanceled;
     private Exception? _error;
-    private CancellationToken _token;
-    private CancellationTokenRegistration _tokenRegistration;
-    private TurnValueTaskSource<ReadResult> _source;
 
     /// <param name="socket">The socket to receive from.</param>
     /// <param name="pool">Where blocks come from.</param>
@@ -112,7 +107,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         _onThreadPool = onThreadPool;
         _context = context;
         _buffer = new ReceiveBuffer(pool, holdsBlock);
-        _turn = new ReadTurn(this, onThreadPool);
+        _turn = new ConnectionTurn<SocketPipeReader>(
+            this, static reader => reader.RunTurn(), socket.Group, owner, onThreadPool);
     }
 
     private enum Wait : byte
@@ -152,10 +148,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
             if (found.IsNothing)
             {
                 // The turn may have been woken already, but needs the lock to go on.
-                _source.Reset();
-                version = _source.Version;
-                _awaited = true;
-                _token = cancellationToken;
+                _read.Begin(cancellationToken);
+                version = _read.Version;
             }
         }
 
@@ -171,10 +165,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
             return new ValueTask<ReadResult>(found.Result);
         }
 
-        if (cancellationToken.CanBeCanceled)
-        {
-            RegisterToken(cancellationToken);
-        }
+        _read.RegisterToken(
+            _lock, this, static (reader, token) => ((SocketPipeReader)reader!).OnTokenCanceled(token), cancellationToken);
 
         // The peer may be waiting for this before it sends more. The turn's end, which would send it, is far if the application blocks.
         _writer?.OnReadWaits();
@@ -352,7 +344,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
             throw new InvalidOperationException("Reading is not allowed after the reader was completed.");
         }
 
-        if (_awaited || _lease == Lease.Held)
+        if (_read.IsOut || _lease == Lease.Held)
         {
             throw new InvalidOperationException(
                 "Reading is already in progress: a read is waiting, or its result was not given back with AdvanceTo.");

@@ -160,7 +160,8 @@ internal sealed partial class SocketPipeWriter
             if (_endAwaited && _endTimer is null)
             {
                 // Under the lock: whoever ends the wait disarms it.
-                _endTimer = new TurnTimer(new EndTurn(this));
+                _endTimer = new TurnTimer(
+                    new ConnectionTurn<SocketPipeWriter>(this, static writer => writer.RunEndTurn(), _socket.Group, _owner));
                 _socket.Group.ScheduleAt(_endTimer, MonotonicClock.Now + _endNanoseconds);
             }
         }
@@ -182,23 +183,18 @@ internal sealed partial class SocketPipeWriter
     }
 
     // The peer has had its time.
-    private sealed class EndTurn(SocketPipeWriter writer) : Turn
+    private void RunEndTurn()
     {
-        internal override void Run()
+        lock (_lock)
         {
-            lock (writer._lock)
+            if (!_endAwaited)
             {
-                if (!writer._endAwaited)
-                {
-                    return;
-                }
-
-                writer._endAwaited = false;
+                return;
             }
 
-            writer._owner.OnSendingStopped(mayClose: false);
+            _endAwaited = false;
         }
 
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+        _owner.OnSendingStopped(mayClose: false);
     }
 }

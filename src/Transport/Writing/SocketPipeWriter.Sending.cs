@@ -13,8 +13,8 @@ internal sealed partial class SocketPipeWriter
 
     // Created when first needed: a connection whose peer keeps up never waits. They are two, because a wait for writability and the
     // delivery of a flush result can be on their way at the same time, and a turn can be scheduled only once at a time.
-    private DrainTurn? _drainTurn;
-    private FlushTurn? _flushTurn;
+    private ConnectionTurn<SocketPipeWriter>? _drainTurn;
+    private ConnectionTurn<SocketPipeWriter>? _flushTurn;
     private TaskCompletionSource? _drained;
 
     private bool _sending;
@@ -258,7 +258,7 @@ internal sealed partial class SocketPipeWriter
     // Under the lock, so that the drain turn cannot overtake. False: an edge came, or the writer is closed now.
     private bool TryPark(ref Effects effects)
     {
-        switch (_socket.BeginWaitWritable(_drainTurn ??= new DrainTurn(this)))
+        switch (_socket.BeginWaitWritable(_drainTurn ??= NewApplicationTurn(static writer => writer.RunDrainTurn())))
         {
             case PollResult.Pending:
                 _parked = true;

@@ -27,7 +27,7 @@ internal sealed partial class SocketPipeWriter
         {
             // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other
             // way round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
-            bool isToCome = _awaited;
+            bool isToCome = _wait.IsOut;
             return (TurnRuns, isToCome);
         }
     }
@@ -79,7 +79,7 @@ internal sealed partial class SocketPipeWriter
             int thread = BeginApplication();
             try
             {
-                _source.Deliver();
+                _wait.Deliver();
             }
             finally
             {
@@ -105,17 +105,7 @@ internal sealed partial class SocketPipeWriter
         _reader.OnTurnEnded();
     }
 
-    private sealed class DrainTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
-    {
-        protected override void RunHere() => writer.RunDrainTurn();
-
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
-    }
-
-    private sealed class FlushTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
-    {
-        protected override void RunHere() => writer.RunFlushTurn();
-
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
-    }
+    // One that the application goes on in.
+    private ConnectionTurn<SocketPipeWriter> NewApplicationTurn(Action<SocketPipeWriter> run) =>
+        new(this, run, _socket.Group, _owner, _onThreadPool);
 }

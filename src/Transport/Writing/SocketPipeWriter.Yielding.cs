@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -53,7 +54,7 @@ internal sealed partial class SocketPipeWriter
     private static bool KeepsThreadPoolWaiting => Thread.CurrentThread.IsThreadPoolThread && ThreadPool.PendingWorkItemCount > 0;
 
     // By the flusher, once the flush is signalled.
-    private void GoOnLater(FlushTurn turn)
+    private void GoOnLater(ConnectionTurn<SocketPipeWriter> turn)
     {
         bool onWorker = _socket.Group.CurrentWorker is not null;
         if (_context is not null)
@@ -91,7 +92,7 @@ internal sealed partial class SocketPipeWriter
 
     // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush
     // that yields, which then goes on before its time.
-    private sealed class YieldedFlush(SocketPipeWriter writer, FlushTurn turn) : HeldOutput
+    private sealed class YieldedFlush(SocketPipeWriter writer, Turn turn) : HeldOutput
     {
         // When others are to run it as well; 0: somebody does, or has. Interlocked.
         private long _dueAt;

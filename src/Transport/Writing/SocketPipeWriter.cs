@@ -51,18 +51,12 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     // Written under the lock, read also without it.
     private volatile Flush _flush;
 
-    // Set while a flush is out whose result has not been fetched. Cleared without the lock by the one awaiter.
-    private volatile bool _awaited;
+    private OneWait<FlushResult> _wait;
     private bool _completed;
 
     // Written under the lock; a flush that has just sent everything reads them without it, to answer without taking it again.
     private volatile bool _closed;
     private volatile bool _cancelRequested;
-
-    private bool _tokenCanceled;
-    private CancellationToken _token;
-    private CancellationTokenRegistration _tokenRegistration;
-    private TurnValueTaskSource<FlushResult> _source;
 
     /// <param name="socket">The socket to send to.</param>
     /// <param name="pool">Where blocks come from.</param>
