@@ -104,11 +104,11 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
     {
         if (abortReason is null)
         {
-            Close(new ConnectionAbortedException("The server closed the connection gracefully."), reset: false, graceful: true);
+            Close(new ConnectionAbortedException("The server closed the connection gracefully."), Ending.Graceful);
         }
         else
         {
-            Break(abortReason);
+            Close(abortReason, Ending.Broken);
         }
     }
 
@@ -227,8 +227,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
     {
         if (Volatile.Read(ref _disposeStarted) == 0)
         {
-            var reason = new ConnectionAbortedException("The application completed its output.");
-            Close(reason, reset: false, Linger.IfDangerous, graceful: true);
+            Close(new ConnectionAbortedException("The application completed its output."), Ending.OutputCompleted);
         }
     }
 
@@ -240,7 +239,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
             NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
         }
 
-        Break(error);
+        Close(error, Ending.Broken);
     }
 
     /// <summary>A send failed: the peer is gone for both directions.</summary>
@@ -253,13 +252,13 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
             LogSocketError(error);
         }
 
-        Break(error);
+        Close(error, Ending.Broken);
     }
 
     /// <summary>Something threw that must not throw. The connection pays for it, the worker and the others do not.</summary>
     public void OnUnexpectedException(Exception exception)
     {
-        Break(new ConnectionAbortedException("The transport failed unexpectedly.", exception));
+        Close(new ConnectionAbortedException("The transport failed unexpectedly.", exception), Ending.Broken);
         NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
     }
 

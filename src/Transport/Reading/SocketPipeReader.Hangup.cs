@@ -37,7 +37,7 @@ internal sealed partial class SocketPipeReader
     /// </summary>
     internal void OnHangup()
     {
-        Notices notices = default;
+        AfterUnlock after = default;
         bool turnRuns = false;
         bool turnIsOver = false;
         lock (_lock)
@@ -61,18 +61,18 @@ internal sealed partial class SocketPipeReader
                 // A peer that connects, sends its request and finishes must not be dropped before the application has seen the request. On
                 // the thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
-                LimitTurns();
+                LimitTurnsLocked();
 
                 // A flush may have ended in the meantime, and its turn as well, without having seen that.
                 turnIsOver = flushTurnIsToCome && _writer!.LookAtTurns() is (false, false);
             }
             else if (_completed)
             {
-                Discard(ref notices);
+                DiscardLocked(ref after);
             }
             else
             {
-                ReadAhead(ref notices);
+                ReadAheadLocked(ref after);
             }
         }
 
@@ -86,7 +86,7 @@ internal sealed partial class SocketPipeReader
         }
         else
         {
-            Raise(notices);
+            DoAfterUnlock(after);
         }
     }
 
@@ -100,8 +100,7 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock.
-    private void ReadAhead(ref Notices notices)
+    private void ReadAheadLocked(ref AfterUnlock after)
     {
         do
         {
@@ -112,31 +111,31 @@ internal sealed partial class SocketPipeReader
 
             if (Room <= 0)
             {
-                LookForError(ref notices);
+                LookForErrorLocked(ref after);
                 break;
             }
 
-            Receive(ref notices);
+            ReceiveLocked(ref after);
         }
-        while (!_drained);
+        while (_kernel != Kernel.Drained);
 
         _hasReadAhead = _buffer.HasUnexaminedBytes;
 
         // This is what one would do.
-        notices.ReadAhead = false;
+        after.ReadAhead = false;
     }
 
-    // Under the lock. No receive gets as far as to a reset, behind bytes that there is no room for; but the bytes are worth nothing then.
-    private void LookForError(ref Notices notices)
+    // No receive gets as far as to a reset, behind bytes that there is no room for; but the bytes are worth nothing then.
+    private void LookForErrorLocked(ref AfterUnlock after)
     {
         if (_socket.GoneSeen && _socket.TakeError() is var errno && errno is not (Errno.Success or Errno.EBADF))
         {
-            EndInput(SocketFailure.From(errno), ref notices);
+            EndInputLocked(SocketFailure.From(errno), ref after);
         }
     }
 
-    // Under the lock. Nobody wants the bytes any more, but the end behind them is to be noticed.
-    private void Discard(ref Notices notices)
+    // Nobody wants the bytes any more, but the end behind them is to be noticed.
+    private void DiscardLocked(ref AfterUnlock after)
     {
         Span<byte> scrap = stackalloc byte[DiscardBlockSize];
         for (int i = 0; i < MaxReceivesPerTurn; i++)
@@ -152,10 +151,10 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            OnReceived(result, ref notices);
+            OnReceivedLocked(result, ref after);
         }
 
-        notices.ReadAhead = !_ended && _error is null;
+        after.ReadAhead = !_ended && _error is null;
     }
 
     private void LeaveReadAheadToTurn()
@@ -172,12 +171,12 @@ internal sealed partial class SocketPipeReader
 
         lock (_lock)
         {
-            LimitTurns();
+            LimitTurnsLocked();
         }
     }
 
-    // Under the lock. For the first turn that is given time; it is all that there is.
-    private void LimitTurns()
+    // For the first turn that is given time; it is all that there is.
+    private void LimitTurnsLocked()
     {
         if (!_ended && _error is null)
         {
@@ -185,9 +184,9 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock, once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment
+    // Once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment
     // does no harm.
-    private void EndTurnTimer() => _turnTimer?.Dispose();
+    private void EndTurnTimerLocked() => _turnTimer?.Dispose();
 
     private Timer StartTurnTimer()
     {

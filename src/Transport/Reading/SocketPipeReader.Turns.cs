@@ -55,8 +55,8 @@ internal sealed partial class SocketPipeReader
         Volatile.Write(ref _turnThread, thread);
         try
         {
-            Notices notices = default;
-            if (TryTakeTurn(out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref notices))
+            AfterUnlock after = default;
+            if (TryGoOn(out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref after))
             {
                 try
                 {
@@ -65,7 +65,7 @@ internal sealed partial class SocketPipeReader
                         _owner.OnUnexpectedException(unexpected);
                     }
 
-                    Raise(notices);
+                    DoAfterUnlock(after);
                 }
                 finally
                 {
@@ -101,8 +101,8 @@ internal sealed partial class SocketPipeReader
     }
 
     // True: a read waits, and is answered unless nothing was found.
-    private bool TryTakeTurn(
-        out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref Notices notices)
+    private bool TryGoOn(
+        out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref AfterUnlock after)
     {
         unexpected = null;
         lock (_lock)
@@ -121,14 +121,12 @@ internal sealed partial class SocketPipeReader
             }
 
             _wait = Wait.None;
-            _drained = false;
-            _mayHaveLeft = true;
-            _isFresh = false;
+            _kernel = Kernel.MayHaveMuch;
             _receivesInTurn = 0;
             _readsInTurn = 0;
             try
             {
-                found = LookOrWait(mayReceive: true, ref notices);
+                found = LookOrWaitLocked(mayReceive: true, ref after);
             }
             catch (Exception e)
             {
@@ -143,7 +141,7 @@ internal sealed partial class SocketPipeReader
                 registration = _read.End();
 
                 // The hang-up's turn leaves the end to a read that waits. This one may have been answered without looking for it.
-                notices.ReadAhead |= _socket.HangupSeen && !_ended && _error is null;
+                after.ReadAhead |= _socket.HangupSeen && !_ended && _error is null;
             }
         }
 

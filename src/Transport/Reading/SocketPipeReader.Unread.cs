@@ -27,7 +27,7 @@ internal sealed partial class SocketPipeReader
         _wait == Wait.None && !_ended && _error is null && _socket.HangupSeen && (_socket.GoneSeen || !_paused);
 
     // Under the lock, when a read has been answered: is there perhaps more, of which no edge will tell? After a hang-up, that is known.
-    private bool LeavesInput => _mayHaveLeft && !_drained && !_ended && _error is null;
+    private bool LeavesInput => _kernel == Kernel.MayHaveMuch && !_ended && _error is null;
 
     /// <summary>Input was marked as unread some milliseconds ago, or looked at. True: look again. Any worker.</summary>
     internal bool LookAtUnread()
@@ -79,14 +79,14 @@ internal sealed partial class SocketPipeReader
         for (int i = 0; i < MaxReceivesPerTurn; i++)
         {
             // The lock is given back after each receive: the application may come to read at any time.
-            Notices notices = default;
+            AfterUnlock after = default;
             bool more;
             lock (_lock)
             {
-                more = MayReadAhead && ReceiveAhead(ref notices);
+                more = MayReadAhead && ReceiveAheadLocked(ref after);
             }
 
-            Raise(notices);
+            DoAfterUnlock(after);
             if (!more)
             {
                 return;
@@ -106,20 +106,20 @@ internal sealed partial class SocketPipeReader
         _unreadTurn!.Schedule();
     }
 
-    // Under the lock. True: there may be more.
-    private bool ReceiveAhead(ref Notices notices)
+    // True: there may be more.
+    private bool ReceiveAheadLocked(ref AfterUnlock after)
     {
         SyscallResult result = _buffer.Receive(_socket, Room, out bool filled);
         if (result.IsSuccess && result.Value == 0)
         {
             // Its event is on its way. It is left to the hang-up's turn, which lets the application's turn end first.
-            _drained = false;
-            notices.ReadAhead = true;
+            _kernel = _kernel == Kernel.Drained ? Kernel.MayHaveLittle : _kernel;
+            after.ReadAhead = true;
             return false;
         }
 
-        OnReceived(result, filled, ref notices);
+        OnReceivedLocked(result, filled, ref after);
         _hasReadAhead = _buffer.HasUnexaminedBytes;
-        return !_drained;
+        return _kernel != Kernel.Drained;
     }
 }

@@ -70,13 +70,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     // While one is out, a second one is refused.
     private OneWait<ReadResult> _read;
 
-    // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
-    private bool _drained;
-
-    // Unless it is drained: the last receive took all that it offered room for, or stopped in front of urgent data, or there was none since
-    // the last edge. Other short receives do not count: what they may leave behind (a Unix socket's descriptors) is little, and its end an
-    // edge.
-    private bool _mayHaveLeft;
+    private Kernel _kernel;
 
     // As much is buffered as is allowed, and the application has not looked at half of it: nothing is read ahead meanwhile.
     private bool _paused;
@@ -118,6 +112,22 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         Scheduled,
     }
 
+    // What the kernel has, as far as is known.
+    private enum Kernel : byte
+    {
+        // Nobody has received yet, nor has a turn taken an edge.
+        Unasked,
+
+        // An edge has come since it was asked; or the last receive took all that it offered room for, or stopped in front of urgent data.
+        MayHaveMuch,
+
+        // The last receive took less. What it may have left behind (a Unix socket's descriptors) is little, and its end an edge.
+        MayHaveLittle,
+
+        // It had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
+        Drained,
+    }
+
     // What the application holds of the buffer: nothing; a result that it must give back before it reads again; or a cancelled
     // or empty one that it may give back.
     private enum Lease : byte
@@ -138,13 +148,13 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         // application is to run on the thread pool.
         bool mayReceive = _onThreadPool || _socket.Group.IsWorkerThread;
         Found found;
-        Notices notices = default;
+        AfterUnlock after = default;
         short version = 0;
         lock (_lock)
         {
-            ThrowIfReadingIsNotAllowed();
+            ThrowIfReadingIsNotAllowedLocked();
             _readBegun = true;
-            found = LookOrWait(mayReceive, ref notices);
+            found = LookOrWaitLocked(mayReceive, ref after);
             if (found.IsNothing)
             {
                 // The turn may have been woken already, but needs the lock to go on.
@@ -153,7 +163,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
             }
         }
 
-        Raise(notices);
+        DoAfterUnlock(after);
         if (!found.IsNothing)
         {
             if (found.Error is { } error)
@@ -176,17 +186,17 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     public override bool TryRead(out ReadResult result)
     {
         Found found;
-        Notices notices = default;
+        AfterUnlock after = default;
         lock (_lock)
         {
-            ThrowIfReadingIsNotAllowed();
+            ThrowIfReadingIsNotAllowedLocked();
             _readBegun = true;
-            found = Look();
+            found = LookLocked();
             if (found.IsNothing)
             {
                 // Also when the kernel was drained: whoever only polls has no other way to learn of new bytes.
-                Receive(ref notices);
-                found = Look();
+                ReceiveLocked(ref after);
+                found = LookLocked();
             }
 
             if (found.IsNothing)
@@ -195,11 +205,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
             }
             else
             {
-                notices.InputLeft = LeavesInput;
+                after.InputLeft = LeavesInput;
             }
         }
 
-        Raise(notices);
+        DoAfterUnlock(after);
         if (found.IsNothing)
         {
             _writer?.OnReadWaits();
@@ -327,7 +337,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         bool wake;
         lock (_lock)
         {
-            Fail(reason);
+            FailLocked(reason);
             wake = _wait == Wait.Parked;
         }
 
@@ -337,7 +347,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         }
     }
 
-    private void ThrowIfReadingIsNotAllowed()
+    private void ThrowIfReadingIsNotAllowedLocked()
     {
         if (_completed)
         {
@@ -351,11 +361,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         }
     }
 
-    // Under the lock. An error outlives everything else and drops what is buffered, but not under the application's feet.
-    private void Fail(Exception error)
+    // An error outlives everything else and drops what is buffered, but not under the application's feet.
+    private void FailLocked(Exception error)
     {
         _error ??= error;
-        EndTurnTimer();
+        EndTurnTimerLocked();
         HadUnreadInput |= _buffer.UnconsumedBytes > 0;
         if (_lease == Lease.None)
         {

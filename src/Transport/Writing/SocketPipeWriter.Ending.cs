@@ -71,7 +71,7 @@ internal sealed partial class SocketPipeWriter
                 return true;
             }
 
-            send = TryBeginSendingQueued(mayHold: false, out batch);
+            send = TryBeginSendingQueuedLocked(mayHold: false, out batch);
             if (IsDrained)
             {
                 return true;
@@ -109,25 +109,25 @@ internal sealed partial class SocketPipeWriter
         lock (_lock)
         {
             _endIsNear = true;
-            if (_closed && !_sending)
+            if (_closed && _state != Sending.Sending)
             {
                 // What is left is for the abort to throw away: it copes with a pool that does not want its memory back.
                 return true;
             }
 
             _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
-            if (_drainScheduled || _buffer.QueuedBytes > MaxQueuedBeforeClose)
+            if (_state == Sending.Yielded || _buffer.QueuedBytes > MaxQueuedBeforeClose)
             {
                 return true;
             }
 
-            if (_sending)
+            if (_state == Sending.Sending)
             {
                 _closeAwaited = true;
                 return false;
             }
 
-            if (!TryBeginSendingQueued(mayHold: false, out batch))
+            if (!TryBeginSendingQueuedLocked(mayHold: false, out batch))
             {
                 return true;
             }
@@ -143,13 +143,13 @@ internal sealed partial class SocketPipeWriter
     /// </summary>
     internal void Abort(Exception reason)
     {
-        Effects effects = default;
+        AfterUnlock after = default;
         lock (_lock)
         {
-            Close(ref effects);
+            CloseLocked(ref after);
         }
 
-        Raise(effects, inDrainTurn: false);
+        DoAfterUnlock(after, inDrainTurn: false);
     }
 
     // Sets the limit of the wait, unless it is over already.
@@ -167,12 +167,12 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock, when nobody sends, nor will before the peer makes room.
-    private void EndSending(ref Effects effects)
+    // When nobody sends, nor will before the peer makes room.
+    private void EndSendingLocked(ref AfterUnlock after)
     {
         bool ended = _endAwaited && (_closed || _buffer.QueuedBytes == 0);
-        effects.SendingStopped |= ended || _closeAwaited;
-        effects.MayClose |= _closeAwaited;
+        after.SendingStopped |= ended || _closeAwaited;
+        after.MayClose |= _closeAwaited;
         _endAwaited &= !ended;
         _closeAwaited = false;
         if (ended && _endTimer is { } timer)

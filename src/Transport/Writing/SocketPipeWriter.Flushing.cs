@@ -36,7 +36,7 @@ internal sealed partial class SocketPipeWriter
         {
             if (_closed || _cancelRequested || (_buffer.QueuedBytes < _pauseThreshold && !yields))
             {
-                return new ValueTask<FlushResult>(TakeFlushResult());
+                return new ValueTask<FlushResult>(TakeFlushResultLocked());
             }
 
             if (_wait.IsOut)
@@ -68,8 +68,8 @@ internal sealed partial class SocketPipeWriter
         return new ValueTask<FlushResult>(this, version);
     }
 
-    // Under the lock. A cancellation is used up by the first flush that reports it.
-    private FlushResult TakeFlushResult()
+    // A cancellation is used up by the first flush that reports it.
+    private FlushResult TakeFlushResultLocked()
     {
         bool canceled = _cancelRequested;
         _cancelRequested = false;
@@ -81,14 +81,14 @@ internal sealed partial class SocketPipeWriter
         bool signal;
         lock (_lock)
         {
-            signal = _flush == Flush.Waiting && _wait.TryCancel(token) && TrySignalFlush();
+            signal = _flush == Flush.Waiting && _wait.TryCancel(token) && TrySignalFlushLocked();
         }
 
         ScheduleFlushTurn(signal);
     }
 
-    // Under the lock. True: the caller, and nobody else, must see to it that the flush is completed.
-    private bool TrySignalFlush()
+    // True: the caller, and nobody else, must see to it that the flush is completed.
+    private bool TrySignalFlushLocked()
     {
         if (_flush != Flush.Waiting)
         {
@@ -135,7 +135,7 @@ internal sealed partial class SocketPipeWriter
             }
             else
             {
-                result = TakeFlushResult();
+                result = TakeFlushResultLocked();
             }
 
             _flush = Flush.None;

@@ -45,10 +45,6 @@ internal sealed partial class SocketPipeWriter
     private const long LongResponse = 32 * 1024;
     private const long LongResponseNanoseconds = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks
-    // without.
-    private volatile bool _held;
-
     // For the flusher: what is held is to be left to the thread pool, as soon as the lock is released.
     private bool _leavesToThreadPool;
 
@@ -79,7 +75,7 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>Is a flush held? Any thread; may be a moment old.</summary>
-    internal bool HoldsOutput => _held;
+    internal bool HoldsOutput => _state == Sending.Held;
 
     /// <summary>A read hands new bytes to the application.</summary>
     internal void OnInputHandedOver()
@@ -101,7 +97,7 @@ internal sealed partial class SocketPipeWriter
     /// <summary>Sends what is held. Cheap if there is nothing. Any thread.</summary>
     internal void SendHeld()
     {
-        if (!_held)
+        if (_state != Sending.Held)
         {
             return;
         }
@@ -110,7 +106,7 @@ internal sealed partial class SocketPipeWriter
         bool send;
         lock (_lock)
         {
-            send = TryBeginSendingQueued(mayHold: false, out batch);
+            send = TryBeginSendingQueuedLocked(mayHold: false, out batch);
         }
 
         if (send)
@@ -128,8 +124,8 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock, for each flush that may be held. True: somebody of the table sends it. False: the caller does, and ends the holding.
-    private bool TryHold()
+    // For each flush that may be held. True: somebody of the table sends it. False: the caller does, and ends the holding.
+    private bool TryHoldLocked()
     {
         if (!MayHold(_buffer.QueuedBytes))
         {
@@ -137,14 +133,14 @@ internal sealed partial class SocketPipeWriter
         }
 
         // First: as soon as it is listed, others may look.
-        _held = true;
-        return _socket.Group.CurrentWorker is { } worker ? TryHoldInTurn(worker) : TryHoldOutside();
+        _state = Sending.Held;
+        return _socket.Group.CurrentWorker is { } worker ? TryHoldInTurnLocked(worker) : TryHoldOutsideLocked();
     }
 
     // Without the lock, after a flush that has sent nothing: what is held may need somebody to be woken.
     private void OnHeld()
     {
-        if (!_held)
+        if (_state != Sending.Held)
         {
             return;
         }
@@ -159,7 +155,7 @@ internal sealed partial class SocketPipeWriter
 
     private bool MayHold(long bytes) => bytes < MaxHeldBytes && bytes < _pauseThreshold && !_endIsNear;
 
-    private bool TryHoldInTurn(Worker worker)
+    private bool TryHoldInTurnLocked(Worker worker)
     {
         HeldInTurn output = _heldInTurn ??= new HeldInTurn(this);
         if (!output.TryList())
@@ -173,7 +169,7 @@ internal sealed partial class SocketPipeWriter
         return worker.TryHold(output);
     }
 
-    private bool TryHoldOutside()
+    private bool TryHoldOutsideLocked()
     {
         long now = MonotonicClock.Now;
         Floor floor = _floor;
@@ -205,10 +201,14 @@ internal sealed partial class SocketPipeWriter
         return true;
     }
 
-    // Under the lock: what is held is about to be sent, by a flush or by somebody else.
-    private void EndHolding(bool byFlush)
+    // What is held is about to be sent, by a flush or by somebody else.
+    private void EndHoldingLocked(bool byFlush)
     {
-        _held = false;
+        if (_state == Sending.Held)
+        {
+            _state = Sending.Idle;
+        }
+
         if (_heldUntil != 0)
         {
             Volatile.Write(ref _heldUntil, 0);

@@ -34,27 +34,26 @@ internal sealed partial class SocketPipeWriter
 
     private void RunDrainTurn()
     {
-        Effects effects = default;
+        AfterUnlock after = default;
         SendBatch batch = default;
         bool send;
         lock (_lock)
         {
-            _parked = false;
-            bool waited = !_drainScheduled;
-            _drainScheduled = false;
+            bool waited = _state == Sending.Parked;
+            _state = Sending.Idle;
             if (waited && _socket.EndWaitWritable() == PollResult.Closing)
             {
-                Close(ref effects);
+                CloseLocked(ref after);
             }
 
-            send = !_closed && TryBeginSendingQueued(mayHold: false, out batch);
+            send = !_closed && TryBeginSendingQueuedLocked(mayHold: false, out batch);
             if (!send)
             {
-                EndSending(ref effects);
+                EndSendingLocked(ref after);
             }
         }
 
-        Raise(effects, inDrainTurn: true);
+        DoAfterUnlock(after, inDrainTurn: true);
         if (send)
         {
             Send(batch, inDrainTurn: true);

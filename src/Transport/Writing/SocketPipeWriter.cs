@@ -12,16 +12,20 @@ namespace KestrelNetpoll.Transport.Writing;
 /// a worker send that when the socket becomes writable. Behaves as the writer of a <see cref="Pipe"/> that a transport empties.
 /// </summary>
 /// <remarks>
-/// <para>Sending: at most one thread sends at a time, and the bytes leave in the order they were committed.</para>
+/// <para>Sending: at most one thread sends at a time, and the bytes leave in the order they were committed. Who has what is queued
+/// (<see cref="_state"/>), all changes under the lock:</para>
 /// <code>
 ///   state      queued bytes   leaves it by
 ///   --------   ------------   -------------------------------------------------------------------------
-///   idle       none           a flush: sending; or held, see SocketPipeWriter.Holding
-///   held       some           the read that waits, the end of the turn, others: sending
-///   sending    some           all sent: idle; EAGAIN: parked; a failure: closed
-///   parked     some           writable, or the drain turn's next share: sending, in the drain turn; the socket was closed: closed
-///   closed     none           never. What is written is dropped and flushes say IsCompleted; also by <see cref="Abort"/>
+///   Idle       none           a flush: Sending; or Held, see SocketPipeWriter.Holding
+///   Held       some           the read that waits, the end of the turn, others: Sending
+///   Sending    some           all sent: Idle; EAGAIN: Parked; the drain turn's share sent: Yielded; a failure: Idle, and closed
+///   Parked     some           the socket is writable, or was closed: the drain turn, which is Sending as long as there is something
+///   Yielded    some           the drain turn comes again: the same
 /// </code>
+/// <para>Beside that it may be closed (<see cref="_closed"/>), for good: by a failed send, or by <see cref="Abort"/>. What is written is
+/// then dropped, and flushes say IsCompleted. Nothing is Held any more. A thread that is sending leaves the blocks alone when it comes
+/// back, and a drain turn that waits is released by the close of the socket.</para>
 /// <para>The one flush that may wait, because more is queued than the limit (<see cref="_flush"/>):</para>
 /// <code>
 ///   None       → Waiting      by the flush
@@ -52,7 +56,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     private volatile Flush _flush;
 
     private OneWait<FlushResult> _wait;
-    private bool _completed;
+    private Completion _completion;
 
     // Written under the lock; a flush that has just sent everything reads them without it, to answer without taking it again.
     private volatile bool _closed;
@@ -89,6 +93,23 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         _buffer = new SendBuffer(pool);
     }
 
+    private enum Sending : byte
+    {
+        Idle,
+        Held,
+        Sending,
+        Parked,
+        Yielded,
+    }
+
+    // Of the writer, by the application. The owner is told once everything has been sent, unless it knows of an error.
+    private enum Completion : byte
+    {
+        None,
+        Completed,
+        Told,
+    }
+
     private enum Flush : byte
     {
         None,
@@ -105,7 +126,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
         lock (_lock)
         {
-            ThrowIfCompleted();
+            ThrowIfCompletedLocked();
             return _buffer.GetMemory(sizeHint);
         }
     }
@@ -132,7 +153,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         bool send;
         lock (_lock)
         {
-            send = TryBeginSending(mayHold: true, out batch);
+            send = TryBeginSendingLocked(mayHold: true, out batch);
         }
 
         if (send)
@@ -161,8 +182,8 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         bool sendSource = false;
         lock (_lock)
         {
-            ThrowIfCompleted();
-            if (TryBeginSendingDirectly(bytes.Length))
+            ThrowIfCompletedLocked();
+            if (TryBeginSendingDirectlyLocked(bytes.Length))
             {
                 sendSource = true;
             }
@@ -173,7 +194,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
                     _buffer.Write(bytes);
                 }
 
-                sendBatch = TryBeginSending(mayHold: true, out batch);
+                sendBatch = TryBeginSendingLocked(mayHold: true, out batch);
             }
         }
 
@@ -199,7 +220,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         lock (_lock)
         {
             _cancelRequested = true;
-            signal = TrySignalFlush();
+            signal = TrySignalFlushLocked();
         }
 
         ScheduleFlushTurn(signal);
@@ -212,24 +233,23 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     public override void Complete(Exception? exception = null)
     {
         SendBatch batch;
-        Effects effects = default;
+        AfterUnlock after = default;
         bool send;
         lock (_lock)
         {
-            if (_completed)
+            if (_completion != Completion.None)
             {
                 return;
             }
 
-            _completed = true;
-            _endReported |= exception is not null;
-            send = TryBeginSending(mayHold: false, out batch);
-            Settle(ref effects);
+            _completion = exception is null ? Completion.Completed : Completion.Told;
+            send = TryBeginSendingLocked(mayHold: false, out batch);
+            SettleLocked(ref after);
         }
 
         try
         {
-            Raise(effects, inDrainTurn: false);
+            DoAfterUnlock(after, inDrainTurn: false);
             if (send)
             {
                 Send(batch, inDrainTurn: false);
@@ -244,9 +264,9 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         }
     }
 
-    private void ThrowIfCompleted()
+    private void ThrowIfCompletedLocked()
     {
-        if (_completed)
+        if (_completion != Completion.None)
         {
             throw new InvalidOperationException("Writing is not allowed after the writer was completed.");
         }
