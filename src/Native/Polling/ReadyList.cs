@@ -41,12 +41,6 @@ internal sealed class ReadyList
         _waiters[Count++] = waiter;
     }
 
-    internal void Add(WokenWaiters woken)
-    {
-        Add(woken.Reader);
-        Add(woken.Writer);
-    }
-
     /// <summary>Takes the waiter out, so that the list keeps nothing alive after the batch.</summary>
     internal PollWaiter Take(int index)
     {

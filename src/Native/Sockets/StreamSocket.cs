@@ -129,20 +129,6 @@ internal sealed class StreamSocket : Descriptor
         return result;
     }
 
-    /// <summary>1: there is data. 0: end of stream. Takes nothing out, except a pending error, which is reported once.</summary>
-    internal SyscallResult Peek()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        Span<byte> one = stackalloc byte[1];
-        SyscallResult result = SystemCalls.Recv(Fd, one, LibC.MSG_PEEK);
-        ReleaseReference();
-        return result;
-    }
-
     internal SyscallResult Send(ReadOnlySpan<byte> buffer)
     {
         if (!Lifetime.TryAddReference())
