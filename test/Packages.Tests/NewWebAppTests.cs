@@ -22,8 +22,9 @@ public class NewWebAppTests(PackedLibraries packages, ITestOutputHelper log)
 
         Assert.Equal(Answer, await server.AskAsync());
         Assert.Contains(ServedByNetpoll, server.Output, StringComparison.Ordinal);
-        Assert.Contains($"/runtimes/{PackedLibraries.RuntimeIdentifier}/lib/net10.0/KestrelNetpoll.Transport.dll", server.Maps, StringComparison.Ordinal);
-        Assert.Contains($"/runtimes/{PackedLibraries.RuntimeIdentifier}/lib/net10.0/KestrelNetpoll.Native.dll", server.Maps, StringComparison.Ordinal);
+        string compiled = $"/runtimes/{PackedLibraries.RuntimeIdentifier}/lib/net10.0";
+        Assert.Contains($"{compiled}/KestrelNetpoll.Transport.dll", server.Maps, StringComparison.Ordinal);
+        Assert.Contains($"{compiled}/KestrelNetpoll.Native.dll", server.Maps, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -73,5 +74,6 @@ public class NewWebAppTests(PackedLibraries packages, ITestOutputHelper log)
 
     private static void AssertNoWarning(ToolResult build) => Assert.DoesNotContain(
         build.Lines,
-        static line => line.Contains("warning", StringComparison.OrdinalIgnoreCase) && line.Contains("KestrelNetpoll", StringComparison.Ordinal));
+        static line => line.Contains("warning", StringComparison.OrdinalIgnoreCase)
+            && line.Contains("KestrelNetpoll", StringComparison.Ordinal));
 }

@@ -60,7 +60,7 @@ public class PackageContentTests(PackedLibraries packages)
         await packages.PackedAsync();
 
         Assert.Equal([("KestrelNetpoll.Native", $"[{packages.Version}]")], DependenciesOf("KestrelNetpoll.Transport"));
-        Assert.DoesNotContain(DependenciesOf("KestrelNetpoll.Native"), static dependency => dependency.Id.StartsWith("MinVer", StringComparison.Ordinal));
+        Assert.DoesNotContain(DependenciesOf("KestrelNetpoll.Native"), static dependency => dependency.Id is "MinVer");
     }
 
     [Theory]
@@ -83,7 +83,8 @@ public class PackageContentTests(PackedLibraries packages)
     private XElement MetadataOf(string id)
     {
         using ZipArchive package = ZipFile.OpenRead(packages.Package(id, "nupkg"));
-        return XDocument.Parse(package.ReadText($"{id}.nuspec")).Root!.Elements().Single(static element => element.Name.LocalName == "metadata");
+        XElement said = XDocument.Parse(package.ReadText($"{id}.nuspec")).Root!;
+        return said.Elements().Single(static element => element.Name.LocalName == "metadata");
     }
 
     private IEnumerable<(string Id, string Version)> DependenciesOf(string id) =>
@@ -96,6 +97,6 @@ public class PackageContentTests(PackedLibraries packages)
         package.Entries
             .Select(static entry => entry.FullName)
             .Where(static name => name is not "[Content_Types].xml" && !name.EndsWith(".nuspec", StringComparison.Ordinal))
-            .Where(static name => !name.StartsWith("_rels/", StringComparison.Ordinal) && !name.StartsWith("package/", StringComparison.Ordinal))
+            .Where(static name => name.Split('/')[0] is not ("_rels" or "package"))
             .Order(StringComparer.Ordinal);
 }

@@ -22,9 +22,9 @@ public class SymbolTests(PackedLibraries packages)
         using MetadataReaderProvider symbols = OpenSymbols(id);
         Guid symbolId = new BlobContentId(symbols.GetMetadataReader().DebugMetadataHeader!.Id).Guid;
 
-        foreach (string assembly in package.Entries.Select(static entry => entry.FullName).Where(static name => name.EndsWith(".dll", StringComparison.Ordinal)))
+        foreach (ZipArchiveEntry assembly in package.Entries.Where(static entry => entry.Name.EndsWith(".dll", StringComparison.Ordinal)))
         {
-            using PEReader image = new(new MemoryStream(package.Read(assembly)));
+            using PEReader image = new(new MemoryStream(package.Read(assembly.FullName)));
             DebugDirectoryEntry entry = Assert.Single(image.ReadDebugDirectory(), static entry => entry.IsPortableCodeView);
             Assert.Equal(symbolId, image.ReadCodeViewDebugDirectoryData(entry).Guid);
         }
@@ -41,9 +41,11 @@ public class SymbolTests(PackedLibraries packages)
         MetadataReader reader = symbols.GetMetadataReader();
 
         byte[] link = Assert.Single(
-            reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation).Where(information => reader.GetGuid(information.Kind) == SourceLink)
+            reader.CustomDebugInformation
+                .Select(reader.GetCustomDebugInformation)
+                .Where(information => reader.GetGuid(information.Kind) == SourceLink)
                 .Select(information => reader.GetBlobBytes(information.Value)));
-        string address = PackedLibraries.RepositoryUrl.Replace("https://github.com/", "https://raw.githubusercontent.com/", StringComparison.Ordinal);
+        string address = PackedLibraries.RepositoryUrl.Replace("github.com", "raw.githubusercontent.com", StringComparison.Ordinal);
         Assert.Equal($$$"""{"documents":{"/_/*":"{{{address}}}/{{{commit}}}/*"}}""", Encoding.UTF8.GetString(link));
         Assert.All(
             reader.Documents.Select(document => reader.GetString(reader.GetDocument(document).Name)),

@@ -29,7 +29,9 @@ internal static class DocumentationId
         method.IsSpecialName && method.Name is "op_Implicit" or "op_Explicit" ? "~" + Referred(method.ReturnType) : "";
 
     private static string Parameters(ParameterInfo[] parameters) =>
-        parameters.Length == 0 ? "" : "(" + string.Join(',', parameters.Select(static parameter => Referred(parameter.ParameterType))) + ")";
+        parameters.Length == 0
+            ? ""
+            : "(" + string.Join(',', parameters.Select(static parameter => Referred(parameter.ParameterType))) + ")";
 
     private static string Referred(Type type)
     {

@@ -14,7 +14,8 @@ internal static class VisibleMembers
     private static bool IsVisible(MemberInfo member) => member switch
     {
         Type { IsNested: false } type => type.IsPublic,
-        Type type => (type.IsNestedPublic || Inherited(type, type.IsNestedFamily || type.IsNestedFamORAssem)) && IsVisible(type.DeclaringType!),
+        Type type => IsVisible(type.DeclaringType!)
+            && (type.IsNestedPublic || Inherited(type, type.IsNestedFamily || type.IsNestedFamORAssem)),
         FieldInfo field => field.IsPublic || Inherited(field, field.IsFamily || field.IsFamilyOrAssembly),
         MethodBase method => method.IsPublic || Inherited(method, method.IsFamily || method.IsFamilyOrAssembly),
         PropertyInfo property => property.GetAccessors(nonPublic: true).Any(IsVisible),

@@ -50,7 +50,9 @@ public sealed class PackedLibraries : IAsyncDisposable
                 _ => null,
             };
             Assert.SkipUnless(
-                OperatingSystem.IsLinux() && architecture is not null && !RuntimeInformation.RuntimeIdentifier.Contains("musl", StringComparison.Ordinal),
+                OperatingSystem.IsLinux()
+                    && architecture is not null
+                    && !RuntimeInformation.RuntimeIdentifier.Contains("musl", StringComparison.Ordinal),
                 $"The packages have no code for {RuntimeInformation.RuntimeIdentifier}.");
             return $"linux-{architecture}";
         }
@@ -137,7 +139,8 @@ public sealed class PackedLibraries : IAsyncDisposable
         string program = Path.Combine(app, "Program.cs");
         string code = (await File.ReadAllTextAsync(program)).ReplaceLineEndings("\n");
         Assert.Contains(Builder, code, StringComparison.Ordinal);
-        await File.WriteAllTextAsync(program, code.Replace(Builder, Builder + "builder.WebHost.UseNetpollTransport();\n", StringComparison.Ordinal));
+        code = code.Replace(Builder, Builder + "builder.WebHost.UseNetpollTransport();\n", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(program, code);
         return app;
     }
 }

@@ -3,7 +3,7 @@ namespace KestrelNetpoll.Packages.Tests.Infrastructure;
 /// <summary>The public types as PublicAPI.Shipped.txt and PublicAPI.Unshipped.txt record them.</summary>
 internal static class RecordedApi
 {
-    internal static async Task<IEnumerable<string>> ReadAsync(string sources, string id)
+    internal static async Task<IEnumerable<string>> ReadTypesAsync(string sources, string id)
     {
         string folder = Path.Combine(sources, "src", id.Split('.')[^1]);
         string[] lines =
