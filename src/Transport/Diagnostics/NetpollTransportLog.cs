@@ -125,4 +125,28 @@ internal static partial class NetpollTransportLog
         + "them. They end when the handlers do, or with the process.",
         EventName = "WorkersLeftBehind")]
     internal static partial void WorkersLeftBehind(ILogger logger, int threads);
+
+    [LoggerMessage(
+        120,
+        LogLevel.Warning,
+        @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
+            + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others of the kind, not logged: {Suppressed}.",
+        EventName = "BlockedTurn")]
+    internal static partial void BlockedTurn(
+        ILogger logger,
+        int threadId,
+        long blockedMilliseconds,
+        string cause,
+        string request,
+        string? connectionId,
+        EndPoint? remoteEndPoint,
+        EndPoint? localEndPoint,
+        long suppressed);
+
+    [LoggerMessage(
+        121,
+        LogLevel.Error,
+        "Whoever listens to INetpollDiagnostics threw, or it could not be told.",
+        EventName = "DiagnosticsFailed")]
+    internal static partial void DiagnosticsFailed(ILogger logger, Exception exception);
 }

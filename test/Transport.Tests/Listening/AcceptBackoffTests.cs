@@ -1,4 +1,5 @@
 using KestrelNetpoll.Transport.Listening;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Listening;
 
@@ -86,14 +87,5 @@ public class AcceptBackoffTests
 
         Assert.Equal((true, false), (firstWarns, secondWarns));
         Assert.Equal((3, 3), (first.Failures, second.Failures));
-    }
-
-    private sealed class ManualTime : TimeProvider
-    {
-        internal TimeSpan Now { get; set; } = TimeSpan.FromDays(1);
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
     }
 }
