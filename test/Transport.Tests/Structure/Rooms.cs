@@ -51,6 +51,7 @@ internal static class Rooms
     [
         "KestrelNetpoll.Native.NetpollFile", "KestrelNetpoll.Native.NetpollFileStream", "KestrelNetpoll.Transport.NetpollTransportFactory",
         "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions",
+        "Microsoft.Extensions.DependencyInjection.NetpollHealthChecksBuilderExtensions",
     ];
 
     /// <summary>Of a type, by its full name. Null: it is none of ours.</summary>
