@@ -72,7 +72,7 @@ internal sealed class FileNumbers
             {
                 flags = kernel.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
             }
-            else if (!SharesWithAnother(kernel, fd, identity))
+            else if (!SharesWithAnotherLocked(kernel, fd, identity))
             {
                 // Its owner wants it so.
                 return flags;
@@ -111,7 +111,7 @@ internal sealed class FileNumbers
                 && _entries.Remove((kernel, fd))
                 && undo
                 && entry.MadeNonBlocking is { } identity
-                && !SharesWithAnother(kernel, fd, identity))
+                && !SharesWithAnotherLocked(kernel, fd, identity))
             {
                 ClearNonBlocking(kernel, fd);
             }
@@ -152,9 +152,9 @@ internal sealed class FileNumbers
         return numbers;
     }
 
-    // Under the lock. Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe,
+    // Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe,
     // and whatever has no name at all.
-    private bool SharesWithAnother(SystemCalls kernel, int fd, FileIdentity identity)
+    private bool SharesWithAnotherLocked(SystemCalls kernel, int fd, FileIdentity identity)
     {
         foreach (((SystemCalls Kernel, int Fd) number, Entry entry) in _entries)
         {

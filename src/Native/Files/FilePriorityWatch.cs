@@ -114,7 +114,7 @@ internal sealed class FilePriorityWatch : Descriptor
         TaskCompletionSource? next;
         lock (_lock)
         {
-            next = TakeWaiters();
+            next = TakeWaitersLocked();
         }
 
         next?.TrySetResult();
@@ -129,7 +129,7 @@ internal sealed class FilePriorityWatch : Descriptor
             isTold = !ReferenceEquals(_next?.Task, next);
             if (!isTold && --_waiters == 0)
             {
-                TakeWaiters();
+                TakeWaitersLocked();
             }
         }
 
@@ -139,8 +139,7 @@ internal sealed class FilePriorityWatch : Descriptor
         }
     }
 
-    // Under the lock.
-    private TaskCompletionSource? TakeWaiters()
+    private TaskCompletionSource? TakeWaitersLocked()
     {
         TaskCompletionSource? next = _next;
         _next = null;
@@ -174,7 +173,7 @@ internal sealed class FilePriorityWatch : Descriptor
         TaskCompletionSource? next;
         lock (_lock)
         {
-            next = TakeWaiters();
+            next = TakeWaitersLocked();
             _isOver |= isOver;
             _isPending = next is null && !_isOver;
         }

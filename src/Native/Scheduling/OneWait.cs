@@ -8,11 +8,11 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 /// <remarks>
 /// <code>
-///   state      entered by             under the owner's lock   the owner then
-///   --------   --------------------   ----------------------   ---------------------------------------------------------
-///   none       the result is fetched  no
-///   waits      Begin                  yes                      calls RegisterToken, without the lock, and returns the task
-///   ended      End                    yes                      unregisters the token and sets the result, without the lock
+///   state      entered by             the owner then
+///   --------   --------------------   ---------------------------------------------------------
+///   none       the result is fetched
+///   waits      BeginLocked            calls RegisterToken, without the lock, and returns the task
+///   ended      EndLocked              unregisters the token and sets the result, without the lock
 /// </code>
 /// </remarks>
 /// <typeparam name="T">The type of the result.</typeparam>
@@ -21,6 +21,7 @@ internal struct OneWait<T>
     private TurnValueTaskSource<T> _source;
     private CancellationToken _token;
     private CancellationTokenRegistration _registration;
+
     // Cleared without the lock, by the one awaiter.
     private volatile bool _isOut;
 
@@ -36,8 +37,7 @@ internal struct OneWait<T>
     /// <summary>Of the call that is out.</summary>
     internal readonly short Version => _source.Version;
 
-    /// <summary>Under the lock.</summary>
-    internal void Begin(CancellationToken cancellationToken)
+    internal void BeginLocked(CancellationToken cancellationToken)
     {
         _source.Reset();
         _token = cancellationToken;
@@ -49,10 +49,10 @@ internal struct OneWait<T>
     /// <param name="ownersLock">The lock.</param>
     /// <param name="owner">Given to <paramref name="onCanceled"/>.</param>
     /// <param name="onCanceled">
-    /// Calls <see cref="TryCancel"/>, under the lock. The token can be cancelled between the caller's look at it and here; then this runs
-    /// at once, on this thread.
+    /// Calls <see cref="TryCancelLocked"/>, under the lock. The token can be cancelled between the caller's look at it and here; then this
+    /// runs at once, on this thread.
     /// </param>
-    /// <param name="cancellationToken">As given to <see cref="Begin"/>.</param>
+    /// <param name="cancellationToken">As given to <see cref="BeginLocked"/>.</param>
     internal void RegisterToken(
         Lock ownersLock, object owner, Action<object?, CancellationToken> onCanceled, CancellationToken cancellationToken)
     {
@@ -75,10 +75,10 @@ internal struct OneWait<T>
     }
 
     /// <summary>
-    /// Under the lock. False: the callback is late, and its call has ended. That does no harm: the next one either has another token or is
+    /// False: the callback is late, and its call has ended. That does no harm: the next one either has another token or is
     /// meant.
     /// </summary>
-    internal bool TryCancel(CancellationToken cancellationToken)
+    internal bool TryCancelLocked(CancellationToken cancellationToken)
     {
         if (!Waits || _token != cancellationToken)
         {
@@ -92,9 +92,9 @@ internal struct OneWait<T>
     /// <summary>What a call throws whose token was cancelled.</summary>
     internal readonly OperationCanceledException CanceledException() => new(_token);
 
-    /// <summary>Under the lock. The caller, and nobody else, sets the result.</summary>
+    /// <summary>The caller, and nobody else, sets the result.</summary>
     /// <returns>To be unregistered, not disposed of, which may wait for a callback; one that runs late finds its call gone.</returns>
-    internal CancellationTokenRegistration End()
+    internal CancellationTokenRegistration EndLocked()
     {
         CancellationTokenRegistration registration = _registration;
         _registration = default;

@@ -71,7 +71,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
             }
             else if (!_closed)
             {
-                _accept.Begin(cancellationToken);
+                _accept.BeginLocked(cancellationToken);
                 version = _accept.Version;
             }
         }
@@ -115,7 +115,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
                     return room;
                 }
 
-                registration = _accept.End();
+                registration = _accept.EndLocked();
             }
             else
             {
@@ -158,7 +158,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
             waited = _accept.Waits;
             if (waited)
             {
-                registration = _accept.End();
+                registration = _accept.EndLocked();
             }
         }
 
@@ -215,12 +215,12 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     {
         lock (_lock)
         {
-            if (!_accept.TryCancel(token))
+            if (!_accept.TryCancelLocked(token))
             {
                 return;
             }
 
-            _accept.End();
+            _accept.EndLocked();
         }
 
         ThreadPoolQueue.Add(

@@ -40,7 +40,7 @@ internal sealed partial class SocketPipeReader
         bool wake;
         lock (_lock)
         {
-            wake = _read.TryCancel(token) && _wait == Wait.Parked;
+            wake = _read.TryCancelLocked(token) && _wait == Wait.Parked;
         }
 
         if (wake)
@@ -138,7 +138,7 @@ internal sealed partial class SocketPipeReader
 
             if (!found.IsNothing)
             {
-                registration = _read.End();
+                registration = _read.EndLocked();
 
                 // The hang-up's turn leaves the end to a read that waits. This one may have been answered without looking for it.
                 after.ReadAhead |= _socket.HangupSeen && !_ended && _error is null;

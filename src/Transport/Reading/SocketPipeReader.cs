@@ -158,7 +158,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
             if (found.IsNothing)
             {
                 // The turn may have been woken already, but needs the lock to go on.
-                _read.Begin(cancellationToken);
+                _read.BeginLocked(cancellationToken);
                 version = _read.Version;
             }
         }

@@ -48,7 +48,7 @@ internal sealed partial class SocketPipeWriter
             // A queue this long is not held: somebody is sending or parked, and will signal the flush. One that only yields is signalled
             // already.
             yields &= _buffer.QueuedBytes < _pauseThreshold;
-            _wait.Begin(cancellationToken);
+            _wait.BeginLocked(cancellationToken);
             version = _wait.Version;
             _flushTurn ??= NewApplicationTurn(static writer => writer.RunFlushTurn());
             _flush = yields ? Flush.Signalled : Flush.Waiting;
@@ -81,7 +81,7 @@ internal sealed partial class SocketPipeWriter
         bool signal;
         lock (_lock)
         {
-            signal = _flush == Flush.Waiting && _wait.TryCancel(token) && TrySignalFlushLocked();
+            signal = _flush == Flush.Waiting && _wait.TryCancelLocked(token) && TrySignalFlushLocked();
         }
 
         ScheduleFlushTurn(signal);
@@ -139,7 +139,7 @@ internal sealed partial class SocketPipeWriter
             }
 
             _flush = Flush.None;
-            registration = _wait.End();
+            registration = _wait.EndLocked();
         }
 
         registration.Unregister();
