@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace KestrelNetpoll.Transport.Tests.Structure;
+namespace KestrelNetpoll.Transport.Tests.Architecture;
 
 /// <summary>What the sources and the documents look like.</summary>
 public partial class TextTests

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace KestrelNetpoll.Transport.Tests.Structure;
+namespace KestrelNetpoll.Transport.Tests.Architecture;
 
 /// <summary>The files that the tests were built from.</summary>
 internal static class Repository

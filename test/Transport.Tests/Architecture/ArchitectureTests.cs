@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using KestrelNetpoll.Native;
 
-namespace KestrelNetpoll.Transport.Tests.Structure;
+namespace KestrelNetpoll.Transport.Tests.Architecture;
 
 /// <summary>The picture of the rooms that the documents draw is the one that was compiled.</summary>
 public partial class ArchitectureTests
