@@ -5,6 +5,7 @@ namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 // Uses up the threads of the pool, which all tests of the process share.
 [Collection(nameof(Alone))]
+[OneMode]
 public class ThreadPoolReliefTests
 {
     [Fact]

@@ -9,6 +9,7 @@ namespace KestrelNetpoll.Transport.Tests.Listening;
 
 // Fills the descriptors of the whole process, up to a limit of its own.
 [Collection(nameof(Alone))]
+[OneMode]
 public class DescriptorHeadroomTests
 {
     [Theory]

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport.Tests.Reading;
 
 /// <summary>Where reads go on, how much they receive, and what they hold.</summary>
+[OneMode]
 public sealed class SocketPipeReaderWorkTests
 {
     [Theory]

@@ -7,6 +7,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Measures processor time, which others would take away.
 [Collection(nameof(Alone))]
+[OneMode]
 public class DescriptorExhaustionTests
 {
     private const int DescriptorLimit = 220;

@@ -11,6 +11,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Needs most of the process's descriptors, and counts them.
 [Collection(nameof(Alone))]
+[OneMode]
 public class ThousandsOfConnectionsTests
 {
     private const int Connections = 5_000;

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>While many handlers block, everything that a server does besides answering goes on, too.</summary>
+[OneMode]
 public sealed class BlockedServerTests
 {
     private const int Blocked = 30;

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>One connection that always has more does not keep the only worker from the others.</summary>
+[OneMode]
 public sealed class FairnessTests
 {
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -8,6 +8,7 @@ namespace KestrelNetpoll.Transport.Tests.Writing;
 /// <summary>
 /// Flushes outside of turns: while a read waits, as on an HTTP/2 connection, and while the application has the floor, as after an await.
 /// </summary>
+[OneMode]
 public sealed class HoldingOutsideOfTurnsTests
 {
     private const int Size = 100;

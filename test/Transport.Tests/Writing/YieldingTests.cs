@@ -8,6 +8,7 @@ using KestrelNetpoll.Transport.Writing;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>What has sent its share lets others go first, wherever it runs; nobody waits for them in vain.</summary>
+[OneMode]
 public sealed class YieldingTests
 {
     private const int Block = 16 * 1024;
