@@ -19,6 +19,7 @@ public class DescriptorExhaustionTests
     private const int MaxWindows = 8;
     private static readonly TimeSpan Window = TimeSpan.FromSeconds(2);
 
+    [Slow]
     [Fact]
     public async Task A_process_that_runs_out_of_descriptors_stays_alive_and_calm_and_serves_again()
     {

@@ -19,6 +19,7 @@ public class ThousandsOfConnectionsTests
     private const int Drivers = 2;
     private const int ReserveOfDescriptors = 500;
 
+    [Slow]
     [Fact]
     public async Task Five_thousand_connections_at_once_are_served_and_leave_nothing_behind()
     {

@@ -15,6 +15,7 @@ public sealed class BlockedServerTests
 
     public static TheoryData<int> Workers => [1, 2];
 
+    [Slow]
     [Theory]
     [MemberData(nameof(Workers))]
     public async Task Kestrels_timeouts_end_idle_and_slow_connections(int workers)
