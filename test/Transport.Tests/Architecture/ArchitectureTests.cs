@@ -1,9 +1,11 @@
 using System.Text.RegularExpressions;
 using KestrelNetpoll.Native;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Architecture;
 
 /// <summary>The picture of the rooms that the documents draw is the one that was compiled.</summary>
+[OneMode]
 public partial class ArchitectureTests
 {
     // Of Interop, what a call has returned, and no call.

@@ -1,8 +1,10 @@
 using System.Text.RegularExpressions;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Architecture;
 
 /// <summary>What the sources and the documents look like.</summary>
+[OneMode]
 public partial class TextTests
 {
     private const int CodeWidth = 140;

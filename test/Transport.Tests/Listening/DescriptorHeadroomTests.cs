@@ -8,6 +8,7 @@ namespace KestrelNetpoll.Transport.Tests.Listening;
 
 // Fills the descriptors of the whole process, up to a limit of its own.
 [Collection(nameof(Alone))]
+[OneMode]
 public class DescriptorHeadroomTests
 {
     [Theory]
@@ -17,7 +18,7 @@ public class DescriptorHeadroomTests
     [InlineData(1024, 170, 896)]
     [InlineData(int.MaxValue, 170, int.MaxValue - 128)]
     public void Most_of_what_is_free_at_the_start_is_reserved_up_to_a_bound(int limit, int inUse, int firstReserved) =>
-        Assert.Equal(firstReserved, new DescriptorHeadroom(new CountingKernel { NextNumber = inUse }, () => limit).FirstReserved);
+        Assert.Equal(firstReserved, new DescriptorHeadroom(new NumberingKernel { NextNumber = inUse }, () => limit).FirstReserved);
 
     [Fact]
     public void The_limit_of_this_process_is_found() => Assert.InRange(DescriptorHeadroom.ReadLimit(SystemCalls.Instance), 100, int.MaxValue);
@@ -25,7 +26,7 @@ public class DescriptorHeadroomTests
     [Fact]
     public void It_asks_the_kernel_only_after_the_reserve_was_touched()
     {
-        var kernel = new CountingKernel { NextNumber = 180 };
+        var kernel = new NumberingKernel { NextNumber = 180 };
         var headroom = new DescriptorHeadroom(kernel, static () => 220);
         Assert.Equal(188, headroom.FirstReserved);
         Assert.Equal([180], kernel.Closed);
@@ -57,7 +58,7 @@ public class DescriptorHeadroomTests
     [InlineData(219, 0, true)]
     public void A_few_connections_are_served_even_if_everything_else_has_used_up_the_reserve(int next, int open, bool expected)
     {
-        var kernel = new CountingKernel { NextNumber = 180 };
+        var kernel = new NumberingKernel { NextNumber = 180 };
         var headroom = new DescriptorHeadroom(kernel, static () => 220);
         headroom.OnAccepted(219);
         kernel.NextNumber = next;
@@ -69,7 +70,7 @@ public class DescriptorHeadroomTests
     public void A_limit_that_is_raised_or_lowered_while_connections_wait_is_followed()
     {
         int limit = 400;
-        var kernel = new CountingKernel { NextNumber = 200 };
+        var kernel = new NumberingKernel { NextNumber = 200 };
         var headroom = new DescriptorHeadroom(kernel, () => limit);
         Assert.Equal(272, headroom.FirstReserved);
         headroom.OnAccepted(272);
@@ -101,7 +102,7 @@ public class DescriptorHeadroomTests
     {
         int limit = 4096;
         long now = 5;
-        var headroom = new DescriptorHeadroom(new CountingKernel { NextNumber = 200 }, () => limit, () => now);
+        var headroom = new DescriptorHeadroom(new NumberingKernel { NextNumber = 200 }, () => limit, () => now);
         limit = 400;
         headroom.OnAccepted(272);
         Assert.False(headroom.IsTight);
@@ -119,7 +120,7 @@ public class DescriptorHeadroomTests
     [InlineData(100, 170, true)]
     [InlineData(int.MaxValue, 170, false)]
     public void A_reserve_that_cannot_be_had_is_known(int limit, int inUse, bool isScarce) =>
-        Assert.Equal(isScarce, new DescriptorHeadroom(new CountingKernel { NextNumber = inUse }, () => limit).IsScarce);
+        Assert.Equal(isScarce, new DescriptorHeadroom(new NumberingKernel { NextNumber = inUse }, () => limit).IsScarce);
 
     [Theory]
     [InlineData(20, true)]
@@ -194,7 +195,7 @@ public class DescriptorHeadroomTests
         }
     }
 
-    private sealed class CountingKernel : SystemCalls
+    private sealed class NumberingKernel : SystemCalls
     {
         internal int? NextNumber { get; set; }
 

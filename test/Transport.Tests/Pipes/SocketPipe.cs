@@ -68,7 +68,7 @@ internal sealed class SocketPipe : IAsyncDisposable
         Socket.Start();
     }
 
-    internal ScriptedSystemCalls SystemCalls { get; } = new();
+    internal ScriptedKernel SystemCalls { get; } = new();
 
     internal DiagnosticMemoryPool Pool { get; }
 

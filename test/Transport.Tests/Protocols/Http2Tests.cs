@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 
-namespace KestrelNetpoll.Transport.Tests.Http;
+namespace KestrelNetpoll.Transport.Tests.Protocols;
 
 public class Http2Tests
 {

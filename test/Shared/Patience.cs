@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace KestrelNetpoll.Native.Tests.Infrastructure;
+namespace KestrelNetpoll.Tests.Shared;
 
 /// <summary>
 /// Makes a test that hangs fail instead. The limit is far above what anything takes on a busy machine; no test asserts that
@@ -8,7 +8,7 @@ namespace KestrelNetpoll.Native.Tests.Infrastructure;
 /// </summary>
 internal static class Patience
 {
-    internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    internal static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     internal static Task InTime(this Task task) => task.WaitAsync(Limit);
 
@@ -25,8 +25,19 @@ internal static class Patience
     internal static void WaitInTime(this ManualResetEventSlim signal, string what) =>
         Assert.True(signal.Wait(Limit), $"Gave up waiting until {what}.");
 
+    /// <summary>For what cannot be awaited, such as a line in the log.</summary>
+    internal static async Task UntilAsync(Func<bool> condition, string what)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(clock.Elapsed < Limit, $"Gave up waiting until {what}.");
+            await Task.Delay(5);
+        }
+    }
+
     /// <summary>
-    /// For what cannot be awaited. Spins for a while before it sleeps: most of what is waited for here takes microseconds, and a test
+    /// The same without an await. Spins for a while before it sleeps: most of what is waited for like this takes microseconds, and a test
     /// of a race must go on right after the other side.
     /// </summary>
     internal static void Until(Func<bool> condition, string what)

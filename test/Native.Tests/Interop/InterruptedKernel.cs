@@ -4,7 +4,7 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Native.Tests.Interop;
 
 /// <summary>A kernel in which a signal arrives during the first two calls; the third gives <see cref="Answer"/>.</summary>
-internal sealed class InterruptedSystemCalls : SystemCalls
+internal sealed class InterruptedKernel : SystemCalls
 {
     internal const int Answer = 7;
     private const int Signals = 2;

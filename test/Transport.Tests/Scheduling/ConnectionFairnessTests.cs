@@ -6,7 +6,8 @@ using Microsoft.AspNetCore.Http;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>One connection that always has more does not keep the only worker from the others.</summary>
-public sealed class FairnessTests
+[OneMode]
+public sealed class ConnectionFairnessTests
 {
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     private const string Upload = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000000\r\n\r\n";
@@ -99,7 +100,7 @@ public sealed class FairnessTests
     [InlineData(ApplicationScheduling.ThreadPool, Upload, "0123456789abcdef")]
     public async Task A_peer_that_never_pauses_starves_nobody(ApplicationScheduling mode, string once, string again)
     {
-        var systemCalls = new EndlessSystemCalls(Encoding.ASCII.GetBytes(once), Encoding.ASCII.GetBytes(again));
+        var systemCalls = new EndlessKernel(Encoding.ASCII.GetBytes(once), Encoding.ASCII.GetBytes(again));
         long served = 0;
         await using TestServer server = await StartAsync(
             mode,

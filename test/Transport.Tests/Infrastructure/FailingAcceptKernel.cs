@@ -4,7 +4,7 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 
 /// <summary>The kernel, except that accept4 fails as told.</summary>
-internal sealed class FaultySystemCalls : SystemCalls
+internal sealed class FailingAcceptKernel : SystemCalls
 {
     private readonly ConcurrentQueue<Errno> _nextAccepts = new();
     private volatile Errno _always;

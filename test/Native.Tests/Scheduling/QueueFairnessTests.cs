@@ -7,7 +7,7 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Tests.Scheduling;
 
 /// <summary>No source of turns starves the others, however busy it is.</summary>
-public sealed class FairnessTests : IDisposable
+public sealed class QueueFairnessTests : IDisposable
 {
     private const int OwnTurnsBetween = 60;
     private const int GroupTurnsBetweenPolls = 16;
@@ -17,7 +17,7 @@ public sealed class FairnessTests : IDisposable
     private readonly EpollPoller _poller;
     private readonly WorkerGroup _group;
 
-    public FairnessTests()
+    public QueueFairnessTests()
     {
         _poller = new EpollPoller(_kernel, new DeadlineHeap(), EpollEventLayout.Current);
         _group = Groups.CreateByHand(processors: 2, batchSize: 1, _poller, _kernel, _current);

@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
 /// <summary>Both transports take in what a client sends, up to their limit, while the application does not read.</summary>
-public class UnreadInputTests
+public class UnreadInputOfBothTests
 {
     private const int Paused = 4;
     private const int Resumed = 5;

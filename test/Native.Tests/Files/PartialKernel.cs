@@ -8,7 +8,7 @@ namespace KestrelNetpoll.Native.Tests.Files;
 /// </summary>
 /// <param name="random">Decides how many bytes, from 1 to <paramref name="limit"/>.</param>
 /// <param name="limit">The most bytes per call.</param>
-internal sealed class PartialSystemCalls(Random random, int limit) : SystemCalls
+internal sealed class PartialKernel(Random random, int limit) : SystemCalls
 {
     private const int WakeUpLength = 8;
 

@@ -8,7 +8,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 
-namespace KestrelNetpoll.Transport.Tests.Http;
+namespace KestrelNetpoll.Transport.Tests.Protocols;
 
 public class TlsTests
 {
@@ -21,7 +21,7 @@ public class TlsTests
     [InlineData(TransportKind.Netpoll, SslProtocols.Tls13, "2.0")]
     public async Task Https_serves_small_and_large_bodies(TransportKind kind, SslProtocols protocol, string version)
     {
-        using X509Certificate2 certificate = CreateCertificate();
+        using X509Certificate2 certificate = TestCertificate.Create();
         await using TestServer server = await TestServer.StartAsync(kind, setup =>
         {
             setup.Endpoint = options =>
@@ -58,7 +58,7 @@ public class TlsTests
     [ClassData(typeof(BothTransports))]
     public async Task Something_that_is_not_TLS_is_refused_quietly(TransportKind kind)
     {
-        using X509Certificate2 certificate = CreateCertificate();
+        using X509Certificate2 certificate = TestCertificate.Create();
         await using TestServer server = await TestServer.StartAsync(
             kind, setup => setup.Endpoint = options => options.UseHttps(certificate));
         using RawClient client = await server.ConnectAsync();
@@ -84,14 +84,4 @@ public class TlsTests
         DefaultRequestVersion = version,
         DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
-
-    private static X509Certificate2 CreateCertificate()
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
-        using X509Certificate2 certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-
-        // Through PKCS#12, so that the key belongs to the certificate and not to this method.
-        return X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null);
-    }
 }

@@ -6,7 +6,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Counts the descriptors and threads of the whole process.
 [Collection(nameof(Alone))]
-public class ServerStopTests
+public class LargeServerStopTests
 {
     private const int Idle = 100;
     private const int Busy = 100;
@@ -15,6 +15,7 @@ public class ServerStopTests
     // The threads of a transport, as the kernel cuts their name.
     private const string WorkerName = "netpoll worker";
 
+    [Slow]
     [Fact]
     public async Task A_stop_serves_the_busy_lets_the_idle_go_aborts_the_hung_and_leaves_nothing_behind()
     {

@@ -8,7 +8,7 @@ namespace KestrelNetpoll.Native.Tests.Infrastructure;
 /// The real kernel, watched: counts calls, knows which descriptors the engine has open, and notes every use of one that it has
 /// closed, which in production could be a stranger's by then.
 /// </summary>
-internal class ObservedSystemCalls : SystemCalls
+internal class ObservedKernel : SystemCalls
 {
     private readonly ConcurrentDictionary<string, int> _calls = new();
     private readonly ConcurrentDictionary<int, string> _open = new();

@@ -3,7 +3,7 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Transport.Tests.Pipes;
 
 /// <summary>The kernel, counted, and with sends that may take less than they could.</summary>
-internal sealed class ScriptedSystemCalls : SystemCalls
+internal sealed class ScriptedKernel : SystemCalls
 {
     private int _sends;
     private int _receives;

@@ -6,7 +6,7 @@ namespace KestrelNetpoll.Transport.Tests.Scheduling;
 /// The kernel, except that the first connection's peer never pauses: whenever it is received from, there is more, and it takes everything
 /// that is sent. A real peer, which needs the machine, too, pauses often enough to let others in.
 /// </summary>
-internal sealed class EndlessSystemCalls(byte[] once, byte[] again) : SystemCalls
+internal sealed class EndlessKernel(byte[] once, byte[] again) : SystemCalls
 {
     private int _endless = -1;
     private int _onceSent;

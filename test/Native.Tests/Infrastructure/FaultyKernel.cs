@@ -11,7 +11,7 @@ namespace KestrelNetpoll.Native.Tests.Infrastructure;
 /// A kernel that says EAGAIN, or moves less than it could, announces later that there is more. So does this one: it re-arms the
 /// registration, which raises a new edge. Without that the injection would invent hangs that no kernel has.
 /// </remarks>
-internal sealed class FaultInjection(int seed) : ObservedSystemCalls
+internal sealed class FaultyKernel(int seed) : ObservedKernel
 {
     private readonly Random _random = new(seed);
     private readonly ConcurrentDictionary<int, (int Epoll, uint Events, ulong Data)> _registrations = new();
