@@ -139,9 +139,10 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some.
+    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some: also where it was drained before, since only
+    // a read that parks uses up the edge of what has come later.
     private bool CancelFindsNothing =>
-        !_drained && !_ended && !_completed && !_tokenCanceled && _error is null && !_buffer.HasUnexaminedBytes;
+        !_ended && !_completed && !_tokenCanceled && _error is null && !_buffer.HasUnexaminedBytes;
 
     private Found WaitForTurn(ref Notices notices)
     {

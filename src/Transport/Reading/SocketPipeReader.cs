@@ -187,6 +187,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         {
             ThrowIfReadingIsNotAllowed();
             _readBegun = true;
+            if (_cancelRequested && CancelFindsNothing)
+            {
+                Receive(ref notices);
+            }
+
             found = Look();
             if (found.IsNothing)
             {
