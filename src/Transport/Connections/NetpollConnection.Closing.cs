@@ -98,7 +98,16 @@ internal sealed partial class NetpollConnection
         }
 
         ReleaseExposedSocket(close.Reset);
-        _writer.Abort(close.Reason);
+        try
+        {
+            _writer.Abort(close.Reason);
+        }
+        catch (Exception e)
+        {
+            // The same as above.
+            NetpollTransportLog.UnexpectedException(Logger, ConnectionId, e);
+        }
+
         FireConnectionClosed();
     }
 
