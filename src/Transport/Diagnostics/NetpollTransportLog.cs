@@ -125,4 +125,7 @@ internal static partial class NetpollTransportLog
         + "them. They end when the handlers do, or with the process.",
         EventName = "WorkersLeftBehind")]
     internal static partial void WorkersLeftBehind(ILogger logger, int threads);
+
+    [LoggerMessage(113, LogLevel.Error, "Unexpected exception while {Step}; the stop goes on.", EventName = "UnexpectedStopException")]
+    internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 }

@@ -230,6 +230,50 @@ public sealed class SocketPipeReaderWorkTests
         }).InTime();
     }
 
+    /// <summary>As for a client that sends its next request while the server, which is stopping, still answers the last one.</summary>
+    [Theory]
+    [InlineData("on the worker", true)]
+    [InlineData("on the worker", false)]
+    [InlineData("elsewhere", false)]
+    [InlineData("TryRead", false)]
+    public async Task A_cancelled_read_brings_the_bytes_that_have_come_since_the_kernel_was_drained(string read, bool isLatched)
+    {
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = isLatched ? 2 : 1, HandsOff = false });
+        await using var pipe = new SocketPipe(runtime: runtime);
+        pipe.Send([0]);
+        ReadResult result = default;
+        await pipe.RunOnWorker(async () =>
+        {
+            result = await pipe.Reader.ReadAsync();
+            pipe.Reader.AdvanceTo(result.Buffer.End);
+            long events = runtime.GetStatistics().Events;
+            pipe.Send([1]);
+            if (isLatched)
+            {
+                // The other worker has nothing else to do, and nobody waits for the edge. If it does not fetch it in time, this is the other case.
+                SpinWait.SpinUntil(() => runtime.GetStatistics().Events != events, TimeSpan.FromSeconds(1));
+            }
+
+            pipe.Reader.CancelPendingRead();
+            if (read == "on the worker")
+            {
+                result = await pipe.Reader.ReadAsync();
+            }
+            else if (read == "TryRead")
+            {
+                Assert.True(pipe.Reader.TryRead(out result));
+            }
+        }).InTime();
+        if (read == "elsewhere")
+        {
+            result = await Task.Run(() => pipe.Reader.ReadAsync().AsTask()).InTime();
+        }
+
+        Assert.True(result.IsCanceled);
+        Assert.Equal([1], result.Buffer.ToArray());
+        pipe.Reader.AdvanceTo(result.Buffer.End);
+    }
+
     [Fact]
     public async Task Cancelling_and_aborting_run_nothing_on_the_calling_thread()
     {
