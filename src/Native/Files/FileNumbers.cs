@@ -72,7 +72,7 @@ internal sealed class FileNumbers
             {
                 flags = kernel.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
             }
-            else if (!SharesWithAnother(kernel, fd, identity))
+            else if (!SharesWithAnotherLocked(kernel, fd, identity))
             {
                 // Its owner wants it so.
                 return flags;
@@ -96,7 +96,8 @@ internal sealed class FileNumbers
         }
     }
 
-    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by now.</summary>
+    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by
+    /// now.</summary>
     /// <param name="kernel">Whose number it is.</param>
     /// <param name="fd">The number.</param>
     /// <param name="owner">Who holds it.</param>
@@ -110,7 +111,7 @@ internal sealed class FileNumbers
                 && _entries.Remove((kernel, fd))
                 && undo
                 && entry.MadeNonBlocking is { } identity
-                && !SharesWithAnother(kernel, fd, identity))
+                && !SharesWithAnotherLocked(kernel, fd, identity))
             {
                 ClearNonBlocking(kernel, fd);
             }
@@ -151,9 +152,9 @@ internal sealed class FileNumbers
         return numbers;
     }
 
-    // Under the lock. Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe, and
-    // whatever has no name at all.
-    private bool SharesWithAnother(SystemCalls kernel, int fd, FileIdentity identity)
+    // Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe,
+    // and whatever has no name at all.
+    private bool SharesWithAnotherLocked(SystemCalls kernel, int fd, FileIdentity identity)
     {
         foreach (((SystemCalls Kernel, int Fd) number, Entry entry) in _entries)
         {
@@ -166,7 +167,8 @@ internal sealed class FileNumbers
         return false;
     }
 
-    // The kernel tells nobody (kcmp needs rights), so by a flag that means nothing for what can be polled: changed here, does it change there?
+    // The kernel tells nobody (kcmp needs rights), so by a flag that means nothing for what can be polled: changed here, does it change
+    // there?
     private static bool IsSameOpenFile(SystemCalls kernel, int one, int other)
     {
         SyscallResult flags = kernel.GetFlags(one);

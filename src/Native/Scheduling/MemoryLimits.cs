@@ -3,8 +3,9 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How much memory there may be: by each control group on the path up, and on the whole machine. Cached pages of files that nobody has used for
-/// a while count as free, since the kernel drops them first; half of the others, among which are the libraries that run. Bytes. Not thread-safe.
+/// How much memory there may be: by each control group on the path up, and on the whole machine. Cached pages of files that nobody has used
+/// for a while count as free, since the kernel drops them first; half of the others, among which are the libraries that run. Bytes. Not
+/// thread-safe.
 /// </summary>
 internal sealed class MemoryLimits(KernelFiles files)
 {
@@ -26,7 +27,9 @@ internal sealed class MemoryLimits(KernelFiles files)
             string usedPath = group.Folder + (group.IsUnified ? "/memory.current" : "/memory.usage_in_bytes");
 
             // A group without a limit of version 1 has an enormous one.
-            if (files.ReadNumber(limitPath) is not { } limit || (total is not null && limit >= total) || files.ReadNumber(usedPath) is not { } used)
+            if (files.ReadNumber(limitPath) is not { } limit
+                || (total is not null && limit >= total)
+                || files.ReadNumber(usedPath) is not { } used)
             {
                 continue;
             }

@@ -1,6 +1,6 @@
 using System.Net;
 using KestrelNetpoll.Native.Timers;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Transport.Connections;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Listening;
@@ -16,7 +16,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(1);
 
-    private readonly NetpollTransportContext _context;
+    private readonly ConnectionServices _services;
     private readonly BoundSockets _sockets;
     private readonly Action<NetpollConnectionListener> _onClosed;
     private readonly AcceptQueue _queue = new();
@@ -28,13 +28,13 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     // Completed by the first unbind; null before there is one. Interlocked.
     private TaskCompletionSource? _unbound;
 
-    internal NetpollConnectionListener(NetpollTransportContext context, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
+    internal NetpollConnectionListener(ConnectionServices services, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
     {
-        _context = context;
+        _services = services;
         _sockets = sockets;
         _onClosed = onClosed;
         var backoff = new AcceptBackoff.Shared(TimeProvider.System);
-        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(context, socket, _queue, backoff))];
+        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(services, socket, _queue, backoff))];
     }
 
     public EndPoint EndPoint => _sockets.LocalEndPoint;
@@ -107,6 +107,6 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         _queue.Close();
         long left = Math.Max(0, deadline - MonotonicClock.Now) / MonotonicClock.NanosecondsPerMillisecond;
         await Task.WhenAny(closed, Task.Delay(TimeSpan.FromMilliseconds(left), CancellationToken.None)).ConfigureAwait(false);
-        await _context.Connections.WaitForFirstReadsAsync(_context.FirstReadTimeout, cancellationToken).ConfigureAwait(false);
+        await _services.Connections.WaitForFirstReadsAsync(cancellationToken).ConfigureAwait(false);
     }
 }

@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -23,12 +24,13 @@ internal sealed partial class SocketPipeWriter
     // Longer than a queue of workers is: there may be none for it, if the caller blocks and no thread is to be had.
     private const long WorkerPatienceNanoseconds = 500 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited or got
-    // something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves a yield.
+    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited
+    // or got something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves
+    // a yield.
     private long _shareBegin;
 
-    // The last yield has taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it. Written by who ends
-    // the yield, before the flusher goes on, and by who reads, as above.
+    // The last yield has taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it.
+    // Written by who ends the yield, before the flusher goes on, and by who reads, as above.
     private bool _yieldsInVain;
     private YieldedFlush? _yieldedFlush;
 
@@ -52,7 +54,7 @@ internal sealed partial class SocketPipeWriter
     private static bool KeepsThreadPoolWaiting => Thread.CurrentThread.IsThreadPoolThread && ThreadPool.PendingWorkItemCount > 0;
 
     // By the flusher, once the flush is signalled.
-    private void GoOnLater(FlushTurn turn)
+    private void GoOnLater(ConnectionTurn<SocketPipeWriter> turn)
     {
         bool onWorker = _socket.Group.CurrentWorker is not null;
         if (_context is not null)
@@ -88,9 +90,9 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush that yields, which
-    // then goes on before its time.
-    private sealed class YieldedFlush(SocketPipeWriter writer, FlushTurn turn) : HeldOutput
+    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush
+    // that yields, which then goes on before its time.
+    private sealed class YieldedFlush(SocketPipeWriter writer, Turn turn) : HeldOutput
     {
         // When others are to run it as well; 0: somebody does, or has. Interlocked.
         private long _dueAt;

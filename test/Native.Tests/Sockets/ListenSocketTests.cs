@@ -182,16 +182,6 @@ public sealed class ListenSocketTests : IDisposable
     }
 
     [Fact]
-    public async Task WakeReader_wakes_a_waiting_acceptor()
-    {
-        ListenSocket listener = SocketPairs.Listen(_runtime);
-        Task<PollResult> waiting = listener.WaitReadableAsync();
-        listener.WakeReader();
-        Assert.Equal(PollResult.Ready, await waiting.InTime());
-        listener.Close();
-    }
-
-    [Fact]
     public async Task IPv6Any_takes_IPv4_too_and_other_IPv6_addresses_do_not()
     {
         ListenSocket any = SocketPairs.Listen(_runtime, new IPEndPoint(IPAddress.IPv6Any, 0));

@@ -138,27 +138,9 @@ public sealed class SocketEchoTests
         await socket.CloseAsync();
     }
 
-    private static unsafe SyscallResult Gather(StreamSocket socket, byte[] first, byte[] second)
-    {
-        fixed (byte* a = first, b = second)
-        {
-            return socket.Send(
-            [
-                new iovec { iov_base = a, iov_len = (nuint)first.Length },
-                new iovec { iov_base = b, iov_len = (nuint)second.Length },
-            ]);
-        }
-    }
+    private static SyscallResult Gather(StreamSocket socket, byte[] first, byte[] second) =>
+        socket.Send([first.AsMemory(), second.AsMemory()]);
 
-    private static unsafe SyscallResult Scatter(StreamSocket socket, byte[] first, byte[] second)
-    {
-        fixed (byte* a = first, b = second)
-        {
-            return socket.Receive(
-            [
-                new iovec { iov_base = a, iov_len = (nuint)first.Length },
-                new iovec { iov_base = b, iov_len = (nuint)second.Length },
-            ]);
-        }
-    }
+    private static SyscallResult Scatter(StreamSocket socket, byte[] first, byte[] second) =>
+        socket.Receive([first.AsMemory(), second.AsMemory()]);
 }

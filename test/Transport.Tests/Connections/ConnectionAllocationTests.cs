@@ -2,8 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
@@ -33,7 +32,7 @@ public sealed class ConnectionAllocationTests
         using var logs = new LogCollector();
         var options = new NetpollTransportOptions { WorkerCount = workers, WorkerGroupCount = 1, ApplicationScheduling = scheduling };
         await using var factory = new NetpollTransportFactory(
-            Options.Create(options), logs, new RecyclingPool(), new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance);
+            Options.Create(options), logs, new RecyclingPool(), new PlatformSupport());
         IConnectionListener listener = await factory.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
         var clients = new Socket[connections];
         var echoes = new Task[connections];

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
-using KestrelNetpoll.Transport.Listening;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.Extensions.Logging;
 

@@ -59,6 +59,7 @@ internal sealed class SocketPipe : IAsyncDisposable
         Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize);
         Writer = new SocketPipeWriter(
             Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader, endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
+        Reader.AttachWriter(Writer);
         if (hangupTurn)
         {
             Socket.SetHangupTurn(new InputTurn(Reader));

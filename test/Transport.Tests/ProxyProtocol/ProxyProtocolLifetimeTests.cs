@@ -32,7 +32,8 @@ public class ProxyProtocolLifetimeTests
     public async Task A_stop_does_not_wait_for_headers(TransportKind kind)
     {
         // If it did, it would take as long as the time limit, which is longer than the test's.
-        await using TestServer server = await ProxyProtocolRefusalTests.StartAsync(kind, static options => options.Timeout = 10 * Patience.Limit);
+        await using TestServer server = await ProxyProtocolRefusalTests.StartAsync(
+            kind, static options => options.Timeout = 10 * Patience.Limit);
         using RawClient silent = await server.ConnectAsync();
         using RawClient slow = await server.ConnectAsync();
         await slow.SendAsync(Header.AsMemory(0, 20));

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 

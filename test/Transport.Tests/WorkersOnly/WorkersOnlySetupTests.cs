@@ -38,7 +38,7 @@ public sealed class WorkersOnlySetupTests
                 await Task.Delay(1);
                 await context.Response.WriteAsync($"{before}, {Where()}");
             },
-            configure: static setup => setup.Platform = new KestrelNetpoll.Transport.Hosting.PlatformSupport(
+            configure: static setup => setup.Platform = new KestrelNetpoll.Native.Scheduling.PlatformSupport(
                 isLinux: false, System.Runtime.InteropServices.Architecture.X64, KestrelNetpoll.Native.Interop.SystemCalls.Instance));
         Assert.Empty(server.Factory!.EndPoints);
         using RawClient client = await server.ConnectAsync();

@@ -1,12 +1,12 @@
 using KestrelNetpoll.Native.Interop;
 
-namespace KestrelNetpoll.Transport.Listening;
+namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
 /// Keeps the last descriptors of the process free of connections. A process that has used them all up can neither load an
 /// assembly (.NET holds two for each) nor start a thread nor open a file: it would be full and broken, instead of full.
 /// Linux always hands out the lowest free number, so a number in the reserve means that everything below is taken. Costs
-/// next to nothing until then. The limit may be changed from outside at any time, and is followed. Shared by the listeners; any thread.
+/// next to nothing until then. The limit may be changed from outside at any time, and is followed. Shared by all who accept; any thread.
 /// </summary>
 internal sealed class DescriptorHeadroom
 {

@@ -1,10 +1,10 @@
 using System.Runtime.Versioning;
 
-namespace KestrelNetpoll.Native.Files;
+namespace KestrelNetpoll.Native;
 
 /// <summary>
-/// A <see cref="NetpollFile"/> as a stream. Owns the file. The synchronous methods work on the calling thread and need no other of the thread
-/// pool; the kernel does the buffering, so flushing does nothing.
+/// A <see cref="NetpollFile"/> as a stream. Owns the file. The synchronous methods work on the calling thread and need no other of the
+/// thread pool; the kernel does the buffering, so flushing does nothing.
 /// </summary>
 [SupportedOSPlatform("linux")]
 internal sealed class NetpollFileStream(NetpollFile file) : Stream

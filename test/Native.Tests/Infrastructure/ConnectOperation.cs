@@ -4,8 +4,9 @@ using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Sockets;
 
-namespace KestrelNetpoll.Native.Sockets;
+namespace KestrelNetpoll.Native.Tests.Infrastructure;
 
 /// <summary>
 /// Waits for a connect(2) under way. A wake-up is not believed: the connection is up when the socket has no error *and* has a

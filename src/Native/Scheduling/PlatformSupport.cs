@@ -1,21 +1,25 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Transport.Listening;
 
-namespace KestrelNetpoll.Transport.Hosting;
+namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// Answers whether the transport can run in this process, and within which limits. The answers do not change.
-/// Tests make their own; nothing here is process-wide.
+/// Answers whether the engine can run in this process, and within which limits, and starts it. The answers do not change.
+/// Tests make their own, with another kernel; nothing here is process-wide.
 /// </summary>
 internal sealed class PlatformSupport
 {
     private const string SomaxconnPath = "/proc/sys/net/core/somaxconn";
     private const int FallbackListenBacklog = 512;
 
+    private readonly SystemCalls _systemCalls;
     private readonly Lazy<string?> _obstacle;
+
+    internal PlatformSupport()
+        : this(SystemCalls.Instance)
+    {
+    }
 
     internal PlatformSupport(SystemCalls systemCalls)
         : this(OperatingSystem.IsLinux(), RuntimeInformation.ProcessArchitecture, systemCalls) =>
@@ -23,6 +27,7 @@ internal sealed class PlatformSupport
 
     internal PlatformSupport(bool isLinux, Architecture architecture, SystemCalls systemCalls, int descriptorLimit = int.MaxValue)
     {
+        _systemCalls = systemCalls;
         ReadDescriptorLimit = () => descriptorLimit;
         _obstacle = new Lazy<string?>(() => FindObstacle(isLinux, architecture, systemCalls));
     }
@@ -33,17 +38,22 @@ internal sealed class PlatformSupport
     /// <summary>How many threads and how much memory it may have; null: what the kernel says.</summary>
     internal SystemResources? Resources { get; init; }
 
-    /// <summary>Why the transport cannot run, as a sentence for the log; null when it can.</summary>
+    /// <summary>Why the engine cannot run, as a sentence for the log; null when it can.</summary>
     internal string? Obstacle => _obstacle.Value;
 
-    internal bool IsSupported => Obstacle is null;
+    /// <inheritdoc cref="NetpollRuntime(NetpollRuntimeOptions, SystemCalls)"/>
+    internal NetpollRuntime Start(NetpollRuntimeOptions options) => new(options, _systemCalls);
+
+    /// <summary>Begins to keep descriptors free: what is open now is not counted as room.</summary>
+    internal DescriptorHeadroom CreateHeadroom() => new(_systemCalls, ReadDescriptorLimit);
 
     /// <summary>The system's cap on the backlog, which is also the best backlog: a lower one only refuses bursts earlier.</summary>
     internal static int ReadListenBacklog()
     {
         try
         {
-            return int.TryParse(File.ReadAllText(SomaxconnPath), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out int value) && value > 0
+            string text = File.ReadAllText(SomaxconnPath);
+            return int.TryParse(text, NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out int value) && value > 0
                 ? value
                 : FallbackListenBacklog;
         }
