@@ -38,19 +38,20 @@ internal static class Rooms
             .. Engine, "Transport", "Transport.Pipes", "Transport.Diagnostics", "Transport.Reading", "Transport.Writing",
         ],
         ["Transport.Listening"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections"],
+        ["Transport.ProxyProtocol"] = ["Transport"],
         ["Transport.WorkersOnly"] = [.. Engine],
         ["Transport.Hosting"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.WorkersOnly"],
         ["Transport (entry)"] =
         [
-            .. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.Listening", "Transport.WorkersOnly",
-            "Transport.Hosting",
+            .. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.Listening", "Transport.ProxyProtocol",
+            "Transport.WorkersOnly", "Transport.Hosting",
         ],
     };
 
     private static readonly string[] Entries =
     [
         "KestrelNetpoll.Native.NetpollFile", "KestrelNetpoll.Native.NetpollFileStream", "KestrelNetpoll.Transport.NetpollTransportFactory",
-        "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions",
+        "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions", "Microsoft.AspNetCore.Hosting.ProxyProtocolListenOptionsExtensions",
     ];
 
     /// <summary>Of a type, by its full name. Null: it is none of ours.</summary>
