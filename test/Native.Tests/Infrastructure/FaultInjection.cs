@@ -157,7 +157,7 @@ internal sealed class FaultInjection(int seed) : ObservedSystemCalls
     {
         if (_registrations.TryGetValue(fd, out var registration))
         {
-            base.EpollCtlOnce(registration.Epoll, LibC.EPOLL_CTL_MOD, fd, registration.Events, registration.Data);
+            base.EpollCtlOnce(registration.Epoll, TestLibC.EPOLL_CTL_MOD, fd, registration.Events, registration.Data);
         }
     }
 
