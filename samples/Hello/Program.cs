@@ -33,6 +33,7 @@ if (transport == "netpoll")
 
 // A log line per request would cost more than serving it.
 builder.Logging.SetMinimumLevel(LogLevel.Warning);
+builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ReportsJson.Default));
 
 WebApplication app = builder.Build();
 

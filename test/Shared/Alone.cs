@@ -1,4 +1,4 @@
-namespace KestrelNetpoll.Tests.Shared;
+namespace KestrelNetpoll.Tests.Common;
 
 /// <summary>
 /// For tests that look at, or change, what all tests of the process share, such as its open descriptors, and for those that a busy machine

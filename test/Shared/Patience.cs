@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace KestrelNetpoll.Tests.Shared;
+namespace KestrelNetpoll.Tests.Common;
 
 /// <summary>
 /// Makes a test that hangs fail instead. The limit is far above what anything takes on a busy machine; no test asserts that

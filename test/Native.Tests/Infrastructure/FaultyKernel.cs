@@ -157,7 +157,7 @@ internal sealed class FaultyKernel(int seed) : ObservedKernel
     {
         if (_registrations.TryGetValue(fd, out var registration))
         {
-            base.EpollCtlOnce(registration.Epoll, LibC.EPOLL_CTL_MOD, fd, registration.Events, registration.Data);
+            base.EpollCtlOnce(registration.Epoll, TestLibC.EPOLL_CTL_MOD, fd, registration.Events, registration.Data);
         }
     }
 

@@ -51,8 +51,6 @@ internal sealed class InterruptedKernel : SystemCalls
 
     protected internal override SyscallResult GetFlagsOnce(int fd) => Next();
 
-    protected internal override SyscallResult GetPipeSizeOnce(int fd) => Next();
-
     protected internal override SyscallResult SetFlagsOnce(int fd, int flags) => Next(flags);
 
     protected internal override SyscallResult DuplicateOnce(int fd) => Next();

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -51,7 +52,7 @@ public class FailingStopTests
         var pools = new StubbornPools();
         var factory = new NetpollTransportFactory(
             Options.Create(new NetpollTransportOptions { WorkerCount = 2, WorkerGroupCount = 2 }),
-            logs, pools, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance);
+            logs, pools, new PlatformSupport(SystemCalls.Instance));
         IConnectionListener listener = await factory.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
         List<(ConnectionContext Server, RawClient Client)> connections = [];
         for (int i = 0; i < 4; i++)

@@ -142,7 +142,7 @@ public sealed class YieldingTests
     {
         var resources = new Resources();
         using var runtime = new NetpollRuntime(
-            new NetpollRuntimeOptions { WorkerCount = 1, Name = "test", Resources = resources }, new ScriptedSystemCalls());
+            new NetpollRuntimeOptions { WorkerCount = 1, Name = "test", Resources = resources }, new ScriptedKernel());
         await using var pipe = SwallowingPipe(runtime: runtime, workersOnly: workersOnly);
         bool yielded = false;
         await pipe.RunOnWorker(() =>

@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 using KestrelNetpoll.Native;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
-namespace KestrelNetpoll.Transport.Tests.Architecture;
+namespace KestrelNetpoll.Transport.Tests.Layout;
 
 /// <summary>The picture of the rooms that the documents draw is the one that was compiled.</summary>
 [OneMode]

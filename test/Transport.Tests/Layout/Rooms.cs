@@ -1,4 +1,4 @@
-namespace KestrelNetpoll.Transport.Tests.Architecture;
+namespace KestrelNetpoll.Transport.Tests.Layout;
 
 /// <summary>
 /// The rooms of the two assemblies, and what each may use: itself, and those that are listed. A namespace is a room. What has none of its

@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
-namespace KestrelNetpoll.Transport.Tests.Architecture;
+namespace KestrelNetpoll.Transport.Tests.Layout;
 
 /// <summary>What the sources and the documents look like.</summary>
 [OneMode]

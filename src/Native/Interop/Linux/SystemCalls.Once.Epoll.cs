@@ -1,18 +1,18 @@
-using System.Runtime.CompilerServices;
+using Tmds.Linux;
+using TmdsLibC = Tmds.Linux.LibC;
 
 namespace KestrelNetpoll.Native.Interop;
 
 internal partial class SystemCalls
 {
     protected internal virtual SyscallResult EpollCreateOnce(int flags) =>
-        SyscallResult.FromReturnValue(LibC.epoll_create1(flags));
+        SyscallResult.FromReturnValue(TmdsLibC.epoll_create1(flags));
 
     protected internal virtual unsafe SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data)
     {
-        byte* epollEvent = stackalloc byte[EpollEventLayout.MaxSize];
-        Unsafe.WriteUnaligned(epollEvent, events);
-        Unsafe.WriteUnaligned(epollEvent + EpollEventLayout.Current.DataOffset, data);
-        return SyscallResult.FromReturnValue(LibC.epoll_ctl(epfd, op, fd, epollEvent));
+        epoll_event asked = new() { events = (int)events };
+        asked.data.u64 = data;
+        return SyscallResult.FromReturnValue(TmdsLibC.epoll_ctl(epfd, op, fd, &asked));
     }
 
     protected internal virtual unsafe SyscallResult EpollWaitOnce(
@@ -44,5 +44,5 @@ internal partial class SystemCalls
     }
 
     protected internal virtual SyscallResult EventFdOnce(uint initial, int flags) =>
-        SyscallResult.FromReturnValue(LibC.eventfd(initial, flags));
+        SyscallResult.FromReturnValue(TmdsLibC.eventfd(initial, flags));
 }

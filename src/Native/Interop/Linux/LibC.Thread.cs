@@ -9,11 +9,15 @@ internal static unsafe partial class LibC
     internal const int FUTEX_WAKE_PRIVATE = 129;
     internal const int PR_SET_TIMERSLACK = 29;
 
-    /// <summary>Not a constant: the architectures number it differently.</summary>
-    internal static nint SYS_futex => RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 202 : 98;
+    internal static nint SYS_futex => FutexOn(RuntimeInformation.ProcessArchitecture);
 
-    /// <inheritdoc cref="SYS_futex"/>
-    internal static nint SYS_gettid => RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 186 : 178;
+    internal static nint SYS_gettid => GetTidOn(RuntimeInformation.ProcessArchitecture);
+
+    /// <summary>Not a constant: the architectures number it differently.</summary>
+    internal static nint FutexOn(Architecture architecture) => architecture == Architecture.X64 ? 202 : 98;
+
+    /// <inheritdoc cref="FutexOn"/>
+    internal static nint GetTidOn(Architecture architecture) => architecture == Architecture.X64 ? 186 : 178;
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int prctl(int option, nuint a2, nuint a3, nuint a4, nuint a5);

@@ -9,9 +9,6 @@ namespace KestrelNetpoll.Native.Interop;
 /// </summary>
 internal readonly struct EpollEventLayout
 {
-    /// <summary>Bytes of the largest layout: room for one event whichever architecture this is.</summary>
-    internal const int MaxSize = 16;
-
     private EpollEventLayout(int size, int dataOffset)
     {
         Size = size;

@@ -2,13 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace KestrelNetpoll.Native.Interop;
 
-// poll.h
+// poll.h. Tmds.LibC's function leaves no errno behind.
 internal static unsafe partial class LibC
 {
     internal const short POLLIN = 1;
     internal const short POLLPRI = 2;
     internal const short POLLOUT = 4;
-    internal const short POLLERR = 8;
     internal const short POLLHUP = 16;
 
     [LibraryImport(Library, SetLastError = true)]

@@ -1,16 +1,11 @@
 using System.Runtime.InteropServices;
+using TmdsLibC = Tmds.Linux.LibC;
 
 namespace KestrelNetpoll.Native.Interop;
 
-// epoll(7). The events are byte pointers: struct epoll_event has two layouts, see EpollEventLayout.
+// epoll(7), eventfd(2). The events are byte pointers: struct epoll_event has two layouts, see EpollEventLayout.
 internal static unsafe partial class LibC
 {
-    internal const int EPOLL_CLOEXEC = 0x80000;
-
-    internal const int EPOLL_CTL_ADD = 1;
-    internal const int EPOLL_CTL_DEL = 2;
-    internal const int EPOLL_CTL_MOD = 3;
-
     internal const uint EPOLLIN = 0x1;
     internal const uint EPOLLPRI = 0x2;
     internal const uint EPOLLOUT = 0x4;
@@ -23,11 +18,15 @@ internal static unsafe partial class LibC
     /// <summary>epoll_pwait2 goes by number: glibc has a wrapper since 2.35 only, the kernel has the call since 5.11.</summary>
     internal const int SYS_epoll_pwait2 = 441;
 
-    [LibraryImport(Library, SetLastError = true)]
-    internal static partial int epoll_create1(int flags);
+    internal static int EPOLL_CLOEXEC => TmdsLibC.EPOLL_CLOEXEC;
 
-    [LibraryImport(Library, SetLastError = true)]
-    internal static partial int epoll_ctl(int epfd, int op, int fd, byte* @event);
+    internal static int EPOLL_CTL_ADD => TmdsLibC.EPOLL_CTL_ADD;
+
+    internal static int EPOLL_CTL_DEL => TmdsLibC.EPOLL_CTL_DEL;
+
+    internal static int EFD_CLOEXEC => TmdsLibC.EFD_CLOEXEC;
+
+    internal static int EFD_NONBLOCK => TmdsLibC.EFD_NONBLOCK;
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int epoll_wait(int epfd, byte* events, int maxevents, int timeout);

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace KestrelNetpoll.Transport.Tests.Architecture;
+namespace KestrelNetpoll.Transport.Tests.Layout;
 
 /// <summary>The files that the tests were built from.</summary>
 internal static class Repository

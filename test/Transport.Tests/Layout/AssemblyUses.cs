@@ -4,7 +4,7 @@ using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
 using System.Reflection.PortableExecutable;
 
-namespace KestrelNetpoll.Transport.Tests.Architecture;
+namespace KestrelNetpoll.Transport.Tests.Layout;
 
 /// <summary>
 /// Which types the types of an assembly use: in signatures, fields, bases, attributes and, above all, in what their methods do. A member

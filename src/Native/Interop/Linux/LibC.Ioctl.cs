@@ -10,7 +10,7 @@ internal unsafe struct ifreq
     internal short ifr_flags;
 }
 
-// net/if.h, linux/if_tun.h
+// sys/ioctl.h, net/if.h, linux/if_tun.h
 internal static unsafe partial class LibC
 {
     /// <summary>Bytes of an interface name with its terminating zero.</summary>
@@ -20,6 +20,10 @@ internal static unsafe partial class LibC
     internal const short IFF_TUN = 0x1;
     internal const short IFF_TAP = 0x2;
     internal const short IFF_NO_PI = 0x1000;
+
+    // Of pseudo-terminals.
+    internal const uint TIOCSPTLCK = 0x40045431;
+    internal const uint TIOCGPTN = 0x80045430;
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int ioctl(int fd, nuint request, void* argument);
