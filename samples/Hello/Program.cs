@@ -97,5 +97,6 @@ static string DescribeTransport(WebApplication app)
 
     return string.Create(
         CultureInfo.InvariantCulture,
-        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. Listening on {addresses}");
+        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. "
+        + $"Listening on {addresses}");
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -44,7 +43,6 @@ public sealed class NetpollTransportFactory
     private readonly ILogger _logger;
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
-    private readonly SystemCalls _systemCalls;
 
     private readonly ThreadPoolRelief _relief = new(ThreadPoolRelief.DefaultPatience);
     private readonly CancellationTokenRegistration _hostStopping;
@@ -73,7 +71,7 @@ public sealed class NetpollTransportFactory
         IOptions<NetpollTransportOptions> options,
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory = null)
-        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance) =>
+        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport()) =>
         _ = _options.Value;
 
     /// <summary>As for a service provider: reads the options when they are needed first.</summary>
@@ -82,7 +80,6 @@ public sealed class NetpollTransportFactory
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
-        SystemCalls systemCalls,
         CancellationToken hostStopping = default)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -92,7 +89,6 @@ public sealed class NetpollTransportFactory
         _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
-        _systemCalls = systemCalls;
         _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
     }
 
@@ -115,7 +111,7 @@ public sealed class NetpollTransportFactory
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
 
-    internal int LingeringConnections => Volatile.Read(ref _context)?.Lingering.Count ?? 0;
+    internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
 
     /// <summary>Gets the endpoints that are bound through this factory now, with their real ports. A snapshot.</summary>
     public IReadOnlyCollection<EndPoint> EndPoints
@@ -135,7 +131,7 @@ public sealed class NetpollTransportFactory
 
     internal NetpollTransportStatistics GetCounters() => Volatile.Read(ref _context)?.Counters ?? default;
 
-    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
+    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Services.Connections.GetBytes() ?? default;
 
     /// <summary>
     /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
@@ -182,7 +178,8 @@ public sealed class NetpollTransportFactory
         if (!IsServed(endpoint))
         {
             throw new ArgumentException(
-                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.", nameof(endpoint));
+                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.",
+                nameof(endpoint));
         }
 
         NetpollTransportContext context = GetOrCreateContext();
@@ -196,7 +193,7 @@ public sealed class NetpollTransportFactory
             throw new AddressInUseException(e.Message, e);
         }
 
-        var listener = new NetpollConnectionListener(context, sockets, OnListenerClosed);
+        var listener = new NetpollConnectionListener(context.Services, sockets, OnListenerClosed);
         bool disposed;
         lock (_lock)
         {
@@ -292,7 +289,7 @@ public sealed class NetpollTransportFactory
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls);
+                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform);
                 Volatile.Write(ref _context, context);
             }
 
@@ -357,7 +354,7 @@ public sealed class NetpollTransportFactory
 
         long begun = Stopwatch.GetTimestamp();
         int connections = 0;
-        await RunStepAsync("aborting connections", async () => connections = await context.Connections
+        await RunStepAsync("aborting connections", async () => connections = await context.Services.Connections
             .AbortAllAsync("The transport has been disposed.", DisposeTimeout, DisposeGrace)
             .ConfigureAwait(false)).ConfigureAwait(false);
         if (connections != 0)
@@ -365,7 +362,7 @@ public sealed class NetpollTransportFactory
             NetpollTransportLog.ConnectionsLeftBehind(_logger, connections);
         }
 
-        await RunStepAsync("closing sockets", () => context.Lingering.CloseAsync(TimeLeft())).ConfigureAwait(false);
+        await RunStepAsync("closing sockets", () => context.Services.Lingering.CloseAsync(TimeLeft())).ConfigureAwait(false);
         int workers = context.Stop(TimeLeft());
         if (workers != 0)
         {

@@ -113,7 +113,8 @@ internal sealed class FileNumbers
         }
     }
 
-    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by now.</summary>
+    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by
+    /// now.</summary>
     /// <param name="kernel">Whose number it is.</param>
     /// <param name="fd">The number.</param>
     /// <param name="owner">Who holds it.</param>

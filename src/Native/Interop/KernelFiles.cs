@@ -94,7 +94,8 @@ internal sealed class KernelFiles(SystemCalls systemCalls, string root = "")
     {
         text = text.TrimStart();
         int length = text.IndexOfAnyExceptInRange('0', '9');
-        return long.TryParse(length < 0 ? text : text[..length], NumberStyles.None, CultureInfo.InvariantCulture, out long value) ? value : null;
+        ReadOnlySpan<char> number = length < 0 ? text : text[..length];
+        return long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long value) ? value : null;
     }
 
     /// <summary>The number behind a name at the beginning of a line. Null: there is none.</summary>

@@ -29,8 +29,8 @@ internal partial class SystemCalls
     }
 
     /// <summary>
-    /// Sleeps while <paramref name="word"/> is <paramref name="expected"/>, until a wake, the timeout, or for no reason, a signal among them:
-    /// only the caller knows what is left of its timeout.
+    /// Sleeps while <paramref name="word"/> is <paramref name="expected"/>, until a wake, the timeout, or for no reason, a signal among
+    /// them: only the caller knows what is left of its timeout.
     /// </summary>
     /// <param name="word">In memory that does not move.</param>
     /// <param name="expected">Anything else there ends the call at once.</param>

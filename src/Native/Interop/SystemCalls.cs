@@ -43,7 +43,8 @@ internal partial class SystemCalls
         return result;
     }
 
-    /// <summary>Waits; a negative timeout is for ever. A signal ends the wait with 0 events: only the caller knows what is left of its timeout.</summary>
+    /// <summary>Waits; a negative timeout is for ever. A signal ends the wait with 0 events: only the caller knows what is left of its
+    /// timeout.</summary>
     internal SyscallResult EpollWait(int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds)
     {
         SyscallResult result = EpollWaitOnce(epfd, buffer, maxEvents, timeoutMilliseconds);
@@ -249,8 +250,8 @@ internal partial class SystemCalls
     }
 
     /// <summary>
-    /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not in
-    /// canonical mode).
+    /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not
+    /// in canonical mode).
     /// </summary>
     internal SyscallResult GetTerminalMode(int fd, out bool returnsNothing)
     {
@@ -275,7 +276,8 @@ internal partial class SystemCalls
         return result;
     }
 
-    /// <summary>Copies from one pipe to another, leaving it in the first. 0: nobody writes to it. EAGAIN: somebody does, and nothing is there.</summary>
+    /// <summary>Copies from one pipe to another, leaving it in the first. 0: nobody writes to it. EAGAIN: somebody does, and nothing is
+    /// there.</summary>
     internal SyscallResult Tee(int from, int to, int count)
     {
         SyscallResult result;

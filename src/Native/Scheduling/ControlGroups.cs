@@ -4,8 +4,8 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// The folders of the control groups that bound this process: its own and all above it that can be seen, of version 1 and 2, and of both where
-/// both are mounted. The smallest of their limits counts. A process can be moved, so they are looked for anew when its list of groups
+/// The folders of the control groups that bound this process: its own and all above it that can be seen, of version 1 and 2, and of both
+/// where both are mounted. The smallest of their limits counts. A process can be moved, so they are looked for anew when its list of groups
 /// has changed. Not thread-safe.
 /// </summary>
 /// <param name="files">The files of the kernel.</param>
@@ -55,7 +55,8 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
             }
 
             bool unified = parts[1].Length == 0;
-            if ((unified || parts[1].Split(',').Contains(controller)) && FindFolder(mounts, unified, parts[2], out string mountPoint) is { } folder)
+            if ((unified || parts[1].Split(',').Contains(controller))
+                && FindFolder(mounts, unified, parts[2], out string mountPoint) is { } folder)
             {
                 AddUpwards(groups, folder, mountPoint, unified);
             }
@@ -64,9 +65,9 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
         return groups;
     }
 
-    // A line of the mounts is ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS... - TYPE SOURCE SUPEROPTIONS. The root is the group that is seen at the
-    // mount point: in a container mostly its own, which the membership names from the outside, unless it has a namespace. In the mounts, and not in
-    // the membership, white space and backslashes (systemd's names have some) are written in octal.
+    // A line of the mounts is ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS... - TYPE SOURCE SUPEROPTIONS. The root is the group that is seen at
+    // the mount point: in a container mostly its own, which the membership names from the outside, unless it has a namespace. In the
+    // mounts, and not in the membership, white space and backslashes (systemd's names have some) are written in octal.
     private string? FindFolder(string mounts, bool unified, string path, out string mountPoint)
     {
         string? folder = null;

@@ -3,7 +3,8 @@ using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
-/// <summary>How much memory there may be: by each control group on the path up, and on the whole machine. Bytes. Not thread-safe.</summary>
+/// <summary>How much memory there may be: by each control group on the path up, and on the whole machine. Bytes. Not
+/// thread-safe.</summary>
 /// <remarks>
 /// <code>
 ///   who says so                                                     counts
@@ -13,10 +14,10 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   which is that of groups above, also where they cannot be seen
 ///   MemTotal                                                        what is not MemAvailable
 /// </code>
-/// Above memory.high nothing is refused, but the kernel stops whoever allocates, for longer and longer: a limit like the others. It can take back
-/// pages of files that nobody has used for a while, and it drops them first; half of the others, among which are the libraries that run; and half of
-/// the objects that it keeps for later (slab_reclaimable: names of files and the like), some of which are in use. For the machine, whose MemAvailable is
-/// made up of the same, it takes off a half at most itself.
+/// Above memory.high nothing is refused, but the kernel stops whoever allocates, for longer and longer: a limit like the others. It can
+/// take back pages of files that nobody has used for a while, and it drops them first; half of the others, among which are the libraries
+/// that run; and half of the objects that it keeps for later (slab_reclaimable: names of files and the like), some of which are in use.
+/// For the machine, whose MemAvailable is made up of the same, it takes off a half at most itself.
 /// </remarks>
 internal sealed class MemoryLimits(KernelFiles files)
 {

@@ -38,6 +38,7 @@ internal class SystemResources(KernelFiles files)
         }
 
         files.SystemCalls.Close(probe.Value);
-        return files.SystemCalls.GetResourceLimit(LibC.RLIMIT_NOFILE, out long limit).IsError || probe.Value < limit - DescriptorsOfThreadStart;
+        return files.SystemCalls.GetResourceLimit(LibC.RLIMIT_NOFILE, out long limit).IsError
+            || probe.Value < limit - DescriptorsOfThreadStart;
     }
 }

@@ -78,7 +78,8 @@ internal sealed class ThreadLimits
     // Root, and those capabilities, count outside of user namespaces only, where users have the numbers that the kernel knows them by.
     private bool MayExceedProcessLimit(string? status)
     {
-        string[] map = (_files.Read("/proc/self/uid_map") ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] map = (_files.Read("/proc/self/uid_map") ?? "").Split(
+            ' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (map is not ["0", "0", "4294967295"])
         {
             return false;
@@ -94,7 +95,8 @@ internal sealed class ThreadLimits
         {
             if (line.StartsWith(Name, StringComparison.Ordinal))
             {
-                return ulong.TryParse(line[Name.Length..].Trim(), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong capabilities)
+                ReadOnlySpan<char> mask = line[Name.Length..].Trim();
+                return ulong.TryParse(mask, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong capabilities)
                     && (capabilities & ExemptingCapabilities) != 0;
             }
         }

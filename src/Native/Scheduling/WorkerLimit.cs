@@ -4,9 +4,9 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How many worker threads a runtime may have, those that are blocked and the spares included: at most a number, and at most as many as the system
-/// has room for. Reaching the limit delays work and fails none; whoever cares is told once per interval. At the limit, a spare of one group
-/// ends if another group needs a worker. Thread-safe where it does not say otherwise.
+/// How many worker threads a runtime may have, those that are blocked and the spares included: at most a number, and at most as many as the
+/// system has room for. Reaching the limit delays work and fails none; whoever cares is told once per interval. At the limit, a spare of
+/// one group ends if another group needs a worker. Thread-safe where it does not say otherwise.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -14,11 +14,12 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   Maximum                                            always
 ///   what the system has room for (WorkerHeadroom)      before a worker starts, when what the last look has allowed is used up, or is
 ///                                                      100 ms old; at most every 100 ms while there is no room
-///   a thread that the system has refused               then: so many workers fewer as the rest of the process needs, for 10 s; twice as long
-///                                                      each time it is refused again soon, up to 5 minutes
+///   a thread that the system has refused               then: so many workers fewer as the rest of the process needs, for 10 s;
+///                                                      twice as long each time it is refused again soon, up to 5 minutes
 /// </code>
-/// If there are more than there may be, because a limit was lowered or others have taken what was free, workers end instead of becoming spares.
-/// How many may stay, and not how many have to end, is what a look decides: workers end for other reasons as well, and each takes a moment to do so.
+/// If there are more than there may be, because a limit was lowered or others have taken what was free, workers end instead of becoming
+/// spares. How many may stay, and not how many have to end, is what a look decides: workers end for other reasons as well, and each takes
+/// a moment to do so.
 /// </remarks>
 /// <param name="maximum">The number.</param>
 /// <param name="onReached">Who is told.</param>

@@ -65,8 +65,8 @@ internal sealed class WorkerPool
     }
 
     /// <summary>
-    /// Starts a worker: with a processor, at the beginning; or to be given one, for the monitor. Null: the limit is reached, no thread is to be had, or
-    /// it is over.
+    /// Starts a worker: with a processor, at the beginning; or to be given one, for the monitor. Null: the limit is reached, no thread is
+    /// to be had, or it is over.
     /// </summary>
     internal Worker? TryStart(Processor? processor, out Exception? refusal)
     {
@@ -123,7 +123,8 @@ internal sealed class WorkerPool
         return _limit.TryExceedRoom();
     }
 
-    /// <summary>Takes a spare, or starts one. The caller must <see cref="Worker.Give"/> it a processor or <see cref="Return"/> it.</summary>
+    /// <summary>Takes a spare, or starts one. The caller must <see cref="Worker.Give"/> it a processor or <see cref="Return"/>
+    /// it.</summary>
     internal Worker? TryTake(out Exception? refusal)
     {
         refusal = null;

@@ -183,9 +183,6 @@ internal sealed class ListenSocket : Descriptor
     /// <inheritdoc cref="Descriptor.EndWait"/>
     internal PollResult EndWaitReadable() => EndWait(PollMode.Read);
 
-    /// <inheritdoc cref="Descriptor.Wake"/>
-    internal void WakeReader() => Wake(PollMode.Read);
-
     // A server stops also when every worker is stuck in the application: ending an accept must not need one.
     protected override void Resume(WokenWaiters woken)
     {

@@ -119,8 +119,8 @@ internal static class ListenSocketSetup
         UnixFileMode? mode = path is null ? null : options.UnixSocketMode;
         if (mode is not null)
         {
-            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for. Where a sandbox refuses
-            // it, the mode is set all the same before anybody can connect.
+            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for. Where a sandbox
+            // refuses it, the mode is set all the same before anybody can connect.
             _ = systemCalls.Fchmod(fd, (uint)mode);
         }
 

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Net;
+using System.Runtime.CompilerServices;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
@@ -12,6 +14,12 @@ namespace KestrelNetpoll.Native.Sockets;
 /// </summary>
 internal sealed class StreamSocket : Descriptor
 {
+    /// <summary>The most buffers of one receive.</summary>
+    internal const int MaxReceiveBuffers = 16;
+
+    /// <summary>The most buffers of one send. More than 256 KiB of pool blocks would not fit into a socket's send buffer anyway.</summary>
+    internal const int MaxSendBuffers = 64;
+
     private readonly SocketAddressBytes _remoteAddress;
     private Turn? _hangupTurn;
 
@@ -29,9 +37,10 @@ internal sealed class StreamSocket : Descriptor
     internal EndPoint? GetLocalEndPoint() => GetEndPoint(ofPeer: false);
 
     /// <summary>
-    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix socket,
-    /// where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the mark. That is looked at
-    /// after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it is another edge.
+    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix
+    /// socket, where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the
+    /// mark. That is looked at after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it
+    /// is another edge.
     /// </summary>
     internal bool ShortReadDrains => !_remoteAddress.IsUnix && !UrgentSeen;
 
@@ -43,8 +52,8 @@ internal sealed class StreamSocket : Descriptor
 
     /// <summary>
     /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, unless a reader waits, which finds out itself.
-    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever comes
-    /// later, or before, without a reader that waits.
+    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever
+    /// comes later, or before, without a reader that waits.
     /// </summary>
     internal void SetHangupTurn(Turn turn) => _hangupTurn = turn;
 
@@ -93,7 +102,22 @@ internal sealed class StreamSocket : Descriptor
         return result;
     }
 
-    internal SyscallResult Receive(ReadOnlySpan<iovec> buffers)
+    /// <summary>Receives into several buffers, filled in order; at most <see cref="MaxReceiveBuffers"/>.</summary>
+    [SkipLocalsInit]
+    internal SyscallResult Receive(ReadOnlySpan<Memory<byte>> buffers)
+    {
+        ReceivePins handles = default;
+        Span<iovec> vectors = stackalloc iovec[MaxReceiveBuffers];
+        using var pinned = new PinnedBuffers(handles, vectors);
+        foreach (Memory<byte> buffer in buffers)
+        {
+            pinned.Add(buffer);
+        }
+
+        return Receive(pinned.Vectors);
+    }
+
+    private SyscallResult Receive(ReadOnlySpan<iovec> buffers)
     {
         if (!Lifetime.TryAddReference())
         {
@@ -101,20 +125,6 @@ internal sealed class StreamSocket : Descriptor
         }
 
         SyscallResult result = SystemCalls.Readv(Fd, buffers);
-        ReleaseReference();
-        return result;
-    }
-
-    /// <summary>1: there is data. 0: end of stream. Takes nothing out, except a pending error, which is reported once.</summary>
-    internal SyscallResult Peek()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        Span<byte> one = stackalloc byte[1];
-        SyscallResult result = SystemCalls.Recv(Fd, one, LibC.MSG_PEEK);
         ReleaseReference();
         return result;
     }
@@ -131,7 +141,22 @@ internal sealed class StreamSocket : Descriptor
         return result;
     }
 
-    internal SyscallResult Send(ReadOnlySpan<iovec> buffers)
+    /// <summary>Sends several buffers, in order; at most <see cref="MaxSendBuffers"/>.</summary>
+    [SkipLocalsInit]
+    internal SyscallResult Send(ReadOnlySpan<ReadOnlyMemory<byte>> buffers)
+    {
+        SendPins handles = default;
+        Span<iovec> vectors = stackalloc iovec[MaxSendBuffers];
+        using var pinned = new PinnedBuffers(handles, vectors);
+        foreach (ReadOnlyMemory<byte> buffer in buffers)
+        {
+            pinned.Add(buffer);
+        }
+
+        return Send(pinned.Vectors);
+    }
+
+    private SyscallResult Send(ReadOnlySpan<iovec> buffers)
     {
         if (!Lifetime.TryAddReference())
         {
@@ -241,5 +266,17 @@ internal sealed class StreamSocket : Descriptor
         }
 
         Close();
+    }
+
+    [InlineArray(MaxReceiveBuffers)]
+    private struct ReceivePins
+    {
+        private MemoryHandle _first;
+    }
+
+    [InlineArray(MaxSendBuffers)]
+    private struct SendPins
+    {
+        private MemoryHandle _first;
     }
 }

@@ -12,11 +12,12 @@ internal sealed class ConnectionTracker
 {
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
 
-    // Guards the links (NetpollConnection.Previous and Next) and every field below. Nothing else runs under it.
+    // Guards the links (TrackedConnection.Previous and Next) and every field below. Nothing else runs under it.
     private readonly Lock _lock = new();
 
-    private NetpollConnection? _first;
+    private TrackedConnection? _first;
     private int _count;
+    private long _accepted;
 
     // Of the connections that have ended; those that are alive count for themselves, without contention.
     private long _bytesReceived;
@@ -27,7 +28,14 @@ internal sealed class ConnectionTracker
 
     internal int Count => Volatile.Read(ref _count);
 
-    internal void Add(NetpollConnection connection)
+    /// <summary>All there have been.</summary>
+    internal long Accepted => Volatile.Read(ref _accepted);
+
+    /// <summary>How long <see cref="WaitForFirstReadsAsync"/> waits. Tests of slow ones have more patience.</summary>
+    internal TimeSpan FirstReadTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Once it is watched: only then can nothing go wrong with that any more.</summary>
+    internal void Add(TrackedConnection connection)
     {
         lock (_lock)
         {
@@ -35,11 +43,12 @@ internal sealed class ConnectionTracker
             _first?.Previous = connection;
             _first = connection;
             _count++;
+            _accepted++;
         }
     }
 
     /// <summary>Each connection removes itself exactly once, at the end of its disposal.</summary>
-    internal void Remove(NetpollConnection connection)
+    internal void Remove(TrackedConnection connection)
     {
         TaskCompletionSource? empty;
         lock (_lock)
@@ -71,7 +80,7 @@ internal sealed class ConnectionTracker
         lock (_lock)
         {
             (long received, long sent) = (_bytesReceived, _bytesSent);
-            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            for (TrackedConnection? connection = _first; connection is not null; connection = connection.Next)
             {
                 received += connection.BytesReceived;
                 sent += connection.BytesSent;
@@ -84,15 +93,14 @@ internal sealed class ConnectionTracker
     /// <summary>
     /// Waits until Kestrel has begun to read from the connections that it has been given lately, or until the time is up: from one that it
     /// has not begun with, it reads nothing any more once it is to close it, and the request that has come already stays unanswered.
+    /// Connections that are older than that time are not waited for at all: their handlers do not want to read.
     /// </summary>
-    /// <param name="timeout">For how long. Connections that are older are not waited for at all: their handlers do not want to
-    /// read.</param>
     /// <param name="cancellationToken">Ends the wait; nothing is thrown.</param>
-    internal async Task WaitForFirstReadsAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    internal async Task WaitForFirstReadsAsync(CancellationToken cancellationToken)
     {
-        long since = MonotonicClock.After(-timeout);
-        long deadline = MonotonicClock.After(timeout);
-        List<NetpollConnection> waiting = Find(connection => connection.AcceptedAt >= since);
+        long since = MonotonicClock.After(-FirstReadTimeout);
+        long deadline = MonotonicClock.After(FirstReadTimeout);
+        List<TrackedConnection> waiting = Find(connection => connection.AcceptedAt >= since);
         while (true)
         {
             waiting.RemoveAll(static connection => connection.HasBegun);
@@ -113,7 +121,7 @@ internal sealed class ConnectionTracker
     /// <returns>How many connections are left.</returns>
     internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout, TimeSpan grace)
     {
-        List<NetpollConnection> alive = Find(static _ => true);
+        List<TrackedConnection> alive = Find(static _ => true);
         if (alive.Count == 0)
         {
             return 0;
@@ -121,7 +129,7 @@ internal sealed class ConnectionTracker
 
         // Outside of the lock: what an abort sets in motion removes connections.
         bool allClosedBefore = true;
-        foreach (NetpollConnection connection in alive)
+        foreach (TrackedConnection connection in alive)
         {
             allClosedBefore &= connection.IsClosed;
             try
@@ -155,12 +163,12 @@ internal sealed class ConnectionTracker
     }
 
     // The condition only looks.
-    private List<NetpollConnection> Find(Func<NetpollConnection, bool> condition)
+    private List<TrackedConnection> Find(Func<TrackedConnection, bool> condition)
     {
-        List<NetpollConnection> found = [];
+        List<TrackedConnection> found = [];
         lock (_lock)
         {
-            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            for (TrackedConnection? connection = _first; connection is not null; connection = connection.Next)
             {
                 if (condition(connection))
                 {

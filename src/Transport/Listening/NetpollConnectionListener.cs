@@ -1,7 +1,7 @@
 using System.Net;
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
-using KestrelNetpoll.Transport.Hosting;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Listening;
@@ -17,7 +17,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(1);
 
-    private readonly NetpollTransportContext _context;
+    private readonly ConnectionServices _services;
     private readonly BoundSockets _sockets;
     private readonly Action<NetpollConnectionListener> _onClosed;
     private readonly AcceptQueue _queue = new();
@@ -32,13 +32,13 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     // Cancelled by whoever unbinds and is in a hurry, also if somebody else is at it. Without a timer, so that it need not be disposed of.
     private readonly CancellationTokenSource _hurry = new();
 
-    internal NetpollConnectionListener(NetpollTransportContext context, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
+    internal NetpollConnectionListener(ConnectionServices services, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
     {
-        _context = context;
+        _services = services;
         _sockets = sockets;
         _onClosed = onClosed;
         var backoff = new AcceptBackoff.Shared(TimeProvider.System);
-        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(context, socket, _queue, backoff))];
+        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(services, socket, _queue, backoff))];
     }
 
     public EndPoint EndPoint => _sockets.LocalEndPoint;
@@ -113,7 +113,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     }
 
     private void OnFailure(Exception exception) =>
-        NetpollTransportLog.UnexpectedStopException(_context.Logger, $"unbinding {EndPoint}", exception);
+        NetpollTransportLog.UnexpectedStopException(_services.Logger, $"unbinding {EndPoint}", exception);
 
     private async Task UnbindOnceAsync()
     {
@@ -135,6 +135,6 @@ internal sealed class NetpollConnectionListener : IConnectionListener
             OnFailure(closed.Exception.InnerException!);
         }
 
-        await _context.Connections.WaitForFirstReadsAsync(_context.FirstReadTimeout, _hurry.Token).ConfigureAwait(false);
+        await _services.Connections.WaitForFirstReadsAsync(_hurry.Token).ConfigureAwait(false);
     }
 }

@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -35,13 +36,14 @@ internal sealed partial class SocketPipeWriter
     // The application is to run on the thread pool. It does, unless every thread of the pool has been blocked for long.
     private const long LongPatienceNanoseconds = 2_000 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited or got
-    // something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves a yield.
+    // What had been sent when the flusher last let others go first, waited, or found that nobody else was there; or when a read last waited
+    // or got something: what is sent in between is sent at a stretch. Written by the flusher, and by who reads; a write that is lost moves
+    // a yield.
     private long _shareBegin;
 
-    // The last yields have taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it. When it yields
-    // again, and how far that is from the last time; 0: the last one was quick. Written by who ends the yield, before the flusher goes on, and by who
-    // reads, as above.
+    // The last yields have taken longer than one may, because the thread pool is blocked; the caller may be one of those who block it. When
+    // it yields again, and how far that is from the last time; 0: the last one was quick. Written by who ends the yield, before the flusher
+    // goes on, and by who reads, as above.
     private long _yieldsAgainAt;
     private long _vainDistance;
     private YieldedFlush? _yieldedFlush;
@@ -85,7 +87,7 @@ internal sealed partial class SocketPipeWriter
     private static bool KeepsThreadPoolWaiting => Thread.CurrentThread.IsThreadPoolThread && ThreadPool.PendingWorkItemCount > 0;
 
     // By the flusher, once the flush is signalled.
-    private void GoOnLater(FlushTurn turn)
+    private void GoOnLater(ConnectionTurn<SocketPipeWriter> turn)
     {
         bool onWorker = _socket.Group.CurrentWorker is not null;
         YieldedFlush yielded = _yieldedFlush ??= new YieldedFlush(this);
@@ -125,8 +127,8 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush that yields, which
-    // then goes on before its time.
+    // Not the turn itself, because two may come to run it: whoever is first does. A work item that comes too late may meet the next flush
+    // that yields, which then goes on before its time.
     private sealed class YieldedFlush(SocketPipeWriter writer) : HeldOutput
     {
         // When others are to run it as well; 0: somebody does, or has. Interlocked.

@@ -80,19 +80,19 @@ public sealed class SystemCallsRetryTests
     [MemberData(nameof(RetriedNames))]
     public void An_interrupted_call_is_made_again(string name)
     {
-        InterruptedSystemCalls kernel = new();
+        InterruptedKernel kernel = new();
 
         SyscallResult result = Retried[name](kernel);
 
         Assert.Equal([name, name, name], kernel.Calls);
-        Assert.Equal(InterruptedSystemCalls.Answer, result.Value);
+        Assert.Equal(InterruptedKernel.Answer, result.Value);
     }
 
     [Theory]
     [MemberData(nameof(MadeOnceNames))]
     public void An_interrupted_wait_close_or_connect_is_not(string name)
     {
-        InterruptedSystemCalls kernel = new();
+        InterruptedKernel kernel = new();
 
         SyscallResult result = MadeOnce[name].Call(kernel);
 
@@ -109,7 +109,7 @@ public sealed class SystemCallsRetryTests
     {
         const BindingFlags Declared = BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public | BindingFlags.DeclaredOnly;
         string[] overridable = [.. typeof(SystemCalls).GetMethods(Declared).Where(m => m.IsVirtual).Select(m => m.Name).Order()];
-        string[] replaced = [.. typeof(InterruptedSystemCalls).GetMethods(Declared).Where(m => m.IsVirtual).Select(m => m.Name).Order()];
+        string[] replaced = [.. typeof(InterruptedKernel).GetMethods(Declared).Where(m => m.IsVirtual).Select(m => m.Name).Order()];
 
         Assert.Equal(overridable, Retried.Keys.Concat(MadeOnce.Keys).Order());
         Assert.Equal(overridable, replaced);
@@ -127,7 +127,7 @@ public sealed class SystemCallsRetryTests
     [InlineData("SendMsgOnce", LibC.MSG_NOSIGNAL)]
     public void Flags_that_a_caller_could_forget_are_always_there(string name, int flag)
     {
-        InterruptedSystemCalls kernel = new();
+        InterruptedKernel kernel = new();
 
         Retried[name](kernel);
 
@@ -137,7 +137,7 @@ public sealed class SystemCallsRetryTests
     [Fact]
     public void A_path_with_a_zero_in_it_never_reaches_the_kernel()
     {
-        InterruptedSystemCalls kernel = new();
+        InterruptedKernel kernel = new();
 
         Assert.Equal(Errno.EINVAL, kernel.Open("/dev/null\0/x", LibC.O_RDONLY, 0).Errno);
         Assert.Equal(Errno.EINVAL, kernel.MkFifo("fifo\0", 0x180).Errno);

@@ -8,7 +8,7 @@ namespace KestrelNetpoll.Native.Tests.Sockets;
 
 public sealed class StreamSocketTests : IDisposable
 {
-    private readonly ObservedSystemCalls _systemCalls = new();
+    private readonly ObservedKernel _systemCalls = new();
     private readonly NetpollRuntime _runtime;
 
     public StreamSocketTests() => _runtime = WorkerThreads.CreateRuntime(2, out _, _systemCalls);

@@ -2,8 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
@@ -15,6 +14,7 @@ namespace KestrelNetpoll.Transport.Tests.Connections;
 /// watches them, not on the thread pool. Alone, because others' allocations cannot be told apart.
 /// </summary>
 [Collection(nameof(Alone))]
+[OneMode]
 public sealed class ConnectionAllocationTests
 {
     private const int WarmUp = 5_000;
@@ -33,7 +33,7 @@ public sealed class ConnectionAllocationTests
         using var logs = new LogCollector();
         var options = new NetpollTransportOptions { WorkerCount = workers, WorkerGroupCount = 1, ApplicationScheduling = scheduling };
         await using var factory = new NetpollTransportFactory(
-            Options.Create(options), logs, new RecyclingPool(), new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance);
+            Options.Create(options), logs, new RecyclingPool(), new PlatformSupport());
         IConnectionListener listener = await factory.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
         var clients = new Socket[connections];
         var echoes = new Task[connections];

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 /// <summary>What the options say is true of the accepted sockets, which are what counts.</summary>
+[OneMode]
 public class SocketOptionTests
 {
     private static readonly NetpollTransportOptions Everything = new()

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
-using KestrelNetpoll.Transport.Listening;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.Extensions.Logging;
 
@@ -9,6 +8,7 @@ namespace KestrelNetpoll.Transport.Tests.Listening;
 
 // Fills the descriptors of the whole process, up to a limit of its own.
 [Collection(nameof(Alone))]
+[OneMode]
 public class DescriptorHeadroomTests
 {
     // Both ends of each are in this process, which may have numbers free below those that are taken.
@@ -21,7 +21,7 @@ public class DescriptorHeadroomTests
     [InlineData(1024, 170, 896)]
     [InlineData(int.MaxValue, 170, int.MaxValue - 128)]
     public void Most_of_what_is_free_at_the_start_is_reserved_up_to_a_bound(int limit, int inUse, int firstReserved) =>
-        Assert.Equal(firstReserved, new DescriptorHeadroom(new CountingKernel { NextNumber = inUse }, () => limit).FirstReserved);
+        Assert.Equal(firstReserved, new DescriptorHeadroom(new NumberingKernel { NextNumber = inUse }, () => limit).FirstReserved);
 
     [Fact]
     public void The_limit_of_this_process_is_found() => Assert.InRange(DescriptorHeadroom.ReadLimit(SystemCalls.Instance), 100, int.MaxValue);
@@ -29,7 +29,7 @@ public class DescriptorHeadroomTests
     [Fact]
     public void It_asks_the_kernel_only_after_the_reserve_was_touched()
     {
-        var kernel = new CountingKernel { NextNumber = 180 };
+        var kernel = new NumberingKernel { NextNumber = 180 };
         var headroom = new DescriptorHeadroom(kernel, static () => 220);
         Assert.Equal(188, headroom.FirstReserved);
         Assert.Equal([180], kernel.Closed);
@@ -61,7 +61,7 @@ public class DescriptorHeadroomTests
     [InlineData(219, 0, true)]
     public void A_few_connections_are_served_even_if_everything_else_has_used_up_the_reserve(int next, int open, bool expected)
     {
-        var kernel = new CountingKernel { NextNumber = 180 };
+        var kernel = new NumberingKernel { NextNumber = 180 };
         var headroom = new DescriptorHeadroom(kernel, static () => 220);
         headroom.OnAccepted(219);
         kernel.NextNumber = next;
@@ -79,7 +79,7 @@ public class DescriptorHeadroomTests
     [InlineData(1024, 170, 600, 392)] // 32 of 128 are kept
     public void What_the_rest_of_the_process_has_taken_of_the_reserve_is_not_kept_twice(int limit, int atStart, int others, int most)
     {
-        var kernel = new CountingKernel { NextNumber = atStart };
+        var kernel = new NumberingKernel { NextNumber = atStart };
         var headroom = new DescriptorHeadroom(kernel, () => limit);
         headroom.OnAccepted(limit - 1);
         int connections = 0;
@@ -97,7 +97,7 @@ public class DescriptorHeadroomTests
     public void A_limit_that_is_raised_or_lowered_while_connections_wait_is_followed()
     {
         int limit = 400;
-        var kernel = new CountingKernel { NextNumber = 200 };
+        var kernel = new NumberingKernel { NextNumber = 200 };
         var headroom = new DescriptorHeadroom(kernel, () => limit);
         Assert.Equal(272, headroom.FirstReserved);
         headroom.OnAccepted(272);
@@ -129,7 +129,7 @@ public class DescriptorHeadroomTests
     {
         int limit = 4096;
         long now = 5;
-        var headroom = new DescriptorHeadroom(new CountingKernel { NextNumber = 200 }, () => limit, () => now);
+        var headroom = new DescriptorHeadroom(new NumberingKernel { NextNumber = 200 }, () => limit, () => now);
         limit = 400;
         headroom.OnAccepted(272);
         Assert.False(headroom.IsTight);
@@ -147,7 +147,7 @@ public class DescriptorHeadroomTests
     [InlineData(100, 170, true)]
     [InlineData(int.MaxValue, 170, false)]
     public void A_reserve_that_cannot_be_had_is_known(int limit, int inUse, bool isScarce) =>
-        Assert.Equal(isScarce, new DescriptorHeadroom(new CountingKernel { NextNumber = inUse }, () => limit).IsScarce);
+        Assert.Equal(isScarce, new DescriptorHeadroom(new NumberingKernel { NextNumber = inUse }, () => limit).IsScarce);
 
     [Theory]
     [InlineData(20, true)]
@@ -235,7 +235,7 @@ public class DescriptorHeadroomTests
         return Directory.GetFileSystemEntries("/proc/self/fd").Length;
     }
 
-    private sealed class CountingKernel : SystemCalls
+    private sealed class NumberingKernel : SystemCalls
     {
         internal int? NextNumber { get; set; }
 

@@ -91,7 +91,7 @@ public class FailingStopTests
     public async Task An_unbind_that_waits_is_hurried_by_a_later_one(string later)
     {
         await using TransportHarness harness = await TransportHarness.StartAsync();
-        harness.Factory.Context!.FirstReadTimeout = TimeSpan.FromDays(1);
+        harness.Factory.Context!.Services.Connections.FirstReadTimeout = TimeSpan.FromDays(1);
         (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
         Task first = harness.Listener.UnbindAsync().AsTask();
         Assert.Null(await harness.Listener.AcceptAsync().InTime());

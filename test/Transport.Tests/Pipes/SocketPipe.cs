@@ -69,6 +69,7 @@ internal sealed class SocketPipe : IAsyncDisposable
             onThreadPool,
             context,
             endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
+        Reader.AttachWriter(Writer);
         if (hangupTurn)
         {
             Socket.SetHangupTurn(new InputTurn(Reader));
@@ -77,7 +78,7 @@ internal sealed class SocketPipe : IAsyncDisposable
         Socket.Start();
     }
 
-    internal ScriptedSystemCalls SystemCalls { get; } = new();
+    internal ScriptedKernel SystemCalls { get; } = new();
 
     internal DiagnosticMemoryPool Pool { get; }
 

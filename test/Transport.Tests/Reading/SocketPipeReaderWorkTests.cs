@@ -9,6 +9,8 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport.Tests.Reading;
 
 /// <summary>Where reads go on, how much they receive, and what they hold.</summary>
+[Collection(nameof(Alone))]
+[OneMode]
 public sealed class SocketPipeReaderWorkTests
 {
     [Theory]
@@ -152,7 +154,7 @@ public sealed class SocketPipeReaderWorkTests
     }
 
     [Fact]
-    public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.OnceAsync(async () =>
+    public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.UsuallyAsync(async () =>
     {
         await using var pipe = new SocketPipe(workers: 2);
         bool parked = false;
@@ -404,7 +406,7 @@ public sealed class SocketPipeReaderWorkTests
     }
 
     [Fact]
-    public Task A_connection_that_always_has_bytes_lets_other_turns_run() => Undisturbed.OnceAsync(async () =>
+    public Task A_connection_that_always_has_bytes_lets_other_turns_run() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Sent = 150_000;
         await using var pipe = new SocketPipe(maxReadBufferSize: 1, workers: 1);
@@ -440,7 +442,7 @@ public sealed class SocketPipeReaderWorkTests
     /// and then the rest waits behind what is queued.
     /// </summary>
     [Fact]
-    public Task Pipelined_requests_let_other_turns_run_outside_the_readers_own_turn_too() => Undisturbed.OnceAsync(async () =>
+    public Task Pipelined_requests_let_other_turns_run_outside_the_readers_own_turn_too() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Requests = 200;
         await using var pipe = new SocketPipe(workers: 1);

@@ -4,6 +4,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 /// <summary>More handlers block than the container has threads. .NET ends the process when it needs a thread and there is none.</summary>
 [Collection(nameof(Alone))]
+[OneMode]
 public class ThreadLimitTests
 {
     private const int Limit = 120;

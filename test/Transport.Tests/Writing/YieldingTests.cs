@@ -9,6 +9,8 @@ using KestrelNetpoll.Transport.Writing;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>What has sent its share lets others go first, wherever it runs; nobody waits for them in vain.</summary>
+[Collection(nameof(Alone))]
+[OneMode]
 public sealed class YieldingTests
 {
     private const int Block = 16 * 1024;
@@ -28,7 +30,7 @@ public sealed class YieldingTests
 
     /// <summary>Where the machine is so busy that a yield takes long, a response gives up yielding.</summary>
     [Fact]
-    public Task On_the_thread_pool_it_goes_on_behind_what_waits_there() => Undisturbed.OnceAsync(async () =>
+    public Task On_the_thread_pool_it_goes_on_behind_what_waits_there() => Undisturbed.UsuallyAsync(async () =>
     {
         await using var pipe = SwallowingPipe();
         await using var others = new BusyPool();
@@ -157,7 +159,7 @@ public sealed class YieldingTests
 
     /// <summary>As a static file is sent: each piece is read on the thread pool, which is busy.</summary>
     [Fact]
-    public Task Pieces_of_a_long_response_gather_while_others_wait_for_the_thread_pool() => Undisturbed.OnceAsync(async () =>
+    public Task Pieces_of_a_long_response_gather_while_others_wait_for_the_thread_pool() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Small = 4 * 1024;
         const int Pieces = 8;
@@ -208,7 +210,7 @@ public sealed class YieldingTests
     [Fact]
     public async Task Many_that_yield_do_not_keep_the_poller_waiting()
     {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "test" }, new ScriptedSystemCalls());
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "test" }, new ScriptedKernel());
         await using var first = SwallowingPipe(runtime: runtime);
         await using var second = SwallowingPipe(runtime: runtime);
         await using var asking = new SocketPipe(runtime: runtime);
