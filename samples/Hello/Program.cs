@@ -33,6 +33,7 @@ if (transport == "netpoll")
 
 // A log line per request would cost more than serving it.
 builder.Logging.SetMinimumLevel(LogLevel.Warning);
+builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ReportsJson.Default));
 
 WebApplication app = builder.Build();
 
@@ -65,6 +66,13 @@ app.MapGet("/download/{size:long:min(0)}", static async (long size, HttpContext 
 // What a client of the route above must get. Hashing a gigabyte takes a while, so it leaves the thread that serves others.
 app.MapGet("/download/{size:long:min(0)}/sha256", static async (long size, HttpContext context) =>
     TypedResults.Ok(new Digest(size, await Task.Run(() => Content.Hash(size, context.RequestAborted)))));
+
+// What a synchronous database driver or a lock would do. It holds a thread, and nobody else up.
+app.MapGet("/sleep/{milliseconds:int:range(0, 60000)}", static (int milliseconds) =>
+{
+    Thread.Sleep(milliseconds);
+    return TypedResults.Text($"Slept for {milliseconds} ms.");
+});
 
 app.MapGet("/transport", static (HttpContext context) =>
     context.Features.Get<INetpollTransportFeature>() is { } netpoll

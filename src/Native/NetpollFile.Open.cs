@@ -204,8 +204,7 @@ public sealed partial class NetpollFile
     private static SyscallResult TryOpen(string path, int mode, NetpollRuntime runtime)
     {
         // NOCTTY: opening a terminal must not make it this process's controlling terminal.
-        const int Flags = LibC.O_NONBLOCK | LibC.O_CLOEXEC | LibC.O_NOCTTY;
-        return runtime.SystemCalls.Open(path, mode | Flags, mode: 0);
+        return runtime.SystemCalls.Open(path, mode | LibC.O_NONBLOCK | LibC.O_NOCTTY, mode: 0);
     }
 
     // S_IFREG and so on; 0 when the kernel does not tell.

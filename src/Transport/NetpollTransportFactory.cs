@@ -356,18 +356,20 @@ public sealed partial class NetpollTransportFactory
 
     private async Task StopAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
     {
-        await Task.WhenAll(listeners.Select(static listener => listener.DisposeAsync().AsTask())).ConfigureAwait(false);
+        await RunStepAsync("disposing of the listeners", () => Task.WhenAll(
+            listeners.Select(static listener => listener.DisposeAsync().AsTask()))).ConfigureAwait(false);
 
         long begun = Stopwatch.GetTimestamp();
-        int connections = await context.Services.Connections
+        int connections = 0;
+        await RunStepAsync("aborting connections", async () => connections = await context.Services.Connections
             .AbortAllAsync("The transport has been disposed.", DisposeTimeout, DisposeGrace)
-            .ConfigureAwait(false);
+            .ConfigureAwait(false)).ConfigureAwait(false);
         if (connections != 0)
         {
             NetpollTransportLog.ConnectionsLeftBehind(_logger, connections);
         }
 
-        await context.Services.Lingering.CloseAsync(TimeLeft()).ConfigureAwait(false);
+        await RunStepAsync("closing sockets", () => context.Services.Lingering.CloseAsync(TimeLeft())).ConfigureAwait(false);
         int workers = context.Stop(TimeLeft());
         if (workers != 0)
         {
@@ -379,6 +381,19 @@ public sealed partial class NetpollTransportFactory
         {
             TimeSpan left = connections == 0 ? DisposeTimeout - Stopwatch.GetElapsedTime(begun) : DisposeGrace;
             return left > DisposeGrace ? left : DisposeGrace;
+        }
+    }
+
+    // Listeners and connections have foreign code in them. Whatever it throws, the threads must end, and nobody could do anything about it.
+    private async Task RunStepAsync(string step, Func<Task> run)
+    {
+        try
+        {
+            await run().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            NetpollTransportLog.UnexpectedStopException(_logger, step, e);
         }
     }
 }

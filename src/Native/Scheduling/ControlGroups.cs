@@ -1,3 +1,4 @@
+using System.Text;
 using KestrelNetpoll.Native.Interop;
 
 namespace KestrelNetpoll.Native.Scheduling;
@@ -65,7 +66,8 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
     }
 
     // A line of the mounts is ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS... - TYPE SOURCE SUPEROPTIONS. The root is the group that is seen at
-    // the mount point: in a container mostly its own, which the membership names from the outside, unless it has a namespace.
+    // the mount point: in a container mostly its own, which the membership names from the outside, unless it has a namespace. In the
+    // mounts, and not in the membership, white space and backslashes (systemd's names have some) are written in octal.
     private string? FindFolder(string mounts, bool unified, string path, out string mountPoint)
     {
         string? folder = null;
@@ -80,12 +82,12 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
                 continue;
             }
 
-            string root = mount[3] == "/" ? "" : mount[3];
+            string root = mount[3] == "/" ? "" : Unescape(mount[3]);
             bool isBelow = path == root || path.StartsWith(root + "/", StringComparison.Ordinal);
             if (isBelow || folder is null)
             {
                 string relative = isBelow ? path[root.Length..].TrimEnd('/') : "";
-                mountPoint = mount[4].TrimEnd('/');
+                mountPoint = Unescape(mount[4]).TrimEnd('/');
                 folder = mountPoint + (relative.Contains("/..", StringComparison.Ordinal) ? "" : relative);
             }
 
@@ -100,6 +102,30 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
 
     private bool IsMountOfOurs(string[] system, bool unified) =>
         unified ? system[0] == "cgroup2" : system[0] == "cgroup" && system[2].Split(',').Contains(controller);
+
+    private static string Unescape(string field)
+    {
+        if (!field.Contains('\\', StringComparison.Ordinal))
+        {
+            return field;
+        }
+
+        var text = new StringBuilder();
+        for (int i = 0; i < field.Length; i++)
+        {
+            if (field[i] == '\\' && i + 3 < field.Length && field.AsSpan(i + 1, 3).IndexOfAnyExceptInRange('0', '7') < 0)
+            {
+                text.Append((char)(((field[i + 1] - '0') * 64) + ((field[i + 2] - '0') * 8) + (field[i + 3] - '0')));
+                i += 3;
+            }
+            else
+            {
+                text.Append(field[i]);
+            }
+        }
+
+        return text.ToString();
+    }
 
     private static void AddUpwards(List<ControlGroup> groups, string folder, string mountPoint, bool unified)
     {

@@ -6,7 +6,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// Keeps the last descriptors of the process free of connections. A process that has used them all up can neither load an
 /// assembly (.NET holds two for each) nor start a thread nor open a file: it would be full and broken, instead of full.
 /// Linux always hands out the lowest free number, so a number in the reserve means that everything below is taken. Costs
-/// next to nothing until then. The limit may be changed from outside at any time, and is followed. Shared by all who accept; any thread.
+/// next to nothing until then. What the rest of the process has come to need since the start, it has taken from the reserve: that much less is
+/// kept then, but for a quarter, or for 24. Otherwise connections would wait for descriptors that nobody uses. The limit may be changed from
+/// outside at any time, and is followed. Shared by all who accept; any thread.
 /// </summary>
 internal sealed class DescriptorHeadroom
 {
@@ -20,6 +22,11 @@ internal sealed class DescriptorHeadroom
     internal const long LookInterval = 100;
 
     private const int LargestReserve = 128;
+
+    // Of the reserve, whatever the rest of the process has taken already: it may come to need more. With fewer, .NET gives up during its first
+    // requests.
+    private const int ShareThatStays = 4;
+    private const int LeastThatStays = 24;
 
     // Where little is free, most of it is reserved: the application's first request alone loads a dozen assemblies, and what fails to load
     // then the runtime does not try again.
@@ -64,8 +71,7 @@ internal sealed class DescriptorHeadroom
         get
         {
             int limit = _limit;
-            int free = Math.Max(0, limit - InUseAtStart);
-            return limit - Math.Min(free - (free / ShareOfConnections), LargestReserve);
+            return limit - ReserveOf(limit);
         }
     }
 
@@ -102,8 +108,24 @@ internal sealed class DescriptorHeadroom
             return false;
         }
 
-        _tight = number >= FirstReserved;
-        return !_tight || (openConnections < FewConnections && number < Limit - LastResort);
+        int limit = _limit;
+        int reserve = ReserveOf(limit);
+        _tight = number >= limit - reserve;
+        if (!_tight)
+        {
+            return true;
+        }
+
+        // All numbers below this one are taken, and not all of them by connections.
+        int takenByOthers = Math.Max(0, number - openConnections - InUseAtStart);
+        int left = Math.Max(Math.Max(reserve - takenByOthers, reserve / ShareThatStays), LeastThatStays);
+        return number < limit - left || (openConnections < FewConnections && number < limit - LastResort);
+    }
+
+    private int ReserveOf(int limit)
+    {
+        int free = Math.Max(0, limit - InUseAtStart);
+        return Math.Min(free - (free / ShareOfConnections), LargestReserve);
     }
 
     /// <summary>The number that a new descriptor would get; null when there is none left.</summary>

@@ -21,6 +21,7 @@ internal struct OneWait<T>
     private TurnValueTaskSource<T> _source;
     private CancellationToken _token;
     private CancellationTokenRegistration _registration;
+
     // Cleared without the lock, by the one awaiter.
     private volatile bool _isOut;
 
@@ -48,8 +49,8 @@ internal struct OneWait<T>
     /// <param name="ownersLock">The lock.</param>
     /// <param name="owner">Given to <paramref name="onCanceled"/>.</param>
     /// <param name="onCanceled">
-    /// Calls <see cref="TryCancelLocked"/>, under the lock. The token can be cancelled between the caller's look at it and here; then this runs
-    /// at once, on this thread.
+    /// Calls <see cref="TryCancelLocked"/>, under the lock. The token can be cancelled between the caller's look at it and here; then this
+    /// runs at once, on this thread.
     /// </param>
     /// <param name="cancellationToken">As given to <see cref="BeginLocked"/>.</param>
     internal void RegisterToken(

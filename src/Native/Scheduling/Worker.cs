@@ -60,6 +60,9 @@ internal sealed class Worker
     /// <summary>For the pool: until the thread first asks it for a processor. One that has just been made is nobody's spare.</summary>
     internal bool IsFresh { get; set; } = true;
 
+    /// <summary>The limit knows already that it is about to end. Written once, by who decides that.</summary>
+    internal bool IsLeaving { get; set; }
+
     /// <summary>The kernel's id of the thread.</summary>
     internal int ThreadId => Volatile.Read(ref _threadId);
 

@@ -58,7 +58,7 @@ internal sealed partial class WorkerGroup
 
     internal void OnWorkerStopped(Worker worker)
     {
-        Leave(Pool.LeaveAsWorker());
+        Leave(Pool.LeaveAsWorker(worker));
         Pool.Forget(worker);
     }
 

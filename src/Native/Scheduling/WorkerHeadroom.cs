@@ -42,6 +42,9 @@ internal sealed class WorkerHeadroom(SystemResources resources, int processorCou
     /// <summary>Threads that are left to the rest where there are plenty.</summary>
     internal int ThreadsLeft { get; } = LeastThreadsLeft + processorCount;
 
+    /// <summary>Why the last look has found nothing out, for the log: the half of a sentence.</summary>
+    internal string? Obstacle => resources.Obstacle;
+
     /// <summary>Looks at what there is.</summary>
     /// <param name="workers">That there are now.</param>
     /// <param name="initial">That the runtime has begun with.</param>

@@ -24,6 +24,9 @@ internal sealed class WorkerPool
     private Exception? _refusal;
     private long _refusedUntil;
 
+    // Somebody needs a worker, whatever the system has room for: once. Taken by the monitor.
+    private volatile bool _mayTakeReserve;
+
     // Guards _workers, _spares, _started and the writing of _stopping.
     private readonly Lock _lock = new();
     private readonly List<Worker> _workers = [];
@@ -68,7 +71,7 @@ internal sealed class WorkerPool
     internal Worker? TryStart(Processor? processor, out Exception? refusal)
     {
         refusal = null;
-        if (!(processor is null ? _limit.TryGrow(MonotonicClock.Now) : _limit.TryAdd()))
+        if (!(processor is null ? _limit.TryGrow(MonotonicClock.Now) || TryTakeReserve() : _limit.TryAdd()))
         {
             return null;
         }
@@ -90,6 +93,7 @@ internal sealed class WorkerPool
         try
         {
             worker.Start();
+            _mayTakeReserve = false;
             return worker;
         }
         catch (Exception e) when (ThreadPoolQueue.IsRefusal(e))
@@ -103,6 +107,20 @@ internal sealed class WorkerPool
 
             return null;
         }
+    }
+
+    /// <inheritdoc cref="WorkerGroup.AskForReserve"/>
+    internal void AskForReserve() => _mayTakeReserve = true;
+
+    private bool TryTakeReserve()
+    {
+        if (!_mayTakeReserve)
+        {
+            return false;
+        }
+
+        _mayTakeReserve = false;
+        return _limit.TryExceedRoom();
     }
 
     /// <summary>Takes a spare, or starts one. The caller must <see cref="Worker.Give"/> it a processor or <see cref="Return"/>
@@ -154,6 +172,8 @@ internal sealed class WorkerPool
             _spares.RemoveAt(0);
         }
 
+        _limit.OnLeaving();
+        spare.IsLeaving = true;
         spare.Dismiss();
         return spare;
     }
@@ -177,8 +197,9 @@ internal sealed class WorkerPool
         {
             if (!worker.IsFresh && !_stopping)
             {
-                if (_limit.TryShed())
+                if (_limit.TryShed(MonotonicClock.Now))
                 {
+                    worker.IsLeaving = true;
                     return false;
                 }
 
@@ -214,6 +235,8 @@ internal sealed class WorkerPool
                 {
                     if (_spares.Remove(worker))
                     {
+                        _limit.OnLeaving();
+                        worker.IsLeaving = true;
                         return false;
                     }
                 }
@@ -275,9 +298,9 @@ internal sealed class WorkerPool
     }
 
     /// <summary>A thread leaves. True: it was the last one. It is waited for until it is forgotten.</summary>
-    internal bool LeaveAsWorker()
+    internal bool LeaveAsWorker(Worker worker)
     {
-        _limit.Remove();
+        _limit.Remove(worker.IsLeaving);
         return Leave();
     }
 

@@ -27,6 +27,8 @@ internal sealed class StreamSocket : Descriptor
         : base(fd, group, systemCalls) =>
         _remoteAddress = remoteAddress;
 
+    private static SyscallResult Closed => SyscallResult.Failure(Errno.EBADF);
+
     /// <summary>
     /// The peer, as accept or connect gave it; the name of a Unix peer, which few have, is asked for and is lost with the close. Null when
     /// it has no address (a socket pair). Parsed at each call.
@@ -69,13 +71,8 @@ internal sealed class StreamSocket : Descriptor
     /// <summary>Takes the socket's pending error out of the kernel. Success if there is none. Not after a close.</summary>
     internal Errno TakeError()
     {
-        if (!Lifetime.TryAddReference())
-        {
-            return Errno.EBADF;
-        }
-
-        SyscallResult result = SystemCalls.GetSockOpt(Fd, LibC.SOL_SOCKET, LibC.SO_ERROR, out int error);
-        ReleaseReference();
+        int error = 0;
+        SyscallResult result = TryEnter() ? Leave(SystemCalls.GetSockOpt(Fd, LibC.SOL_SOCKET, LibC.SO_ERROR, out error)) : Closed;
         return result.IsError ? result.Errno : (Errno)error;
     }
 
@@ -90,17 +87,9 @@ internal sealed class StreamSocket : Descriptor
         }
     }
 
-    internal SyscallResult Receive(Span<byte> buffer)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
+    internal SyscallResult Receive(Span<byte> buffer) => TryEnter() ? Leave(SystemCalls.Recv(Fd, buffer, flags: 0)) : Closed;
 
-        SyscallResult result = SystemCalls.Recv(Fd, buffer, flags: 0);
-        ReleaseReference();
-        return result;
-    }
+    private SyscallResult Receive(ReadOnlySpan<iovec> buffers) => TryEnter() ? Leave(SystemCalls.Readv(Fd, buffers)) : Closed;
 
     /// <summary>Receives into several buffers, filled in order; at most <see cref="MaxReceiveBuffers"/>.</summary>
     [SkipLocalsInit]
@@ -117,29 +106,7 @@ internal sealed class StreamSocket : Descriptor
         return Receive(pinned.Vectors);
     }
 
-    private SyscallResult Receive(ReadOnlySpan<iovec> buffers)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        SyscallResult result = SystemCalls.Readv(Fd, buffers);
-        ReleaseReference();
-        return result;
-    }
-
-    internal SyscallResult Send(ReadOnlySpan<byte> buffer)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        SyscallResult result = SystemCalls.Send(Fd, buffer, flags: 0);
-        ReleaseReference();
-        return result;
-    }
+    internal SyscallResult Send(ReadOnlySpan<byte> buffer) => TryEnter() ? Leave(SystemCalls.Send(Fd, buffer, flags: 0)) : Closed;
 
     /// <summary>Sends several buffers, in order; at most <see cref="MaxSendBuffers"/>.</summary>
     [SkipLocalsInit]
@@ -156,17 +123,7 @@ internal sealed class StreamSocket : Descriptor
         return Send(pinned.Vectors);
     }
 
-    private SyscallResult Send(ReadOnlySpan<iovec> buffers)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        SyscallResult result = SystemCalls.SendMsg(Fd, buffers, flags: 0);
-        ReleaseReference();
-        return result;
-    }
+    private SyscallResult Send(ReadOnlySpan<iovec> buffers) => TryEnter() ? Leave(SystemCalls.SendMsg(Fd, buffers, flags: 0)) : Closed;
 
     /// <inheritdoc cref="Descriptor.BeginWait"/>
     internal PollResult BeginWaitReadable(Turn waiter) => BeginWait(PollMode.Read, waiter);
@@ -183,7 +140,7 @@ internal sealed class StreamSocket : Descriptor
     /// <summary>See <see cref="PollDescriptor.SetDeadline"/>. Nothing happens after a close.</summary>
     internal void SetReadDeadline(long deadline)
     {
-        if (Lifetime.TryAddReference())
+        if (TryEnter())
         {
             if (Poll is { } poll)
             {
@@ -201,27 +158,10 @@ internal sealed class StreamSocket : Descriptor
     internal void WakeWriter() => Wake(PollMode.Write);
 
     /// <summary>Is anything that was sent still on its way? Not after a close.</summary>
-    internal bool HasUnsentBytes()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return false;
-        }
-
-        SyscallResult result = SystemCalls.GetUnsent(Fd);
-        ReleaseReference();
-        return result.IsSuccess && result.Value > 0;
-    }
+    internal bool HasUnsentBytes() => (TryEnter() ? Leave(SystemCalls.GetUnsent(Fd)) : Closed) is { IsSuccess: true, Value: > 0 };
 
     /// <summary>Tells the peer that nothing more will be sent. Errors are ignored: the peer may be gone.</summary>
-    internal void ShutdownSend()
-    {
-        if (Lifetime.TryAddReference())
-        {
-            SystemCalls.Shutdown(Fd, LibC.SHUT_WR);
-            ReleaseReference();
-        }
-    }
+    internal void ShutdownSend() => _ = TryEnter() ? Leave(SystemCalls.Shutdown(Fd, LibC.SHUT_WR)) : Closed;
 
     /// <summary>
     /// Makes calls return that somebody is inside of, in the kernel, and tells the peer the end that they hold up. For a holder of a
@@ -238,34 +178,42 @@ internal sealed class StreamSocket : Descriptor
         }
     }
 
-    private EndPoint? GetEndPoint(bool ofPeer)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return null;
-        }
-
-        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
-        SyscallResult result = ofPeer
-            ? SystemCalls.GetPeerName(Fd, address, out int length)
-            : SystemCalls.GetSockName(Fd, address, out length);
-        ReleaseReference();
-        return result.IsSuccess ? SocketAddresses.Parse(address[..Math.Min(length, address.Length)]) : null;
-    }
-
     /// <summary>
     /// Closes; with <paramref name="reset"/> the peer gets a RST and what was not sent is dropped. Otherwise as
     /// <see cref="Descriptor.Close"/>.
     /// </summary>
     internal void Close(bool reset)
     {
-        if (reset && Lifetime.TryAddReference())
+        if (reset && TryEnter())
         {
-            SystemCalls.SetLinger(Fd, on: true, seconds: 0);
-            ReleaseReference();
+            Leave(SystemCalls.SetLinger(Fd, on: true, seconds: 0));
         }
 
         Close();
+    }
+
+    private EndPoint? GetEndPoint(bool ofPeer)
+    {
+        if (!TryEnter())
+        {
+            return null;
+        }
+
+        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
+        SyscallResult result = Leave(ofPeer
+            ? SystemCalls.GetPeerName(Fd, address, out int length)
+            : SystemCalls.GetSockName(Fd, address, out length));
+        return result.IsSuccess ? SocketAddresses.Parse(address[..Math.Min(length, address.Length)]) : null;
+    }
+
+    // Every call on the number is `TryEnter() ? Leave(call) : Closed`: nothing is called through a delegate, which could take no span, and
+    // there is no finally, for no call throws.
+    private bool TryEnter() => Lifetime.TryAddReference();
+
+    private SyscallResult Leave(SyscallResult result)
+    {
+        ReleaseReference();
+        return result;
     }
 
     [InlineArray(MaxReceiveBuffers)]

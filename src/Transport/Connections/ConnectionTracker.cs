@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Diagnostics;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Connections;
@@ -131,7 +132,15 @@ internal sealed class ConnectionTracker
         foreach (TrackedConnection connection in alive)
         {
             allClosedBefore &= connection.IsClosed;
-            connection.Abort(new ConnectionAbortedException(reason));
+            try
+            {
+                connection.Abort(new ConnectionAbortedException(reason));
+            }
+            catch (Exception e)
+            {
+                // The others must end as well.
+                NetpollTransportLog.UnexpectedException(connection.Logger, connection.ConnectionId, e);
+            }
         }
 
         await Task.WhenAny(WhenEmptyAsync(), Task.Delay(allClosedBefore ? grace : timeout)).ConfigureAwait(false);

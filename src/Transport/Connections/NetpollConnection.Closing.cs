@@ -114,7 +114,16 @@ internal sealed partial class NetpollConnection
         }
 
         ReleaseExposedSocket(reset);
-        _writer.Abort(close.Reason);
+        try
+        {
+            _writer.Abort(close.Reason);
+        }
+        catch (Exception e)
+        {
+            // The same as above.
+            NetpollTransportLog.UnexpectedException(Logger, ConnectionId, e);
+        }
+
         FireConnectionClosed();
     }
 

@@ -69,7 +69,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         InitializeFeatures(groupContext);
     }
 
-    public ILogger Logger => _services.Logger;
+    public override ILogger Logger => _services.Logger;
 
     public Exception? AbortReason
     {

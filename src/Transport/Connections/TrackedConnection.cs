@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Timers;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Connections;
 
@@ -15,6 +16,8 @@ internal abstract class TrackedConnection : ConnectionContext
 
     /// <summary>Has this side closed it? Any thread.</summary>
     internal abstract bool IsClosed { get; }
+
+    public abstract ILogger Logger { get; }
 
     internal abstract long BytesReceived { get; }
 

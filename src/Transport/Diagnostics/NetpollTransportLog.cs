@@ -126,6 +126,9 @@ internal static partial class NetpollTransportLog
         EventName = "WorkersLeftBehind")]
     internal static partial void WorkersLeftBehind(ILogger logger, int threads);
 
+    [LoggerMessage(113, LogLevel.Error, "Unexpected exception while {Step}; the stop goes on.", EventName = "UnexpectedStopException")]
+    internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
+
     [LoggerMessage(
         120,
         LogLevel.Warning,

@@ -168,15 +168,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     private async Task DisposePoolsAfterAsync(Task ended)
     {
         await ended.ConfigureAwait(false);
-        try
-        {
-            DisposePools();
-        }
-        catch (Exception e)
-        {
-            // The pools are foreign code, and nobody awaits this.
-            NetpollTransportLog.UnexpectedException(_logger, connectionId: null, e);
-        }
+        DisposePools();
     }
 
     private void DisposePools()
@@ -185,7 +177,15 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         {
             foreach (MemoryPool<byte>? pool in _pools)
             {
-                pool?.Dispose();
+                try
+                {
+                    pool?.Dispose();
+                }
+                catch (Exception e)
+                {
+                    // The pools are foreign code. There are others, and what else the process has to dispose of.
+                    NetpollTransportLog.UnexpectedStopException(_logger, "disposing of a memory pool", e);
+                }
             }
         }
     }

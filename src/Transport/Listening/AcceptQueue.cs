@@ -207,8 +207,14 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     // As the kernel does with what was not accepted: the client learns at once that it has to go elsewhere.
     private static async Task EndUndeliveredAsync(ConnectionContext connection)
     {
-        connection.Abort(new ConnectionAbortedException("The listener was unbound before the connection was served."));
-        await connection.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            connection.Abort(new ConnectionAbortedException("The listener was unbound before the connection was served."));
+        }
+        finally
+        {
+            await connection.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     private void OnCancelled(CancellationToken token)

@@ -30,6 +30,9 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     // Completed by the first unbind; null before there is one. Interlocked.
     private TaskCompletionSource? _unbound;
 
+    // Cancelled by whoever unbinds and is in a hurry, also if somebody else is at it. Without a timer, so that it need not be disposed of.
+    private readonly CancellationTokenSource _hurry = new();
+
     internal NetpollConnectionListener(ConnectionServices services, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
     {
         _services = services;
@@ -63,11 +66,13 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     /// <summary>
     /// Stops accepting: what has been accepted can still be taken, and then accepts get null. Returns when the port is free again, unless a
     /// stuck worker keeps it from that, and when Kestrel has begun with the connections that it has just been given, both for a second at
-    /// most. Needs no worker itself. A token that is cancelled, which Kestrel passes when it is in a hurry, only ends the waiting. May be
-    /// called again.
+    /// most. Needs no worker itself. A token that is cancelled, which Kestrel passes when it is in a hurry, only ends the waiting for Kestrel.
+    /// May be called again: waits for the first call, and hurries it. Throws nothing, since Kestrel would leave its connections alone then.
     /// </summary>
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {
+        using CancellationTokenRegistration hurry =
+            cancellationToken.UnsafeRegister(static hurry => ((CancellationTokenSource)hurry!).Cancel(), _hurry);
         var unbound = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         if (Interlocked.CompareExchange(ref _unbound, unbound, null) is { } first)
         {
@@ -77,10 +82,16 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
         try
         {
-            await UnbindOnceAsync(cancellationToken).ConfigureAwait(false);
+            await UnbindOnceAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            OnFailure(e);
         }
         finally
         {
+            // Whatever has gone wrong, nobody may wait for a connection any more.
+            _queue.Close();
             _onClosed(this);
             unbound.SetResult();
         }
@@ -90,14 +101,25 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     {
         // Nobody begins with a connection now, if nobody has.
         await UnbindAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
-        await _queue.EndUndeliveredAsync().ConfigureAwait(false);
+        try
+        {
+            await _queue.EndUndeliveredAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            OnFailure(e);
+        }
+
         foreach (Acceptor acceptor in _acceptors)
         {
             await acceptor.DisposeAsync().ConfigureAwait(false);
         }
     }
 
-    private async Task UnbindOnceAsync(CancellationToken cancellationToken)
+    private void OnFailure(Exception exception) =>
+        NetpollTransportLog.UnexpectedStopException(_services.Logger, $"unbinding {EndPoint}", exception);
+
+    private async Task UnbindOnceAsync()
     {
         long deadline = MonotonicClock.After(CloseTimeout);
         _queue.StopFilling();
@@ -112,6 +134,11 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         _queue.Close();
         long left = Math.Max(0, deadline - MonotonicClock.Now) / MonotonicClock.NanosecondsPerMillisecond;
         await Task.WhenAny(closed, Task.Delay(TimeSpan.FromMilliseconds(left), CancellationToken.None)).ConfigureAwait(false);
-        await _services.Connections.WaitForFirstReadsAsync(cancellationToken).ConfigureAwait(false);
+        if (closed.IsFaulted)
+        {
+            OnFailure(closed.Exception.InnerException!);
+        }
+
+        await _services.Connections.WaitForFirstReadsAsync(_hurry.Token).ConfigureAwait(false);
     }
 }

@@ -191,6 +191,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         {
             ThrowIfReadingIsNotAllowedLocked();
             _readBegun = true;
+            if (_cancelRequested && CancelFindsNothing)
+            {
+                ReceiveLocked(ref after);
+            }
+
             found = LookLocked();
             if (found.IsNothing)
             {

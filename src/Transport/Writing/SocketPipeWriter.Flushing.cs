@@ -127,6 +127,7 @@ internal sealed partial class SocketPipeWriter
         CancellationTokenRegistration registration;
         OperationCanceledException? canceled = null;
         FlushResult result = default;
+        _yieldedFlush?.End();
         lock (_lock)
         {
             if (_wait.IsCanceled)

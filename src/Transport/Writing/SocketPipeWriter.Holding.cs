@@ -48,6 +48,9 @@ internal sealed partial class SocketPipeWriter
     // For the flusher: what is held is to be left to the thread pool, as soon as the lock is released.
     private bool _leavesToThreadPool;
 
+    // For the flusher: others wait for the thread pool that it runs on, and the response is long.
+    private bool _takesTurns;
+
     // When the monitor is to send what is held outside of turns; 0: nothing. Written under the lock, read by the monitor.
     private long _heldUntil;
 
@@ -83,7 +86,7 @@ internal sealed partial class SocketPipeWriter
         _floor = Floor.Application;
         _responseBegin = BytesSent;
         _shareBegin = BytesSent;
-        _yieldsInVain = false;
+        ForgetVainYields();
     }
 
     /// <summary>A read has found nothing: what the peer waits for leaves now.</summary>
@@ -153,6 +156,12 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
+    // By the flusher, before it takes the lock: the answer is a sum over all threads of the pool.
+    private void LookAtThreadPool() => _takesTurns = BytesSent - _responseBegin > LongResponse
+        && _context is null
+        && _socket.Group.CurrentWorker is null
+        && KeepsThreadPoolWaiting;
+
     private bool MayHold(long bytes) => bytes < MaxHeldBytes && bytes < _pauseThreshold && !_endIsNear;
 
     private bool TryHoldInTurnLocked(Worker worker)
@@ -174,7 +183,7 @@ internal sealed partial class SocketPipeWriter
         long now = MonotonicClock.Now;
         Floor floor = _floor;
         bool gathers = _meter.OnFlush(now) && floor != Floor.Stream;
-        bool takesTurns = BytesSent - _responseBegin > LongResponse && _context is null && KeepsThreadPoolWaiting;
+        bool takesTurns = _takesTurns;
         if (!gathers && !takesTurns)
         {
             return false;

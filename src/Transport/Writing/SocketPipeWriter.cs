@@ -149,6 +149,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
+        LookAtThreadPool();
         SendBatch batch;
         bool send;
         lock (_lock)
@@ -177,6 +178,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
+        LookAtThreadPool();
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;

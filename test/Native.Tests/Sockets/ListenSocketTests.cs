@@ -12,7 +12,7 @@ namespace KestrelNetpoll.Native.Tests.Sockets;
 
 public sealed class ListenSocketTests : IDisposable
 {
-    private readonly FaultInjection _systemCalls = new(seed: 0);
+    private readonly FaultyKernel _systemCalls = new(seed: 0);
     private readonly NetpollRuntime _runtime;
 
     public ListenSocketTests() => _runtime = WorkerThreads.CreateRuntime(2, out _, _systemCalls);

@@ -19,7 +19,7 @@ public sealed class SocketEchoTests
     [InlineData(true, 4)]
     public async Task Ten_megabytes_both_ways(bool ipv6, int workers)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _, systemCalls))
         {
             await EchoAsync(runtime, ipv6 ? SocketPairs.AnyPortV6 : SocketPairs.AnyPortV4, Size);
@@ -36,7 +36,7 @@ public sealed class SocketEchoTests
     [InlineData(4)]
     public async Task Half_a_megabyte_both_ways_on_a_bad_day(int workers)
     {
-        FaultInjection systemCalls = new(SeededRandom.NewSeed())
+        FaultyKernel systemCalls = new(SeededRandom.NewSeed())
         {
             Interruptions = 0.2,
             SpuriousWouldBlocks = 0.2,

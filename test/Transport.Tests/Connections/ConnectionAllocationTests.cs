@@ -14,6 +14,7 @@ namespace KestrelNetpoll.Transport.Tests.Connections;
 /// watches them, not on the thread pool. Alone, because others' allocations cannot be told apart.
 /// </summary>
 [Collection(nameof(Alone))]
+[OneMode]
 public sealed class ConnectionAllocationTests
 {
     private const int WarmUp = 5_000;

@@ -8,6 +8,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
+[OneMode]
 public class FailingPoolTests
 {
     [Fact]

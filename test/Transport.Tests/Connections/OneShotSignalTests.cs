@@ -3,6 +3,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
+[OneMode]
 public class OneShotSignalTests
 {
     private OneShotSignal _signal;

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Options;
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
 /// <summary>An application's logging that throws costs the log entry, and nothing else.</summary>
+[OneMode]
 public sealed class ThrowingLoggerTests : IAsyncLifetime
 {
     private NetpollTransportFactory _factory = null!;

@@ -11,6 +11,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
+[OneMode]
 public class MetricsTests
 {
     [Fact]

@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using KestrelNetpoll.Transport.Diagnostics;
-using KestrelNetpoll.Transport.Tests.Structure;
+using KestrelNetpoll.Transport.Tests.Layout;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;

@@ -9,6 +9,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class ConfigurationTests
 {
     [Fact]

@@ -3,6 +3,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Listening;
 
+[OneMode]
 public class AcceptBackoffTests
 {
     private readonly ManualTime _time = new();

@@ -7,6 +7,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Measures processor time, which others would take away.
 [Collection(nameof(Alone))]
+[OneMode]
 public class DescriptorExhaustionTests
 {
     private const int DescriptorLimit = 220;
@@ -18,6 +19,7 @@ public class DescriptorExhaustionTests
     private const int MaxWindows = 8;
     private static readonly TimeSpan Window = TimeSpan.FromSeconds(2);
 
+    [Slow]
     [Fact]
     public async Task A_process_that_runs_out_of_descriptors_stays_alive_and_calm_and_serves_again()
     {

@@ -9,6 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>A handler that blocks its thread hurts nobody else, whatever it blocks in.</summary>
+[OneMode]
 public sealed class BlockingHandlersTests
 {
     private const string Fast = "GET /fast HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -9,6 +9,7 @@ using static KestrelNetpoll.Transport.Tests.WorkersOnly.WorkersOnlyServer;
 namespace KestrelNetpoll.Transport.Tests.WorkersOnly;
 
 /// <summary>Where the context is put in place, and where it is not.</summary>
+[OneMode]
 public sealed class WorkersOnlySetupTests
 {
     [Theory]
