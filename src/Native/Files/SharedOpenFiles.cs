@@ -8,7 +8,8 @@ namespace KestrelNetpoll.Native.Files;
 /// </summary>
 /// <remarks>
 /// The kernel tells nobody (kcmp needs rights), and the identity does not: both ends of a pipe have the same, and so has whatever has no
-/// name at all. So a flag is changed that means nothing for what can be polled, for a moment: where it changes as well, it is the same file.
+/// name at all. So a flag is changed that means nothing for what can be polled, for a moment: where it changes as well, it is the same
+/// file.
 /// </remarks>
 internal sealed class SharedOpenFiles
 {

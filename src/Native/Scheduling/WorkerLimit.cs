@@ -44,7 +44,8 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     // Those that the runtime begins with.
     private int _initial;
 
-    // More than these must not become spares, until then: the needs of the rest of the process may be others by then. Written by the monitor.
+    // More than these must not become spares, until then: the needs of the rest of the process may be others by then. Written by the
+    // monitor.
     private int _stayCeiling = int.MaxValue;
     private long _stayUntil;
     private volatile bool _isFull;
