@@ -47,9 +47,20 @@ internal static unsafe partial class LibC
         // Elsewhere the package has no assembly, and nothing may ask for it.
         if (OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64)
         {
-            ResolveTmdsGlobally();
+            try
+            {
+                ResolveTmdsGlobally();
+            }
+            catch (Exception e) when (IsMissingLibrary(e))
+            {
+                // The first call fails in the same way, where somebody expects it.
+            }
         }
     }
+
+    /// <summary>Is it what a call of Tmds.LibC throws where its assembly has not been deployed, or is another's?</summary>
+    internal static bool IsMissingLibrary(Exception exception) =>
+        exception is FileNotFoundException or FileLoadException or BadImageFormatException;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void ResolveTmdsGlobally()
