@@ -83,7 +83,7 @@ internal sealed class PlatformSupport
         }
         catch (Exception e) when (LibC.IsMissingLibrary(e))
         {
-            return $"Tmds.LibC cannot be loaded; deploy the folder \"runtimes\" as well. {e.Message}";
+            return $"a library that it needs cannot be loaded; deploy the folder \"runtimes\" as well. {e.Message}";
         }
     }
 
