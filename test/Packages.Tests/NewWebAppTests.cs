@@ -27,8 +27,10 @@ public class NewWebAppTests(PackedLibraries packages, ITestOutputHelper log)
     }
 
     [Fact]
+    [Trait("Speed", "Slow")]
     public async Task It_is_published_trimmed_as_one_file_without_a_warning_and_answers_on_netpoll()
     {
+        LongTests.SkipUnlessWanted();
         string published = await PublishAsync("trimmed", "--self-contained", "-p:PublishTrimmed=true", "-p:PublishSingleFile=true");
 
         Assert.Empty(Directory.GetFiles(published, "*.dll"));
