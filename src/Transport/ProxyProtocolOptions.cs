@@ -29,7 +29,8 @@ public sealed class ProxyProtocolOptions
     ];
 
     /// <summary>
-    /// Gets or sets whether peers on Unix domain sockets are believed. Who may connect there is up to the permissions of the file.
+    /// Gets or sets whether peers on Unix domain sockets are believed. Who may connect there is up to the permissions of the file;
+    /// an abstract name has none, and anybody in its network namespace may.
     /// </summary>
     /// <value>The default is <see langword="true"/>. Has no effect on other endpoints.</value>
     public bool TrustUnixSockets { get; set; } = true;

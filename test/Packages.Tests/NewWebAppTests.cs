@@ -7,7 +7,6 @@ namespace KestrelNetpoll.Packages.Tests;
 public class NewWebAppTests(PackedLibraries packages, ITestOutputHelper log)
 {
     private const string Answer = "Hello World!";
-    private const string NativeAotVariable = "NETPOLL_TEST_NativeAot";
     private const string ServedByNetpoll = "is served by netpoll";
 
     [Fact]
@@ -28,8 +27,10 @@ public class NewWebAppTests(PackedLibraries packages, ITestOutputHelper log)
     }
 
     [Fact]
+    [Trait("Speed", "Slow")]
     public async Task It_is_published_trimmed_as_one_file_without_a_warning_and_answers_on_netpoll()
     {
+        LongTests.SkipUnlessWanted();
         string published = await PublishAsync("trimmed", "--self-contained", "-p:PublishTrimmed=true", "-p:PublishSingleFile=true");
 
         Assert.Empty(Directory.GetFiles(published, "*.dll"));
@@ -37,12 +38,10 @@ public class NewWebAppTests(PackedLibraries packages, ITestOutputHelper log)
     }
 
     [Fact]
-    [Trait("Speed", "slow")]
+    [Trait("Speed", "Slow")]
     public async Task It_is_published_as_native_code_without_a_warning_and_answers_on_netpoll()
     {
-        Assert.SkipUnless(
-            Environment.GetEnvironmentVariable(NativeAotVariable) == "true",
-            $"It takes about a minute on two processors: set {NativeAotVariable}=true, as .ci/run does.");
+        LongTests.SkipUnlessWanted();
         string[] missing = [.. new[] { "clang", "ld", "objcopy" }.Where(static tool => Tool.Find(tool) is null)];
         Assert.SkipUnless(missing.Length == 0, $"Native AOT needs clang and binutils; not found here: {string.Join(", ", missing)}.");
         string published = await PublishAsync("native", "-p:PublishAot=true");

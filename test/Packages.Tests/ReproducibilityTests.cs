@@ -6,8 +6,10 @@ namespace KestrelNetpoll.Packages.Tests;
 public class ReproducibilityTests
 {
     [Fact]
+    [Trait("Speed", "Slow")]
     public async Task The_same_sources_give_the_same_bytes_wherever_they_are()
     {
+        LongTests.SkipUnlessWanted();
         using TemporaryFolder folder = new();
         DotnetSdk sdk = DotnetSdk.Find().With("SOURCE_DATE_EPOCH", "1700000000");
         string[] packed = [await PackAsync("here"), await PackAsync("over/there")];

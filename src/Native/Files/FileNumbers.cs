@@ -13,8 +13,8 @@ internal sealed class FileNumbers
     // Guards the table, and the flags of open files that are shared, from looking at it to changing them.
     private readonly Lock _lock = new();
 
-    // So many files of one identity are looked through for one that a stranger has made blocking again meanwhile. Whatever has no name has the
-    // same, and there may be thousands.
+    // So many files of one identity are looked through for one that a stranger has made blocking again meanwhile. Whatever has no name has
+    // the same, and there may be thousands.
     private const int FewFiles = 8;
 
     private readonly Dictionary<(SystemCalls Kernel, int Fd), Entry> _entries = [];

@@ -8,7 +8,8 @@ namespace KestrelNetpoll.Native.Files;
 /// </summary>
 /// <remarks>
 /// The kernel tells nobody (kcmp needs rights), and the identity does not: both ends of a pipe have the same, and so has whatever has no
-/// name at all. So a flag is changed that means nothing for what can be polled, for a moment: where it changes as well, it is the same file.
+/// name at all. So a flag is changed that means nothing for what can be polled, for a moment: where it changes as well, it is the same
+/// file.
 /// </remarks>
 internal sealed class SharedOpenFiles
 {
@@ -32,21 +33,27 @@ internal sealed class SharedOpenFiles
             return null;
         }
 
-        List<OpenFile> alike = [.. files.Where(file => Appends(file) == (flags.Value & LibC.O_APPEND))];
+        // All of its numbers, mostly one: a stranger may have closed some, and they may be somebody else's by now.
+        List<(OpenFile File, int Number)> alike =
+        [
+            .. files
+                .SelectMany(static file => file.Numbers.Select(number => (file, number)))
+                .Where(one => Appends(one.number) == (flags.Value & LibC.O_APPEND)),
+        ];
         if (alike.Count == 0 || kernel.SetFlags(fd, flags.Value ^ LibC.O_APPEND).IsError)
         {
             return null;
         }
 
         int changed = (flags.Value ^ LibC.O_APPEND) & LibC.O_APPEND;
-        OpenFile? found = alike.Find(file => Appends(file) == changed);
+        OpenFile? found = alike.Find(one => Appends(one.Number) == changed).File;
         kernel.SetFlags(fd, flags.Value);
         return found;
 
         // Null if it is not open any more.
-        int? Appends(OpenFile file)
+        int? Appends(int number)
         {
-            SyscallResult result = kernel.GetFlags(file.Numbers[0]);
+            SyscallResult result = kernel.GetFlags(number);
             return result.IsSuccess ? result.Value & LibC.O_APPEND : null;
         }
     }

@@ -138,8 +138,8 @@ internal partial class SystemCalls
     }
 
     /// <summary>
-    /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not in
-    /// canonical mode).
+    /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not
+    /// in canonical mode).
     /// </summary>
     internal SyscallResult GetTerminalMode(int fd, out bool returnsNothing)
     {
@@ -164,7 +164,8 @@ internal partial class SystemCalls
         return result;
     }
 
-    /// <summary>Copies from one pipe to another, leaving it in the first. 0: nobody writes to it. EAGAIN: somebody does, and nothing is there.</summary>
+    /// <summary>Copies from one pipe to another, leaving it in the first. 0: nobody writes to it. EAGAIN: somebody does, and nothing is
+    /// there.</summary>
     internal SyscallResult Tee(int from, int to, int count)
     {
         SyscallResult result;

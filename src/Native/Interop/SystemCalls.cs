@@ -8,8 +8,8 @@ namespace KestrelNetpoll.Native.Interop;
 /// The methods without <c>Once</c> are what callers use, and the only place that deals with EINTR: none of them ever returns it. Each calls
 /// an <c>XxxOnce</c> method that makes the call, once. Those are virtual so that a test can replace the kernel (a simulated
 /// epoll that delivers a stale event at the worst moment, EMFILE from accept, a short write), and they sit <i>below</i> the
-/// retry loops so that an injected EINTR goes through the loops that production runs. They know one system each: Linux's are in the folder of
-/// that name.
+/// retry loops so that an injected EINTR goes through the loops that production runs. They know one system each: Linux's are in the folder
+/// of that name.
 /// </para>
 /// <para>
 /// The loops are written out, three lines each. One method for all of them would take the call as a delegate, which cannot have both spans

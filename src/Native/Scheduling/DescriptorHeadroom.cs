@@ -6,9 +6,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// Keeps the last descriptors of the process free of connections. A process that has used them all up can neither load an
 /// assembly (.NET holds two for each) nor start a thread nor open a file: it would be full and broken, instead of full.
 /// Linux always hands out the lowest free number, so a number in the reserve means that everything below is taken. Costs
-/// next to nothing until then. What the rest of the process has come to need since the start, it has taken from the reserve: that much less is
-/// kept then, but for a quarter, or for 24. Otherwise connections would wait for descriptors that nobody uses. The limit may be changed from
-/// outside at any time, and is followed. Shared by all who accept; any thread.
+/// next to nothing until then. What the rest of the process has come to need since the start, it has taken from the reserve: that much less
+/// is kept then, but for a quarter, or for 24. Otherwise connections would wait for descriptors that nobody uses. The limit may be changed
+/// from outside at any time, and is followed. Shared by all who accept; any thread.
 /// </summary>
 internal sealed class DescriptorHeadroom
 {
@@ -23,8 +23,8 @@ internal sealed class DescriptorHeadroom
 
     private const int LargestReserve = 128;
 
-    // Of the reserve, whatever the rest of the process has taken already: it may come to need more. With fewer, .NET gives up during its first
-    // requests.
+    // Of the reserve, whatever the rest of the process has taken already: it may come to need more. With fewer, .NET gives up during its
+    // first requests.
     private const int ShareThatStays = 4;
     private const int LeastThatStays = 24;
 

@@ -77,7 +77,14 @@ internal sealed class PlatformSupport
         }
 
         // Sandboxes refuse system calls with an error of their choice, so the only way to know is to ask.
-        return FindRefused(systemCalls) is { } refused ? $"the kernel refuses {refused.Call} ({refused.Errno})." : null;
+        try
+        {
+            return FindRefused(systemCalls) is { } refused ? $"the kernel refuses {refused.Call} ({refused.Errno})." : null;
+        }
+        catch (Exception e) when (LibC.IsMissingLibrary(e))
+        {
+            return $"a library that it needs cannot be loaded; deploy the folder \"runtimes\" as well. {e.Message}";
+        }
     }
 
     /// <summary>Makes every call that the engine cannot do without and .NET perhaps can, as the engine does, once.</summary>

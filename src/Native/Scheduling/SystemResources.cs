@@ -17,7 +17,8 @@ internal class SystemResources(KernelFiles files)
     /// <summary>Why the last look has found nothing out, for the log: the half of a sentence.</summary>
     internal virtual string? Obstacle { get; private set; }
 
-    /// <summary>False: it could not be found out now, for want of descriptors, of which a few must be free, or for another reason.</summary>
+    /// <summary>False: it could not be found out now, for want of descriptors, of which a few must be free, or for another
+    /// reason.</summary>
     internal virtual bool TryRead(out ResourceReading threadReading, out ResourceReading memoryReading)
     {
         Obstacle = HasDescriptors() ? null : "the process has no descriptors left, without which it cannot start a thread";

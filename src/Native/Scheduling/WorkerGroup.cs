@@ -293,8 +293,8 @@ internal sealed partial class WorkerGroup
     internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length);
 
     /// <summary>
-    /// Something waits for a worker that a blocked turn waits for in its turn, and has waited for long: if there is no room for one more, the next one that is wanted
-    /// may take from what is left to the rest of the process. Any thread.
+    /// Something waits for a worker that a blocked turn waits for in its turn, and has waited for long: if there is no room for one more,
+    /// the next one that is wanted may take from what is left to the rest of the process. Any thread.
     /// </summary>
     internal void AskForReserve() => Pool.AskForReserve();
 

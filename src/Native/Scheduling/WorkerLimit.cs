@@ -44,7 +44,8 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     // Those that the runtime begins with.
     private int _initial;
 
-    // More than these must not become spares, until then: the needs of the rest of the process may be others by then. Written by the monitor.
+    // More than these must not become spares, until then: the needs of the rest of the process may be others by then. Written by the
+    // monitor.
     private int _stayCeiling = int.MaxValue;
     private long _stayUntil;
     private volatile bool _isFull;
@@ -100,8 +101,11 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         return !_isBlind && TryAddBelow(Math.Min(Maximum, Math.Min(_allowance.Ceiling, _refusedCeiling)));
     }
 
-    /// <summary>For the monitor: for one more, that others could not go on without, from what is left to the rest of the process.</summary>
-    internal bool TryExceedRoom() => TryAddBelow(Maximum);
+    /// <summary>
+    /// For the monitor, after <see cref="TryGrow"/>: for one more, that others could not go on without, from what is left to the rest of
+    /// the process. Not where a start would fail, or where nobody knows: the rest of the process may be at its last.
+    /// </summary>
+    internal bool TryExceedRoom() => !_isBlind && _refusedCeiling == int.MaxValue && TryAddBelow(Maximum);
 
     /// <summary>A worker has ended.</summary>
     /// <param name="wasLeaving">That was known before: <see cref="TryShed"/>, <see cref="OnLeaving"/>.</param>

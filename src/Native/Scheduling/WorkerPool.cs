@@ -132,6 +132,8 @@ internal sealed class WorkerPool
         {
             if (_spares.Count != 0)
             {
+                // Whoever has asked for the reserve has a worker now.
+                _mayTakeReserve = false;
                 Worker spare = _spares[^1];
                 _spares.RemoveAt(_spares.Count - 1);
                 return spare;

@@ -54,7 +54,8 @@ internal sealed class BoundSockets
             (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group, what));
 
     /// <summary>
-    /// Completes when the address is free, with the exception of a socket of the application's that cannot be disposed of. May be called again.
+    /// Completes when the address is free, with the exception of a socket of the application's that cannot be disposed of. May be called
+    /// again.
     /// </summary>
     internal Task CloseAsync()
     {

@@ -66,8 +66,9 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     /// <summary>
     /// Stops accepting: what has been accepted can still be taken, and then accepts get null. Returns when the port is free again, unless a
     /// stuck worker keeps it from that, and when Kestrel has begun with the connections that it has just been given, both for a second at
-    /// most. Needs no worker itself. A token that is cancelled, which Kestrel passes when it is in a hurry, only ends the waiting for Kestrel.
-    /// May be called again: waits for the first call, and hurries it. Throws nothing, since Kestrel would leave its connections alone then.
+    /// most. Needs no worker itself. A token that is cancelled, which Kestrel passes when it is in a hurry, only ends the waiting for
+    /// Kestrel. May be called again: waits for the first call, and hurries it. Throws nothing, since Kestrel would leave its connections
+    /// alone then.
     /// </summary>
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {

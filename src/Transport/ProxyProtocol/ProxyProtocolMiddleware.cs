@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net;
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -100,7 +101,7 @@ internal sealed class ProxyProtocolMiddleware(ConnectionDelegate next, ProxyProt
         {
             return ProxyHeader.Invalid("the connection was aborted before its PROXY header was complete");
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or SocketException)
         {
             return ProxyHeader.Invalid("the connection failed before its PROXY header was complete");
         }

@@ -136,8 +136,8 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some: also where it was drained before, since only
-    // a read that parks uses up the edge of what has come later.
+    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some: also where it was drained before,
+    // since only a read that parks uses up the edge of what has come later.
     private bool CancelFindsNothing =>
         !_ended && !_completed && !_read.IsCanceled && _error is null && !_buffer.HasUnexaminedBytes;
 

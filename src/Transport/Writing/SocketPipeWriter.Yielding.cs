@@ -18,8 +18,8 @@ namespace KestrelNetpoll.Transport.Writing;
 ///                                                                run everything
 ///   any other thread                nobody
 /// </code>
-/// Where the thread pool takes longer than 20 ms it is blocked, perhaps by callers such as this one. Then the connection does not yield again
-/// there for the next 1 MiB; for twice as much each time that happens again, up to 64 MiB, until a read gets something.
+/// Where the thread pool takes longer than 20 ms it is blocked, perhaps by callers such as this one. Then the connection does not yield
+/// again there for the next 1 MiB; for twice as much each time that happens again, up to 64 MiB, until a read gets something.
 /// </remarks>
 internal sealed partial class SocketPipeWriter
 {

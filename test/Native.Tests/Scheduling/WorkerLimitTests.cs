@@ -328,6 +328,32 @@ public sealed class WorkerLimitTests
         Assert.True(limit.TryGrow(now + WorkerLimit.FirstHoldNanoseconds));
     }
 
+    [Fact]
+    public void The_reserve_is_not_taken_while_a_refused_thread_counts()
+    {
+        const int Maximum = 50;
+        WorkerLimit limit = new(Maximum, onReached: null);
+        Assert.True(limit.TryAdd());
+        Assert.True(limit.TryGrow(Start));
+        Assert.True(limit.TryExceedRoom());
+
+        limit.OnRefused(Start);
+        Assert.False(limit.TryGrow(Start + 1));
+        Assert.False(limit.TryExceedRoom());
+
+        Assert.True(limit.TryGrow(Start + WorkerLimit.FirstHoldNanoseconds));
+        Assert.True(limit.TryExceedRoom());
+    }
+
+    [Fact]
+    public void The_reserve_is_not_taken_while_nobody_knows_what_there_is()
+    {
+        WorkerLimit limit = Create(50);
+        _resources.IsReadable = false;
+        Assert.False(limit.TryGrow(Start));
+        Assert.False(limit.TryExceedRoom());
+    }
+
     private WorkerLimit Create(int maximum, Action<WorkerLimitReached>? onReached = null)
     {
         WorkerLimit limit = new(maximum, onReached, new WorkerHeadroom(_resources, processorCount: 2));

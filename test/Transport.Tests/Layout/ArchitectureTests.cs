@@ -50,7 +50,7 @@ public partial class ArchitectureTests
     {
         var moved =
             from file in Repository.FilesOf(".cs", "src")
-            let expected = Path.GetDirectoryName(file)!.Replace("src", "KestrelNetpoll", StringComparison.Ordinal).Replace('/', '.')
+            let expected = $"KestrelNetpoll.{NamespaceOf(file)}"
             let line = Repository.LinesOf(file).FirstOrDefault(static line => line.StartsWith("namespace ", StringComparison.Ordinal))
             where line is not null && line != $"namespace {expected};" && !IsOfFramework(line)
             select $"{file}: {line}";
@@ -107,10 +107,16 @@ public partial class ArchitectureTests
     private static string RoomOf(string file)
     {
         string type = Path.GetFileName(file).Split('.')[0];
-        string space = Path.GetDirectoryName(file)!["src/".Length..].Replace('/', '.');
         return Rooms.Of($"Microsoft.AspNetCore.Hosting.{type}")
             ?? Rooms.Of($"Microsoft.Extensions.DependencyInjection.{type}")
-            ?? Rooms.Of($"KestrelNetpoll.{space}.{type}")!;
+            ?? Rooms.Of($"KestrelNetpoll.{NamespaceOf(file)}.{type}")!;
+    }
+
+    // The folder of a system divides a room: its classes are parts of what the room has for all systems.
+    private static string NamespaceOf(string file)
+    {
+        string folder = Path.GetDirectoryName(file)!["src/".Length..];
+        return (folder.EndsWith("/Interop/Linux", StringComparison.Ordinal) ? Path.GetDirectoryName(folder)! : folder).Replace('/', '.');
     }
 
     // Where users look for methods that add something to what the framework has.

@@ -1,9 +1,11 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>Version 2, byte by byte.</summary>
+[OneMode]
 public class BinaryHeaderTests
 {
     private const string Client = "192.0.2.1:56324";

@@ -14,6 +14,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>Behind the proxy whose authors have made the protocol.</summary>
+[OneMode]
 public class HaproxyTests
 {
     // Nobody else connects from there.

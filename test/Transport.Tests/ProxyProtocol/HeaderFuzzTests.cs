@@ -1,10 +1,12 @@
 using System.Text;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>
 /// Headers with mistakes that nobody has thought of: two parsers must agree on all of them. NETPOLL_TEST_SEED makes a run again.
 /// </summary>
+[OneMode]
 public class HeaderFuzzTests
 {
     private const int Rounds = 100_000;

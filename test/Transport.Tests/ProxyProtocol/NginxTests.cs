@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>Behind nginx's stream module, which speaks version 1.</summary>
+[OneMode]
 public class NginxTests
 {
     private static readonly IPAddress ClientAddress = IPAddress.Parse("127.0.0.78");

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>The middleware over the framework's own pipes, which refuse what is against their rules.</summary>
+[OneMode]
 public class ProxyProtocolMiddlewareTests
 {
     private static readonly IPEndPoint Proxy = new(IPAddress.Loopback, 1000);

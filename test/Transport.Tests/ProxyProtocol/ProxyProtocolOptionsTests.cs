@@ -5,6 +5,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
+[OneMode]
 public class ProxyProtocolOptionsTests
 {
     public static TheoryData<string, Action<ProxyProtocolOptions>> Wrong => new()

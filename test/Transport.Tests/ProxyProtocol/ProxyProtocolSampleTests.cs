@@ -7,6 +7,7 @@ using KestrelNetpoll.Transport.Tests.Scale;
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>The sample, with headers sent by hand and, where it is installed, by HAProxy.</summary>
+[OneMode]
 public sealed partial class ProxyProtocolSampleTests : IAsyncLifetime
 {
     private Process? _sample;

@@ -1,6 +1,9 @@
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>What begins as other protocols do is no header, from the first byte on that cannot be of one.</summary>
+[OneMode]
 public class SignatureTests
 {
     [Theory]

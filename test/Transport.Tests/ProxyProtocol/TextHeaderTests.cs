@@ -1,6 +1,9 @@
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>Version 1, byte by byte.</summary>
+[OneMode]
 public class TextHeaderTests
 {
     public static TheoryData<string, string, string> Valid => new()

@@ -1,7 +1,9 @@
 using KestrelNetpoll.Transport.ProxyProtocol;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
+[OneMode]
 public class TlvTests
 {
     [Fact]

@@ -1,9 +1,11 @@
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Transport.ProxyProtocol;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
+[OneMode]
 public class TrustedPeersTests
 {
     [Theory]

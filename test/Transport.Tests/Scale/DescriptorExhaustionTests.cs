@@ -10,7 +10,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 [OneMode]
 public class DescriptorExhaustionTests
 {
-    private const int DescriptorLimit = 220;
+    private const int DescriptorLimit = 240;
     private const int Clients = 400;
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 

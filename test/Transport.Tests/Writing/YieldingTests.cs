@@ -252,12 +252,22 @@ public sealed class YieldingTests
         }
     }
 
-    // More items than the pool has, or makes soon, threads.
-    private static void BlockThreadPool(ManualResetEventSlim end, int items = 64)
+    // More items than the pool has threads, many of which an earlier test may have left behind, or makes soon.
+    private static void BlockThreadPool(ManualResetEventSlim end, int more = 64)
     {
+        int items = MostThreads + more;
         for (int i = 0; i < items; i++)
         {
             ThreadPool.UnsafeQueueUserWorkItem(static state => state.Wait(Patience.Limit), end, preferLocal: false);
+        }
+    }
+
+    private static int MostThreads
+    {
+        get
+        {
+            ThreadPool.GetMinThreads(out int threads, out _);
+            return Math.Max(threads, ThreadPool.ThreadCount);
         }
     }
 
@@ -309,16 +319,15 @@ public sealed class YieldingTests
     // Work items that queue themselves again, so that somebody always waits for the thread pool.
     private sealed class BusyPool : IThreadPoolWorkItem, IAsyncDisposable
     {
-        private const int Items = 8;
-
         private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private int _left = Items;
+        private int _left = MostThreads + 8;
         private long _runs;
         private volatile bool _ends;
 
         internal BusyPool()
         {
-            for (int i = 0; i < Items; i++)
+            int items = _left;
+            for (int i = 0; i < items; i++)
             {
                 ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
             }

@@ -19,8 +19,8 @@ namespace KestrelNetpoll.Native.Interop;
 /// Tmds.LibC gives the other functions, the structs and the values. Nothing outside this folder names it. Ours are
 /// the hot calls, since each call of Tmds.LibC costs a few nanoseconds more, and its first one a stub that is made at run time; what it
 /// lacks; and <c>poll</c>, which leaves no errno behind there. A constant stands here as a number where C# wants one: labels of a switch,
-/// masks of events, what hot calls take. The values are the same on x64 and arm64 unless it says otherwise. A test compares all of them, and
-/// those of Tmds.LibC that are used, with the C compiler's.
+/// masks of events, what hot calls take. The values are the same on x64 and arm64 unless it says otherwise. A test compares all of them,
+/// and those of Tmds.LibC that are used, with the C compiler's.
 /// </para>
 /// <para>
 /// <c>ioctl</c>, <c>prctl</c> and <c>syscall</c> are variadic in C, as are <c>open</c> and <c>fcntl</c>; on both architectures Linux passes
@@ -47,9 +47,20 @@ internal static unsafe partial class LibC
         // Elsewhere the package has no assembly, and nothing may ask for it.
         if (OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64)
         {
-            ResolveTmdsGlobally();
+            try
+            {
+                ResolveTmdsGlobally();
+            }
+            catch (Exception e) when (IsMissingLibrary(e))
+            {
+                // The first call fails in the same way, where somebody expects it.
+            }
         }
     }
+
+    /// <summary>Is it what a call of Tmds.LibC throws where its assembly has not been deployed, or is another's?</summary>
+    internal static bool IsMissingLibrary(Exception exception) =>
+        exception is FileNotFoundException or FileLoadException or BadImageFormatException;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void ResolveTmdsGlobally()
