@@ -356,7 +356,12 @@ internal sealed partial class SystemMonitor
                 }
             }
 
-            if (_parker.Park(_blockedTurns?.Limit(pause, MonotonicClock.Now) ?? pause))
+            if (_blockedTurns is { Count: > 0 } blockedTurns)
+            {
+                pause = blockedTurns.Limit(pause, MonotonicClock.Now);
+            }
+
+            if (_parker.Park(pause))
             {
                 _pace.OnHurried();
             }

@@ -35,7 +35,10 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
     internal void Configure(NetpollTransportOptions options)
     {
         BlockedTurnThreshold = (options.BlockedTurnThreshold ?? TimeSpan.Zero).Ticks * TimeSpan.NanosecondsPerTick;
-        Names = options.NameBlockedRequests && BlockedTurnThreshold != 0 ? new RequestNames() : null;
+
+        // Where the application runs on the thread pool, no request can block a turn.
+        bool canBlock = BlockedTurnThreshold != 0 && options.ApplicationScheduling != ApplicationScheduling.ThreadPool;
+        Names = options.NameBlockedRequests && canBlock ? new RequestNames() : null;
     }
 
     public void OnBlockedTurn(BlockedTurnSighting sighting)
@@ -110,7 +113,8 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
             request = null;
         }
 
-        var subject = sighting.Turn?.Subject as ITurnSubject;
+        // What goes on after an await, under WorkersOnly, is a turn of nobody in particular.
+        ITurnSubject? subject = request?.Connection ?? sighting.Turn?.Subject as ITurnSubject;
         return new BlockedTurnEventArgs
         {
             BlockedFor = TimeSpan.FromTicks(sighting.Nanoseconds / TimeSpan.NanosecondsPerTick),

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
@@ -42,6 +43,9 @@ internal sealed class RequestNames
 internal sealed class RequestName(HttpContext context)
 {
     internal string Method { get; } = context.Request.Method;
+
+    /// <summary>Null: it came on another transport.</summary>
+    internal ITurnSubject? Connection { get; } = context.Features.Get<IConnectionSocketFeature>() as ITurnSubject;
 
     internal string Path { get; } = context.Request.PathBase.Add(context.Request.Path).Value ?? "";
 

@@ -1,9 +1,11 @@
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
+[OneMode]
 public sealed class BlockedTurnOptionTests
 {
     public static TheoryData<TimeSpan?, long> Thresholds => new()
@@ -18,7 +20,12 @@ public sealed class BlockedTurnOptionTests
     [MemberData(nameof(Thresholds))]
     public void Null_and_zero_turn_it_off(TimeSpan? threshold, long nanoseconds)
     {
-        var options = new NetpollTransportOptions { BlockedTurnThreshold = threshold, NameBlockedRequests = true };
+        var options = new NetpollTransportOptions
+        {
+            BlockedTurnThreshold = threshold,
+            NameBlockedRequests = true,
+            ApplicationScheduling = ApplicationScheduling.Workers,
+        };
         var diagnostics = new NetpollDiagnostics(NullLogger.Instance, TimeProvider.System);
 
         diagnostics.Configure(options);
@@ -26,6 +33,19 @@ public sealed class BlockedTurnOptionTests
         Assert.True(new NetpollTransportOptionsValidator().Validate(null, options).Succeeded);
         Assert.Equal(nanoseconds, diagnostics.BlockedTurnThreshold);
         Assert.Equal(nanoseconds != 0, diagnostics.Names is not null);
+    }
+
+    [Theory]
+    [InlineData(ApplicationScheduling.Workers, true)]
+    [InlineData(ApplicationScheduling.WorkersOnly, true)]
+    [InlineData(ApplicationScheduling.ThreadPool, false)]
+    public void Requests_are_named_only_where_they_can_block_a_worker(ApplicationScheduling scheduling, bool named)
+    {
+        var diagnostics = new NetpollDiagnostics(NullLogger.Instance, TimeProvider.System);
+
+        diagnostics.Configure(new NetpollTransportOptions { ApplicationScheduling = scheduling, NameBlockedRequests = true });
+
+        Assert.Equal(named, diagnostics.Names is not null);
     }
 
     [Theory]

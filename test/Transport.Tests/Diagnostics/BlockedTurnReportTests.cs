@@ -11,6 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
 /// <summary>A handler that blocks its worker is named, in the log and to whoever listens.</summary>
+[OneMode]
 public sealed class BlockedTurnReportTests
 {
     private const int BlockedTurn = 120;
@@ -76,9 +77,11 @@ public sealed class BlockedTurnReportTests
     public async Task The_request_is_named_if_that_is_wanted(ApplicationScheduling scheduling, bool later)
     {
         using var obstacle = new Obstacle("event");
+        string? id = null;
         await using TestServer server = await StartAsync(
             async context =>
             {
+                id = context.Connection.Id;
                 context.SetEndpoint(new RouteEndpoint(
                     static _ => Task.CompletedTask,
                     RoutePatternFactory.Parse("/orders/{id}"),
@@ -109,6 +112,7 @@ public sealed class BlockedTurnReportTests
         Assert.Equal(200, (await client.ReadResponseAsync()).Status);
 
         Assert.Equal(("PUT", "/orders/7", "/orders/{id}"), (blocked.Method, blocked.Path, blocked.Route));
+        Assert.Equal((id, server.EndPoint), (blocked.ConnectionId, blocked.LocalEndPoint));
         const string Request = "Request: PUT /orders/7, route /orders/{id}.";
         Assert.Contains(Logged(server), static entry => entry.Message.Contains(Request, StringComparison.Ordinal));
     }

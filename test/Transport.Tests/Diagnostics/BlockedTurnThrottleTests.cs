@@ -3,6 +3,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
+[OneMode]
 public sealed class BlockedTurnThrottleTests
 {
     private static readonly TimeSpan Tick = TimeSpan.FromTicks(1);

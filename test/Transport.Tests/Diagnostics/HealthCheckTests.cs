@@ -29,6 +29,7 @@ public sealed class HealthCheckTests
     [Theory]
     [InlineData(null, HealthStatus.Unhealthy)]
     [InlineData(HealthStatus.Degraded, HealthStatus.Degraded)]
+    [OneMode]
     public async Task A_server_that_stands_still_is_degraded_and_then_unhealthy(HealthStatus? failureStatus, HealthStatus expected)
     {
         await using Blockade blockade = await Blockade.StartAsync(1, setup =>
@@ -56,6 +57,7 @@ public sealed class HealthCheckTests
     }
 
     [Fact]
+    [OneMode]
     public async Task A_server_that_stands_still_for_less_than_the_bound_is_degraded()
     {
         await using Blockade blockade = await Blockade.StartAsync(1, static setup =>
@@ -94,6 +96,7 @@ public sealed class HealthCheckTests
     }
 
     [Fact]
+    [OneMode]
     public async Task A_transport_that_serves_nothing_is_healthy_and_one_that_is_not_there_is_not()
     {
         await using ServiceProvider without = new ServiceCollection().AddLogging()
@@ -115,6 +118,7 @@ public sealed class HealthCheckTests
     [InlineData("00:00:00", "00:00:10", "QueueTimeBound is 00:00:00;")]
     [InlineData("00:00:11", "00:00:10", "QueueTimeBound is 00:00:11;")]
     [InlineData("00:00:01", "1.00:00:01", "StallBound is 1.00:00:01;")]
+    [OneMode]
     public void Bounds_out_of_their_range_are_refused(string queueTime, string stall, string words)
     {
         IHealthChecksBuilder builder = new ServiceCollection().AddHealthChecks();

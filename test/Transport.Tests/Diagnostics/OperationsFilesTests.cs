@@ -2,12 +2,14 @@ using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 using KestrelNetpoll.Transport.Tests.Layout;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
 /// <summary>The dashboard, the alert rules and the page on metrics speak of what there is, and the page of all of it.</summary>
+[OneMode]
 public sealed partial class OperationsFilesTests
 {
     [Theory]
