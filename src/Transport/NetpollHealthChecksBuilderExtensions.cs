@@ -11,8 +11,8 @@ public static class NetpollHealthChecksBuilderExtensions
     /// Adds a check of the netpoll transport. Degraded: a blocked worker cannot be replaced since the limit of threads is reached;
     /// accepting pauses since the system has no room for another connection; or work waits for longer than
     /// <see cref="NetpollHealthCheckOptions.QueueTimeBound"/>. Unhealthy: no turn has begun for
-    /// <see cref="NetpollHealthCheckOptions.StallBound"/> while work waited. Healthy, with a remark, where another transport serves all
-    /// endpoints.
+    /// <see cref="NetpollHealthCheckOptions.StallBound"/> while work waited; or <c>UseNetpollTransport</c> was not called. Healthy, with a
+    /// remark, where another transport serves all endpoints.
     /// </summary>
     /// <param name="builder">The builder, as <c>AddHealthChecks</c> returns it. Not thread-safe.</param>
     /// <param name="name">The check's name.</param>
@@ -39,8 +39,7 @@ public static class NetpollHealthChecksBuilderExtensions
 
     private static NetpollHealthCheck Create(IServiceProvider provider, NetpollHealthCheckOptions options)
     {
-        NetpollTransportFactory factory = provider.GetService<NetpollTransportFactory>()
-            ?? throw new InvalidOperationException("The health check of the netpoll transport needs UseNetpollTransport.");
-        return new NetpollHealthCheck(factory.CreateMetricsSource(), () => factory.UnsupportedReason, options);
+        NetpollTransportFactory? factory = provider.GetService<NetpollTransportFactory>();
+        return new NetpollHealthCheck(factory?.CreateMetricsSource(), () => factory?.UnsupportedReason, options);
     }
 }

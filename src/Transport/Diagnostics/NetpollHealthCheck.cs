@@ -8,13 +8,19 @@ namespace KestrelNetpoll.Transport.Diagnostics;
 /// Looks whether the transport gets its work done. It waits for no worker, but for as long as it is told to: it can say that all of them
 /// are stuck.
 /// </summary>
-internal sealed class NetpollHealthCheck(MetricsSource source, Func<string?> readObstacle, NetpollHealthCheckOptions options)
+internal sealed class NetpollHealthCheck(MetricsSource? source, Func<string?> readObstacle, NetpollHealthCheckOptions options)
     : IHealthCheck
 {
     private const double NanosecondsPerSecond = 1e9;
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
+        if (source is null)
+        {
+            // Thrown here, where it is this check's result: where the check is made, it would be the end of the others.
+            throw new InvalidOperationException("The health check of the netpoll transport needs UseNetpollTransport.");
+        }
+
         IReadOnlyList<WorkerGroup> groups = source.Groups();
         if (groups.Count == 0)
         {

@@ -23,7 +23,14 @@ public class MetricsTests
         await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         await client.ReadResponseAsync();
 
-        measured.Observe();
+        // They are counted when the call has returned, which may be after the client has read them.
+        await Patience.UntilAsync(
+            () =>
+            {
+                measured.Observe();
+                return measured["netpoll.io.transmit"] > 0;
+            },
+            "what was sent is counted");
 
         Assert.Equal(1, measured["netpoll.connection.accepted"]);
         Assert.Equal(1, measured["netpoll.connection.active"]);
