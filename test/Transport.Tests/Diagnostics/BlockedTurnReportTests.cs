@@ -43,6 +43,7 @@ public sealed class BlockedTurnReportTests
             Assert.Same(diagnostics, sender);
             raised.Enqueue(blocked);
         };
+        using var release = new Release(obstacle);
         using RawClient client = await server.ConnectAsync();
 
         await client.SendAsync("GET /secret HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -105,6 +106,7 @@ public sealed class BlockedTurnReportTests
                 raised.TrySetResult(blocked);
             }
         };
+        using var release = new Release(obstacle);
         using RawClient client = await server.ConnectAsync();
 
         await client.SendAsync("PUT /orders/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
@@ -131,6 +133,7 @@ public sealed class BlockedTurnReportTests
         TaskCompletionSource raised = new();
         diagnostics.BlockedTurn += static (_, _) => throw new InvalidOperationException("a listener");
         diagnostics.BlockedTurn += (_, _) => raised.TrySetResult();
+        using var release = new Release(obstacle);
         using RawClient client = await server.ConnectAsync();
 
         await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -154,6 +157,7 @@ public sealed class BlockedTurnReportTests
             static options => options.BlockedTurnThreshold = TimeSpan.Zero);
         int raised = 0;
         server.Services.GetRequiredService<INetpollDiagnostics>().BlockedTurn += (_, _) => raised++;
+        using var release = new Release(obstacle);
         using RawClient client = await server.ConnectAsync();
 
         await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -168,14 +172,27 @@ public sealed class BlockedTurnReportTests
 
     private static IEnumerable<LogEntry> Logged(TestServer server) => server.Logs.Of(TransportKind.Netpoll, BlockedTurn);
 
-    private static Task<TestServer> StartAsync(RequestDelegate app, Action<NetpollTransportOptions>? configure = null) =>
-        TestServer.StartAsync(TransportKind.Netpoll, setup =>
+    // The first request of a server may go on on the thread pool, while the framework sets itself up.
+    private static async Task<TestServer> StartAsync(RequestDelegate app, Action<NetpollTransportOptions>? configure = null)
+    {
+        TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
         {
-            setup.App = app;
+            setup.App = context => context.Request.Path == "/first" ? Task.CompletedTask : app(context);
             setup.Netpoll = options =>
             {
                 options.ApplicationScheduling = ApplicationScheduling.Workers;
                 configure?.Invoke(options);
             };
         });
+        using RawClient first = await server.ConnectAsync();
+        await first.SendAsync("GET /first HTTP/1.1\r\nHost: x\r\n\r\n");
+        Assert.Equal(200, (await first.ReadResponseAsync()).Status);
+        return server;
+    }
+
+    // Before the server stops, which waits for its handlers: a test that has failed is to say why.
+    private sealed class Release(Obstacle obstacle) : IDisposable
+    {
+        public void Dispose() => obstacle.Release();
+    }
 }
