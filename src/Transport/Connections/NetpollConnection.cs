@@ -307,6 +307,8 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
     /// <summary>Lets the reader look at a hang-up, and at input that nobody reads, even while it is not waiting.</summary>
     private sealed class InputTurn(NetpollConnection connection) : UnreadInput
     {
+        internal override object Subject => connection;
+
         internal override void Run() => connection._reader.OnHangup();
 
         internal override bool LookAgain() => connection._reader.LookAtUnread();

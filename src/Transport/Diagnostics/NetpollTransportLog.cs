@@ -149,7 +149,7 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(
         121,
         LogLevel.Error,
-        "Whoever listens to INetpollDiagnostics threw, or it could not be told.",
+        "Whoever listens to INetpollDiagnostics threw, or it could not be told. Other failures, not logged: {Suppressed}.",
         EventName = "DiagnosticsFailed")]
-    internal static partial void DiagnosticsFailed(ILogger logger, Exception exception);
+    internal static partial void DiagnosticsFailed(ILogger logger, long suppressed, Exception exception);
 }
