@@ -114,7 +114,6 @@ public sealed partial class SystemMonitorTests
     public void A_turn_that_goes_on_wants_no_other_worker_any_more()
     {
         Arrange(Work.InOwnQueue, sleeper: true);
-        Begin();
         _probe.InManagedWait = true;
         Assert.True(WantsAfter(0, 1));
         Assert.Equal(1, _group.RefusedTurns);
