@@ -133,6 +133,15 @@ public sealed class NetpollTransportFactory
     /// <returns>A snapshot.</returns>
     public NetpollTransportStatistics GetStatistics() => Volatile.Read(ref _context)?.Statistics ?? default;
 
+    /// <inheritdoc/>
+    public IReadOnlyList<NetpollAcceptQueue> GetAcceptQueues()
+    {
+        lock (_lock)
+        {
+            return [.. _listeners.SelectMany(static listener => listener.GetAcceptQueues())];
+        }
+    }
+
     internal NetpollTransportStatistics GetCounters() => Volatile.Read(ref _context)?.Counters ?? default;
 
     internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
@@ -213,6 +222,7 @@ public sealed class NetpollTransportFactory
             throw new ObjectDisposedException(nameof(NetpollTransportFactory));
         }
 
+        context.Multipath.LogIfMissing(endpoint, sockets, _options.Value);
         NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
         return new ValueTask<IConnectionListener>(listener);
     }

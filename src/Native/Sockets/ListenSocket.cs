@@ -10,7 +10,7 @@ namespace KestrelNetpoll.Native.Sockets;
 /// <summary>
 /// A listening stream socket, IP or Unix. Accepting never waits; waiting for connections is the caller's turn's business.
 /// </summary>
-internal sealed class ListenSocket : Descriptor
+internal sealed partial class ListenSocket : Descriptor
 {
     private static readonly IPAddress AnyIPv4Mapped = IPAddress.Any.MapToIPv6();
 
@@ -114,7 +114,9 @@ internal sealed class ListenSocket : Descriptor
         {
             LocalEndPoint = localEndPoint,
             File = file,
-            AcceptedOptions = isUnix || options.LeavesListener ? SocketOption.OfConnections(options, isUnix) : [],
+            AcceptedOptions = isUnix || options.LeavesListener
+                ? SocketOption.OfConnections(options, SocketAddresses.DomainOf(localEndPoint))
+                : [],
             SharesAddress = isUnix || (isOwn && !IsWildcard(localEndPoint)),
         }, options.Shared ? PollInterest.SharedListener : PollInterest.Everything);
     }
@@ -141,27 +143,8 @@ internal sealed class ListenSocket : Descriptor
     /// </summary>
     internal SyscallResult Accept(WorkerGroup group, out StreamSocket? socket)
     {
-        socket = null;
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        // Of a Unix peer's name a part is enough to see that there is one.
-        SocketAddressBytes address = default;
-        SyscallResult result = SystemCalls.Accept4(Fd, address.Buffer, out int length, LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC);
-        ReleaseReference();
-        if (result.IsSuccess)
-        {
-            // An option that the kernel refuses is not worth a connection.
-            foreach (SocketOption option in AcceptedOptions)
-            {
-                SystemCalls.SetSockOpt(result.Value, option.Level, option.Option, option.Value);
-            }
-
-            socket = new StreamSocket(result.Value, group, SystemCalls, address.WithLength(length));
-        }
-
+        SyscallResult result = AcceptNumber(out SocketAddressBytes address);
+        socket = result.IsSuccess ? Adopt(result.Value, address, group) : null;
         return result;
     }
 

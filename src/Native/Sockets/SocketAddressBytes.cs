@@ -17,11 +17,16 @@ internal struct SocketAddressBytes
     private const int Address6Offset = 8;
     private const int Address6Length = 16;
 
+    // What is in front of an IPv4 address within IPv6.
+    private static ReadOnlySpan<byte> MappedPrefix => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF];
+
     private Storage _bytes;
     private int _length;
 
     /// <summary>A Unix address with a name, which did not fit: whoever wants it has to ask the kernel.</summary>
     internal readonly bool IsNamedUnix => _length > sizeof(ushort) && Family == LibC.AF_UNIX;
+
+    internal readonly bool IsIp => Family is LibC.AF_INET or LibC.AF_INET6;
 
     internal readonly bool IsUnix => Family == LibC.AF_UNIX;
 
@@ -66,6 +71,30 @@ internal struct SocketAddressBytes
         SocketAddressBytes result = default;
         address[..Math.Min(address.Length, Unsafe.SizeOf<Storage>())].CopyTo(result.Buffer);
         return result.WithLength(address.Length);
+    }
+
+    /// <summary>Whose address it is. False: it is none of IP.</summary>
+    internal readonly bool TryGetNetwork(out NetworkKey network)
+    {
+        ReadOnlySpan<byte> bytes = Bytes;
+        ushort family = Family;
+        network = default;
+        if (family == LibC.AF_INET && bytes.Length >= Unsafe.SizeOf<sockaddr_in>())
+        {
+            network = new NetworkKey(MemoryMarshal.Read<sockaddr_in>(bytes).sin_addr, IsIPv6: false);
+            return true;
+        }
+
+        if (family != LibC.AF_INET6 || bytes.Length < Unsafe.SizeOf<sockaddr_in6>())
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> address = bytes.Slice(Address6Offset, Address6Length);
+        network = address.StartsWith(MappedPrefix)
+            ? new NetworkKey(MemoryMarshal.Read<uint>(address[MappedPrefix.Length..]), IsIPv6: false)
+            : new NetworkKey(MemoryMarshal.Read<ulong>(address), IsIPv6: true);
+        return true;
     }
 
     /// <summary>The end point; a Unix one without its name. Null when the address is of another family or missing.</summary>

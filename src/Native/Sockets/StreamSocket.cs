@@ -10,7 +10,7 @@ namespace KestrelNetpoll.Native.Sockets;
 /// A connected, non-blocking stream socket, for callers that bring their own buffers and turns. The I/O methods never wait and
 /// may be called from any thread, also while the socket is being closed: they then report EBADF.
 /// </summary>
-internal sealed class StreamSocket : Descriptor
+internal sealed partial class StreamSocket : Descriptor
 {
     private readonly SocketAddressBytes _remoteAddress;
     private Turn? _hangupTurn;

@@ -69,6 +69,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         ConnectionClosed = _connectionClosedSource.Token;
         LocalEndPoint = localEndPoint;
         InitializeFeatures(groupContext);
+        BeginWatch();
     }
 
     public ILogger Logger => _context.Logger;
@@ -107,6 +108,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _context.Connections.Add(this);
+        _context.Sweep?.OnConnectionAdded();
     }
 
     /// <summary>
@@ -153,6 +155,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
         finally
         {
+            _writer.EndDeadline();
+            _context.AcceptPolicy?.OnEnded(_socket);
             _context.Connections.Remove(this);
             _disposed.Set();
         }

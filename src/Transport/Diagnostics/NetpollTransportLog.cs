@@ -1,4 +1,5 @@
 using System.Net;
+using KestrelNetpoll.Transport.Limits;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Diagnostics;
@@ -67,4 +68,16 @@ internal static partial class NetpollTransportLog
 
     [LoggerMessage(112, LogLevel.Warning, "{Threads} worker thread(s) were left behind when the transport was disposed: handlers do not return from them. They end when the handlers do, or with the process.", EventName = "WorkersLeftBehind")]
     internal static partial void WorkersLeftBehind(ILogger logger, int threads);
+
+    [LoggerMessage(130, LogLevel.Debug, @"Connection id ""{ConnectionId}"" has reached {Limit} ({Value}).", EventName = "ConnectionLimitReached")]
+    internal static partial void ConnectionLimitReached(ILogger logger, string connectionId, ConnectionLimit limit, TimeSpan value);
+
+    [LoggerMessage(131, LogLevel.Debug, "A connection from {RemoteEndPoint} to {EndPoint} was not accepted: {Option}.", EventName = "ConnectionRefused")]
+    internal static partial void ConnectionRefused(ILogger logger, EndPoint? remoteEndPoint, EndPoint endPoint, string option);
+
+    [LoggerMessage(132, LogLevel.Error, "OnAccept threw at a connection to {EndPoint}, which was refused, as is any at which it throws. Said once.", EventName = "AcceptHookFailed")]
+    internal static partial void AcceptHookFailed(ILogger logger, EndPoint endPoint, Exception exception);
+
+    [LoggerMessage(133, LogLevel.Information, "The kernel has no Multipath TCP, or it is turned off (net.mptcp.enabled): {EndPoint} is served with TCP.", EventName = "NoMultipathTcp")]
+    internal static partial void NoMultipathTcp(ILogger logger, EndPoint endPoint);
 }

@@ -5,6 +5,7 @@ using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.Limits;
 using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Connections;
@@ -73,6 +74,12 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             _groupContexts = [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
         }
 
+        Multipath = new MultipathNotice(logger);
+        AcceptPolicy = AcceptPolicy.From(options, logger, systemCalls);
+        Sweep = ConnectionLimits.From(options) is { } limits
+            ? new ConnectionSweep(limits, Runtime.Groups[0], Connections, logger)
+            : null;
+
         // The process's shared pool is nobody's to dispose of.
         _ownsPools = memoryPoolFactory is not null;
         _pools = new MemoryPool<byte>[Runtime.Groups.Count];
@@ -130,7 +137,15 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 HandOffs: engine.HandOffs,
                 Workers: engine.Workers,
                 SpareWorkers: engine.SpareWorkers,
-                WorkerLimitReached: engine.WorkerLimitReached);
+                WorkerLimitReached: engine.WorkerLimitReached)
+            {
+                FirstByteTimeouts = Sweep?.CountReached(ConnectionLimit.FirstByteTimeout) ?? 0,
+                ReadIdleTimeouts = Sweep?.CountReached(ConnectionLimit.ReadIdleTimeout) ?? 0,
+                WriteStallTimeouts = Sweep?.CountReached(ConnectionLimit.WriteStallTimeout) ?? 0,
+                RefusedConnections = AcceptPolicy?.RefusedByHook ?? 0,
+                ConnectionsOverAddressLimit = AcceptPolicy?.RefusedByAddress ?? 0,
+                MaxConnectionAgesReached = Sweep?.CountReached(ConnectionLimit.MaxConnectionAge) ?? 0,
+            };
         }
     }
 
@@ -155,6 +170,14 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     internal CorrelationIdGenerator ConnectionIds { get; } = new();
 
     internal ConnectionTracker Connections { get; } = new();
+
+    internal MultipathNotice Multipath { get; }
+
+    /// <summary>Null where all connections are served.</summary>
+    internal AcceptPolicy? AcceptPolicy { get; }
+
+    /// <summary>Null where connections have no limits.</summary>
+    internal ConnectionSweep? Sweep { get; }
 
     internal LingeringSockets Lingering { get; } = new();
 

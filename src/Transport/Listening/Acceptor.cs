@@ -146,7 +146,7 @@ internal sealed class Acceptor : IAsyncDisposable
                         NetpollTransportLog.AcceptingAgain(_context.Logger, _socket.LocalEndPoint, _backoff.Failures);
                     }
 
-                    if (!_queue.Offer(connection!, this))
+                    if (connection is not null && !_queue.Offer(connection, this))
                     {
                         return;
                     }
@@ -186,6 +186,7 @@ internal sealed class Acceptor : IAsyncDisposable
         Schedule();
     }
 
+    // Success without a connection: it was not wanted, and there may be more.
     // A failure is the exception behind an errno that no system call has returned.
     private Errno TryAccept(out NetpollConnection? connection, out Exception? failure)
     {
@@ -194,14 +195,21 @@ internal sealed class Acceptor : IAsyncDisposable
         StreamSocket? socket = null;
         try
         {
-            SyscallResult result = _socket.Accept(_context.ChooseGroup(_socket.Group), out socket);
-            if (socket is null)
+            SyscallResult result = _socket.AcceptNumber(out SocketAddressBytes address);
+            if (result.IsError)
             {
                 return result.Errno;
             }
 
-            _context.Headroom.OnAccepted(socket.Fd);
+            _context.Headroom.OnAccepted(result.Value);
+            if (_context.AcceptPolicy is { } policy
+                && policy.Decide(_socket, result.Value, address) is var decision and not AcceptDecision.Accept)
+            {
+                _socket.Refuse(result.Value, reset: decision != AcceptDecision.Close);
+                return Errno.Success;
+            }
 
+            socket = _socket.Adopt(result.Value, address, _context.ChooseGroup(_socket.Group));
             NetpollConnection accepted = _context.CreateConnection(socket, _socket.LocalEndPointOf(socket));
             accepted.Start();
             _context.CountAccepted();
@@ -211,17 +219,26 @@ internal sealed class Acceptor : IAsyncDisposable
         catch (SocketException e)
         {
             // The kernel has no room for another watch. This connection is lost, the listener is not.
-            socket?.Close(reset: true);
+            GiveUp(socket);
             NetpollTransportLog.ConnectionError(_context.Logger, connectionId: null, e);
             failure = e;
             return Errno.EIO;
         }
         catch (Exception e)
         {
-            socket?.Close(reset: true);
+            GiveUp(socket);
             NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
             failure = e;
             return Errno.EIO;
+        }
+    }
+
+    private void GiveUp(StreamSocket? socket)
+    {
+        if (socket is not null)
+        {
+            socket.Close(reset: true);
+            _context.AcceptPolicy?.OnEnded(socket);
         }
     }
 

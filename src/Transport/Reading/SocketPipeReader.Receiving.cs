@@ -49,6 +49,11 @@ internal sealed partial class SocketPipeReader
         }
 
         bool canceled = _cancelRequested;
+        if (!canceled && DeadlinePassed)
+        {
+            return new Found(new ConnectionDeadlineExceededException());
+        }
+
         bool unexamined = _buffer.HasUnexaminedBytes;
         if (!canceled && !unexamined && !_ended)
         {
@@ -131,6 +136,9 @@ internal sealed partial class SocketPipeReader
                     return default;
                 case PollResult.Closing:
                     Fail(_owner.AbortReason ?? SocketFailure.Closed());
+                    break;
+                case PollResult.TimedOut:
+                    // The next look says so, unless the deadline has been moved by then.
                     break;
                 default:
                     EndInput(SocketFailure.NotPollable(), ref notices);

@@ -292,6 +292,7 @@ internal sealed partial class SocketPipeWriter
     {
         _closed = true;
         EndHolding(byFlush: false);
+        EndDeadlineUnderLock();
         Settle(ref effects);
         if (!_sending)
         {

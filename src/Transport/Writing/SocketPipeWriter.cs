@@ -136,6 +136,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
+        FailIfDeadlinePassed();
         SendBatch batch;
         bool send;
         lock (_lock)
@@ -164,6 +165,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
+        FailIfDeadlinePassed();
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;

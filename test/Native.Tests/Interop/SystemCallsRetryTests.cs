@@ -49,6 +49,8 @@ public sealed class SystemCallsRetryTests
         ["SetSockOptOnce"] = calls => calls.SetSockOpt(0, 0, 0, 0),
         ["SetLingerOnce"] = calls => calls.SetLinger(0, true, 0),
         ["GetSockOptOnce"] = calls => calls.GetSockOpt(0, 0, 0, out _),
+        ["GetSockOptBytesOnce"] = calls => calls.GetSockOptBytes(0, 0, 0, [], out _),
+        ["SetSockOptBytesOnce"] = calls => calls.SetSockOptBytes(0, 0, 0, []),
         ["GetUnsentOnce"] = calls => calls.GetUnsent(0),
         ["ShutdownOnce"] = calls => calls.Shutdown(0, 0),
         ["RecvOnce"] = calls => calls.Recv(0, [], 0),

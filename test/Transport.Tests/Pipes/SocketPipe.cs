@@ -197,6 +197,7 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     private readonly TaskCompletionSource<Exception> _outputBroken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? _abortReason;
     private int _sendingStops;
+    private int _writeDeadlines;
 
     public string ConnectionId => "test";
 
@@ -209,6 +210,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     }
 
     internal Action? WhenSendingStops { get; set; }
+
+    internal int WriteDeadlines => Volatile.Read(ref _writeDeadlines);
 
     internal int SendingStops => Volatile.Read(ref _sendingStops);
 
@@ -236,6 +239,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
         Interlocked.Increment(ref _sendingStops);
         WhenSendingStops?.Invoke();
     }
+
+    public void OnWriteDeadlinePassed() => Interlocked.Increment(ref _writeDeadlines);
 
     public void OnUnexpectedException(Exception exception) => Unexpected = exception;
 }
