@@ -9,8 +9,10 @@ Runs the functional suite again and again, with each number of worker groups, to
 
   test/repeat.sh [--times 20] [--groups "1 2 4"] [--scheduling MODE] [--class GLOB] [--project Transport.Tests]
 
---scheduling: Workers, WorkersOnly or ThreadPool, instead of the project's own. --class: only tests of classes whose full name matches, such as
-'*.Scheduling.*'. Needs only the .NET SDK. The unit tests (Native.Tests) know neither groups nor modes: give them --groups 1. Prints a line for each run, and what failed; ends with 1 if anything did.
+--scheduling: Workers (unless said), WorkersOnly or ThreadPool; with one of the other two, what is marked [OneMode] is left out.
+--class: only tests of classes whose full name matches, such as '*.Scheduling.*'. Needs only the .NET SDK.
+The unit tests (Native.Tests) know neither groups nor modes: give them --groups 1.
+Prints a line for each run, and what failed; ends with 1 if anything did.
 TEXT
 }
 
@@ -32,12 +34,14 @@ dotnet build -c Release "test/$project" --verbosity quiet
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failures=0
+left_out=()
+case $scheduling in WorkersOnly | ThreadPool) left_out=(-trait- Modes=One) ;; esac
 for ((i = 1; i <= times; i++)); do
   for count in $groups; do
     started=$SECONDS
     status=0
     env "NETPOLL_TEST_WorkerGroupCount=$count" ${scheduling:+"NETPOLL_TEST_ApplicationScheduling=$scheduling"} \
-      "test/$project/bin/Release/net10.0/KestrelNetpoll.$project" -class "$class" -noColor >"$log" 2>&1 || status=$?
+      "test/$project/bin/Release/net10.0/KestrelNetpoll.$project" -class "$class" "${left_out[@]}" -noColor >"$log" 2>&1 || status=$?
     echo "run $i${scheduling:+, $scheduling}, $count groups, $((SECONDS - started)) s: $(grep -o 'Total: .*' "$log" | tail -1)"
     if [ "$status" -ne 0 ]; then
       failures=$((failures + 1))

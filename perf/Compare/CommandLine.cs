@@ -83,7 +83,8 @@ internal sealed class CommandLine
     {
         var root = new RootCommand("Compares netpoll with Kestrel's Sockets transport, the same application on both.")
         {
-            _scenarios, _passes, _seconds, _quick, _legs, _servers, _scheduling, _workers, _groups, _idleConnections, _loadThreads, _generator,
+            _scenarios, _passes, _seconds, _quick, _legs, _servers, _scheduling, _workers, _groups, _idleConnections, _loadThreads,
+            _generator,
             _systemCalls, _out, _render, _list,
         };
         root.SetAction((parsed, cancellationToken) =>
@@ -114,7 +115,8 @@ internal sealed class CommandLine
                 "--seconds", parsed.GetValue(_seconds) ?? (isQuick ? CompareOptions.QuickSeconds : CompareOptions.DefaultSeconds)),
             IdleConnections = AtLeastOne(
                 "--idle-connections",
-                parsed.GetValue(_idleConnections) ?? (isQuick ? CompareOptions.QuickIdleConnections : CompareOptions.DefaultIdleConnections)),
+                parsed.GetValue(_idleConnections)
+                ?? (isQuick ? CompareOptions.QuickIdleConnections : CompareOptions.DefaultIdleConnections)),
             LoadThreads = AtLeastOne("--load-threads", parsed.GetValue(_loadThreads) ?? Math.Max(1, Environment.ProcessorCount / 2)),
             Legs = ReadLegs(parsed),
             Generator = parsed.GetValue(_generator),

@@ -54,7 +54,10 @@ static int List()
     foreach (Scenario scenario in ScenarioCatalogue.All)
     {
         table.AddRow(
-            Markup.Escape(scenario.Name), Markup.Escape(scenario.Title), scenario.IsQuick ? "yes" : "", scenario.WorksAttached ? "yes" : "no");
+            Markup.Escape(scenario.Name),
+            Markup.Escape(scenario.Title),
+            scenario.IsQuick ? "yes" : "",
+            scenario.WorksAttached ? "yes" : "no");
     }
 
     AnsiConsole.Write(table);

@@ -23,6 +23,7 @@ public class PipeWriterBenchmarks
     private const string Direct = "WriteAsync";
     private const int MaxSegments = 16;
 
+    private readonly ReadOnlyMemory<byte>[] _segments = new ReadOnlyMemory<byte>[MaxSegments];
     private readonly byte[] _received = new byte[64 * 1024];
     private byte[] _payload = [];
     private WorkerByHand _worker = null!;
@@ -40,7 +41,9 @@ public class PipeWriterBenchmarks
         OpenSocket();
         var owner = new QuietOwner();
         var reader = new SocketPipeReader(_socket, _pool, owner, maxReadBufferSize: 0);
-        _writer = new SocketPipeWriter(_socket, _pool, owner, maxWriteBufferSize: 64 * 1024, reader);
+        var writer = new SocketPipeWriter(_socket, _pool, owner, maxWriteBufferSize: 64 * 1024, reader);
+        reader.AttachWriter(writer);
+        _writer = writer;
     }
 
     [GlobalSetup(Targets = [nameof(PumpedPipeFlush), nameof(PumpedPipeWrite)])]
@@ -118,22 +121,20 @@ public class PipeWriterBenchmarks
         }
     }
 
-    // In one system call, as the writer that it is compared with. The pool's blocks are pinned anyway.
-    private unsafe int Send(in ReadOnlySequence<byte> buffer)
+    // In one system call, as the writer that it is compared with.
+    private int Send(in ReadOnlySequence<byte> buffer)
     {
         if (buffer.IsSingleSegment)
         {
             return _socket.Send(buffer.FirstSpan).ThrowIfError("send");
         }
 
-        Span<iovec> vectors = stackalloc iovec[MaxSegments];
         int count = 0;
         foreach (ReadOnlyMemory<byte> segment in buffer)
         {
-            using MemoryHandle pin = segment.Pin();
-            vectors[count++] = new iovec { iov_base = pin.Pointer, iov_len = (nuint)segment.Length };
+            _segments[count++] = segment;
         }
 
-        return _socket.Send(vectors[..count]).ThrowIfError("sendmsg");
+        return _socket.Send(_segments.AsSpan(0, count)).ThrowIfError("sendmsg");
     }
 }

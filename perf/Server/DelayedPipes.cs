@@ -5,8 +5,8 @@ using System.IO.Pipes;
 namespace KestrelNetpoll.Perf.Server;
 
 /// <summary>
-/// Pipes into which somebody writes a byte a fixed time after it was asked for. Whoever waits for the byte sits in <c>read(2)</c>: a block that
-/// .NET knows nothing of. Thread-safe.
+/// Pipes into which somebody writes a byte a fixed time after it was asked for. Whoever waits for the byte sits in <c>read(2)</c>: a block
+/// that .NET knows nothing of. Thread-safe.
 /// </summary>
 /// <remarks>The writer has a thread of its own: on a starving thread pool, a timer would wait for those that wait for it.</remarks>
 internal sealed class DelayedPipes : IDisposable

@@ -4,8 +4,8 @@ using System.Runtime;
 namespace KestrelNetpoll.Perf.Server;
 
 /// <summary>
-/// What the server process has used so far, as <c>/process</c> tells it. A comparison reads it before and after each pass: it works the same
-/// whether the server is a child process or runs in a container.
+/// What the server process has used so far, as <c>/process</c> tells it. A comparison reads it before and after each pass: it works the
+/// same whether the server is a child process or runs in a container.
 /// </summary>
 /// <remarks>
 /// Containers of one machine have the same <see cref="BootId"/>, and share its processors. <see cref="CompiledMethods"/> counts a method

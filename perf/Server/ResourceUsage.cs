@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace KestrelNetpoll.Perf.Server;
 
 /// <summary>
-/// What <c>getrusage(2)</c> knows: processor time to the microsecond, where <c>/proc</c> counts ticks of ten milliseconds, and context switches
-/// of all threads, those that have ended included.
+/// What <c>getrusage(2)</c> knows: processor time to the microsecond, where <c>/proc</c> counts ticks of ten milliseconds, and context
+/// switches of all threads, those that have ended included.
 /// </summary>
 internal readonly partial record struct ResourceUsage(
     long UserMicroseconds, long SystemMicroseconds, long VoluntarySwitches, long InvoluntarySwitches)

@@ -33,6 +33,7 @@ if (transport == "netpoll")
 
 // A log line per request would cost more than serving it.
 builder.Logging.SetMinimumLevel(LogLevel.Warning);
+builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ReportsJson.Default));
 
 WebApplication app = builder.Build();
 
@@ -66,6 +67,13 @@ app.MapGet("/download/{size:long:min(0)}", static async (long size, HttpContext 
 app.MapGet("/download/{size:long:min(0)}/sha256", static async (long size, HttpContext context) =>
     TypedResults.Ok(new Digest(size, await Task.Run(() => Content.Hash(size, context.RequestAborted)))));
 
+// What a synchronous database driver or a lock would do. It holds a thread, and nobody else up.
+app.MapGet("/sleep/{milliseconds:int:range(0, 60000)}", static (int milliseconds) =>
+{
+    Thread.Sleep(milliseconds);
+    return TypedResults.Text($"Slept for {milliseconds} ms.");
+});
+
 app.MapGet("/transport", static (HttpContext context) =>
     context.Features.Get<INetpollTransportFeature>() is { } netpoll
         ? TypedResults.Ok(new TransportReport(netpoll.Transport, netpoll.Backend, netpoll.WorkerCount, netpoll.Statistics))
@@ -90,5 +98,6 @@ static string DescribeTransport(WebApplication app)
 
     return string.Create(
         CultureInfo.InvariantCulture,
-        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. Listening on {addresses}");
+        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. "
+        + $"Listening on {addresses}");
 }

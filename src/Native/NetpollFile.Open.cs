@@ -16,8 +16,9 @@ public sealed partial class NetpollFile
     /// open for reading. <see cref="OpenAsync(string, FileAccess, DateTimeOffset?, CancellationToken)"/> waits for the other end.
     /// </summary>
     /// <remarks>
-    /// It blocks only as <see cref="File.OpenHandle"/> does, too: while the file system is slow, or while somebody holds a lease on a regular file.
-    /// Opened for both, a FIFO talks to itself: what nobody has read when it is closed is lost, and it never hears that its reader has gone.
+    /// It blocks only as <see cref="File.OpenHandle"/> does, too: while the file system is slow, or while somebody holds a lease on a
+    /// regular file. Opened for both, a FIFO talks to itself: what nobody has read when it is closed is lost, and it never hears that its
+    /// reader has gone.
     /// </remarks>
     /// <param name="path">The path.</param>
     /// <param name="access">Read, write or both.</param>
@@ -32,15 +33,15 @@ public sealed partial class NetpollFile
 
     /// <summary>Takes over an open descriptor, of whatever kind.</summary>
     /// <remarks>
-    /// <para>The contract is that of <see cref="FileStream(SafeFileHandle, FileAccess)"/>: the handle is disposed of with the file, and closes
-    /// its descriptor if it owns it, once nobody else holds a reference on it. With <c>ownsHandle: false</c> the descriptor stays open, and
-    /// must stay open for as long as the file is.</para>
+    /// <para>The contract is that of <see cref="FileStream(SafeFileHandle, FileAccess)"/>: the handle is disposed of with the file, and
+    /// closes its descriptor if it owns it, once nobody else holds a reference on it. With <c>ownsHandle: false</c> the descriptor stays
+    /// open, and must stay open for as long as the file is.</para>
     /// <para>Whether a descriptor is non-blocking (O_NONBLOCK) is a property of the open file, which others may share: stdin, stdout and
     /// stderr are usually one open file, which the shell and every child process share, too. Therefore a pipe, a FIFO or a terminal that is
     /// blocking is opened once more, through <c>/proc/self/fd</c>, and what was given stays as it is. Where that cannot be (sockets,
-    /// eventfds and their like; no permission; no <c>/proc</c>; a pipe in packet mode), the open file itself is made non-blocking, and blocking
-    /// again when the file is closed or the process exits. A process that is killed leaves it non-blocking. What cannot be polled is not
-    /// touched, and what was non-blocking already stays so.</para>
+    /// eventfds and their like; no permission; no <c>/proc</c>; a pipe in packet mode), the open file itself is made non-blocking, and
+    /// blocking again when the file is closed or the process exits. A process that is killed leaves it non-blocking. What cannot be polled
+    /// is not touched, and what was non-blocking already stays so.</para>
     /// </remarks>
     /// <param name="handle">The handle. It is disposed of with the file, and also when the kernel refuses.</param>
     /// <exception cref="ArgumentException">
@@ -55,8 +56,8 @@ public sealed partial class NetpollFile
         return FromHandle(handle, NetpollRuntime.Shared);
     }
 
-    /// <summary>Creates a FIFO in the file system. Open its ends with <see cref="Open(string, FileAccess)"/>, the reading end first, or with
-    /// <see cref="OpenAsync(string, FileAccess, DateTimeOffset?, CancellationToken)"/> in any order.</summary>
+    /// <summary>Creates a FIFO in the file system. Open its ends with <see cref="Open(string, FileAccess)"/>, the reading end first, or
+    /// with <see cref="OpenAsync(string, FileAccess, DateTimeOffset?, CancellationToken)"/> in any order.</summary>
     /// <param name="path">Where.</param>
     /// <param name="mode">Its permissions, less the process's umask.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such directory.</exception>
@@ -77,7 +78,8 @@ public sealed partial class NetpollFile
     /// Creates, or attaches to, a tun or tap interface; each read yields one packet, each write sends one. The interface goes away
     /// with the file unless it was made persistent.
     /// </summary>
-    /// <param name="name">The interface's name, at most 15 bytes. Empty, or with <c>%d</c> in it, lets the kernel number it: see <see cref="Name"/>.</param>
+    /// <param name="name">The interface's name, at most 15 bytes. Empty, or with <c>%d</c> in it, lets the kernel number it: see
+    /// <see cref="Name"/>.</param>
     /// <param name="tap">True for Ethernet frames (tap), false for IP packets (tun). There is no packet information header.</param>
     /// <exception cref="UnauthorizedAccessException">The process lacks CAP_NET_ADMIN, or may not open the device.</exception>
     /// <exception cref="ArgumentException">No interface can have that name.</exception>
@@ -184,7 +186,8 @@ public sealed partial class NetpollFile
         if (!isAName)
         {
             throw new ArgumentException(
-                $"'{name}' cannot be the name of an interface: at most {LibC.IFNAMSIZ - 1} bytes, without '/', ':', white space or zero characters, "
+                $"'{name}' cannot be the name of an interface: at most {LibC.IFNAMSIZ - 1} bytes, "
+                + "without '/', ':', white space or zero characters, "
                 + "and neither '.' nor '..'.",
                 nameof(name));
         }
@@ -201,8 +204,7 @@ public sealed partial class NetpollFile
     private static SyscallResult TryOpen(string path, int mode, NetpollRuntime runtime)
     {
         // NOCTTY: opening a terminal must not make it this process's controlling terminal.
-        const int Flags = LibC.O_NONBLOCK | LibC.O_CLOEXEC | LibC.O_NOCTTY;
-        return runtime.SystemCalls.Open(path, mode | Flags, mode: 0);
+        return runtime.SystemCalls.Open(path, mode | LibC.O_NONBLOCK | LibC.O_NOCTTY, mode: 0);
     }
 
     // S_IFREG and so on; 0 when the kernel does not tell.
@@ -212,7 +214,8 @@ public sealed partial class NetpollFile
     private static Exception OpenException(Errno error, string path, NetpollRuntime runtime) => (error, TypeOf(path, runtime)) switch
     {
         (Errno.ENXIO, LibC.S_IFIFO) => new IOException(
-            $"open '{path}': nobody has the FIFO open for reading (ENXIO). Open its reading end first, or use OpenAsync, which waits for it.",
+            $"open '{path}': nobody has the FIFO open for reading (ENXIO). Open its reading end first, or use OpenAsync, "
+                + "which waits for it.",
             (int)error),
         (Errno.ENXIO, LibC.S_IFSOCK) => new IOException(
             $"open '{path}': it is a Unix socket (ENXIO), which is connected to and not opened.", (int)error),
@@ -223,7 +226,8 @@ public sealed partial class NetpollFile
     {
         Errno.EPERM => new UnauthorizedAccessException($"Interface '{name}': attaching to a tun or tap interface needs CAP_NET_ADMIN."),
         Errno.EINVAL => new IOException(
-            $"Interface '{name}': there is one of that name, and it is not a {(tap ? "tap" : "tun")} interface that can be attached to (EINVAL).",
+            $"Interface '{name}': there is one of that name, and it is not a {(tap ? "tap" : "tun")} interface "
+                + "that can be attached to (EINVAL).",
             (int)error),
         Errno.EBUSY => new IOException($"Interface '{name}' is in use: another descriptor is attached to it (EBUSY).", (int)error),
         _ => ToException(error, "TUNSETIFF", name),

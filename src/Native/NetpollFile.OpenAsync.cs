@@ -14,13 +14,13 @@ public sealed partial class NetpollFile
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>
-    /// Opens an existing file, waiting without holding a thread for what <see cref="Open(string, FileAccess)"/> does not wait for: the other
-    /// end of a FIFO, as open(2) does without O_NONBLOCK, and the holder of a lease to give it up. For anything else it is the same as
-    /// <see cref="Open(string, FileAccess)"/>.
+    /// Opens an existing file, waiting without holding a thread for what <see cref="Open(string, FileAccess)"/> does not wait for: the
+    /// other end of a FIFO, as open(2) does without O_NONBLOCK, and the holder of a lease to give it up. For anything else it is the same
+    /// as <see cref="Open(string, FileAccess)"/>.
     /// </summary>
     /// <remarks>
-    /// A FIFO opened for writing waits until somebody has it open for reading; opened for reading, until somebody has it open for writing, or
-    /// has written to it; opened for both, not at all. The wait ends up to 50 ms after the other end has come.
+    /// A FIFO opened for writing waits until somebody has it open for reading; opened for reading, until somebody has it open for writing,
+    /// or has written to it; opened for both, not at all. The wait ends up to 50 ms after the other end has come.
     /// </remarks>
     /// <param name="path">The path.</param>
     /// <param name="access">Read, write or both.</param>

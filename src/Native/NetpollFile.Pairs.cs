@@ -20,8 +20,8 @@ public sealed partial class NetpollFile
 
     /// <summary>Creates an anonymous pipe from a child process that is about to be started.</summary>
     /// <remarks>
-    /// The child's end is blocking, as programs expect, and is inherited by every process that is started while it is open: tell the child its
-    /// number, and dispose of it as soon as the child runs, or the pipe never ends.
+    /// The child's end is blocking, as programs expect, and is inherited by every process that is started while it is open: tell the child
+    /// its number, and dispose of it as soon as the child runs, or the pipe never ends.
     /// </remarks>
     /// <param name="read">The end to read from: this process's alone.</param>
     /// <param name="childWrite">The end for the child to write to.</param>
@@ -43,8 +43,8 @@ public sealed partial class NetpollFile
     /// </summary>
     /// <param name="master">The side of the program that plays the terminal's user.</param>
     /// <param name="terminal">
-    /// The terminal. Its <see cref="Name"/> is its path, under which a child process opens it. While it is open, reads of the master wait when
-    /// no other process has it open; otherwise they fail with EIO.
+    /// The terminal. Its <see cref="Name"/> is its path, under which a child process opens it. While it is open, reads of the master wait
+    /// when no other process has it open; otherwise they fail with EIO.
     /// </param>
     /// <exception cref="IOException">The kernel refuses, for instance because there are too many terminals.</exception>
     /// <exception cref="UnauthorizedAccessException">No permission.</exception>

@@ -10,8 +10,8 @@ public sealed partial class NetpollFile
     /// makes it readable: a pidfd when its process has ended.
     /// </summary>
     /// <remarks>
-    /// Takes its turn with reads, and obeys the read deadline. Moves nothing, so that a read of somebody else's may be quicker. What cannot be
-    /// polled (<see cref="IsPollable"/>) is always ready.
+    /// Takes its turn with reads, and obeys the read deadline. Moves nothing, so that a read of somebody else's may be quicker. What cannot
+    /// be polled (<see cref="IsPollable"/>) is always ready.
     /// </remarks>
     /// <param name="cancellationToken">Cancels the wait.</param>
     /// <exception cref="ObjectDisposedException">The file was disposed, before or during the wait.</exception>
@@ -49,10 +49,11 @@ public sealed partial class NetpollFile
     /// pressure stall trigger that goes off, urgent data of TCP.
     /// </summary>
     /// <remarks>
-    /// <para>Works for regular files, too, where the file system has such conditions, as proc and sysfs do. Deadlines do not apply to it.</para>
-    /// <para>The first wait begins to listen. A condition that comes between two waits is told by the second one; several are told once. So it
-    /// may tell of something that was seen to already: look, and wait again. An attribute in sysfs must have been read once before it tells of
-    /// changes, and is read again from position 0. A hang-up or an error ends one wait, too: see what a read says.</para>
+    /// <para>Works for regular files, too, where the file system has such conditions, as proc and sysfs do. Deadlines do not apply to
+    /// it.</para>
+    /// <para>The first wait begins to listen. A condition that comes between two waits is told by the second one; several are told once. So
+    /// it may tell of something that was seen to already: look, and wait again. An attribute in sysfs must have been read once before it
+    /// tells of changes, and is read again from position 0. A hang-up or an error ends one wait, too: see what a read says.</para>
     /// </remarks>
     /// <param name="cancellationToken">Cancels the wait.</param>
     /// <exception cref="ObjectDisposedException">The file was disposed, before or during the wait.</exception>

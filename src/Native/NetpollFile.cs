@@ -17,11 +17,11 @@ namespace KestrelNetpoll.Native;
 /// releases one that is waiting; it stays in force until it is moved or cleared. It never fires early.</para>
 /// <para>Files the kernel cannot poll, such as regular files, work too: their asynchronous operations run on the thread pool, and they
 /// refuse deadlines.</para>
-/// <para>Where each call moves a message (datagram and SEQPACKET sockets, tun and tap devices, most other devices), each read and each write
-/// is one, however many buffers it has. Only <see cref="AsStream"/> hands that on.</para>
+/// <para>Where each call moves a message (datagram and SEQPACKET sockets, tun and tap devices, most other devices), each read and each
+/// write is one, however many buffers it has. Only <see cref="AsStream"/> hands that on.</para>
 /// <para>A descriptor that the file has taken over may only be closed through the file. If somebody closes its number all the same, and the
-/// kernel gives it out again, the file does not close its successor; but it cannot tell two regular files apart, nor two of them that have no name, such as
-/// eventfds.</para>
+/// kernel gives it out again, the file does not close its successor; but it cannot tell two regular files apart, nor two of them that have
+/// no name, such as eventfds.</para>
 /// <para>While the process exits (<see cref="AppDomain.ProcessExit"/>), files that others share are made blocking again, as they were:
 /// whoever still uses one then may block the thread.</para>
 /// <para>Dispose of it. One that nobody refers to any more, and that nobody waits for, is closed by the finalizer, some time.</para>
@@ -46,8 +46,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     public string Name => _file.Path;
 
     /// <summary>
-    /// Whether the kernel signals this file's readiness. If not (regular files, directories and block devices, on whatever file system; some
-    /// other devices), asynchronous operations run on the thread pool, where they may block, and deadlines are refused.
+    /// Whether the kernel signals this file's readiness. If not (regular files, directories and block devices, on whatever file system;
+    /// some other devices), asynchronous operations run on the thread pool, where they may block, and deadlines are refused.
     /// </summary>
     public bool IsPollable => _file.IsRegistered;
 
@@ -67,9 +67,11 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     internal FileDescriptor Descriptor => _file;
 
     /// <summary>Reads what is there, waiting until there is something.</summary>
-    /// <param name="buffer">Where the bytes go. Not touched after the operation has ended, however it ended. Empty: returns 0 at once.</param>
+    /// <param name="buffer">Where the bytes go. Not touched after the operation has ended, however it ended. Empty: returns 0 at
+    /// once.</param>
     /// <param name="cancellationToken">Cancels the wait. A file that is not pollable looks at it only at the start.</param>
-    /// <returns>The number of bytes read; 0 is the end of the file. A FIFO that nobody has opened for writing yet is not at its end: the read waits.</returns>
+    /// <returns>The number of bytes read; 0 is the end of the file. A FIFO that nobody has opened for writing yet is not at its end: the
+    /// read waits.</returns>
     /// <exception cref="ObjectDisposedException">The file was disposed, before or during the operation.</exception>
     /// <exception cref="DeadlineExceededException">The read deadline has passed.</exception>
     /// <exception cref="NotPollableException">The file can never signal readiness.</exception>
@@ -89,8 +91,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
 
     /// <summary>Reads into several buffers, filled in order, with one system call (readv).</summary>
     /// <param name="buffers">
-    /// Where the bytes go. The list must not change while the operation runs. One call takes 1,024 buffers: a stream of bytes is read into the
-    /// first that many, and a message that may need more is copied once.
+    /// Where the bytes go. The list must not change while the operation runs. One call takes 1,024 buffers: a stream of bytes is read into
+    /// the first that many, and a message that may need more is copied once.
     /// </param>
     /// <param name="cancellationToken">As for <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</param>
     /// <returns>The number of bytes read; 0 is the end of the file, or no room in the buffers.</returns>
@@ -109,13 +111,15 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
 
     /// <summary>Writes all of the buffer, or throws.</summary>
     /// <param name="buffer">
-    /// The bytes. Not touched after the operation has ended, however it ended. Empty: writes nothing, except to a socket that carries messages,
-    /// which sends an empty one.
+    /// The bytes. Not touched after the operation has ended, however it ended. Empty: writes nothing, except to a socket that carries
+    /// messages, which sends an empty one.
     /// </param>
-    /// <param name="cancellationToken">Cancels the wait; bytes written so far stay written. A file that is not pollable looks at it only at the start.</param>
+    /// <param name="cancellationToken">Cancels the wait; bytes written so far stay written. A file that is not pollable looks at it only at
+    /// the start.</param>
     /// <returns>The length of the buffer.</returns>
     /// <exception cref="ObjectDisposedException">The file was disposed, before or during the operation.</exception>
-    /// <exception cref="DeadlineExceededException">The write deadline has passed; <see cref="DeadlineExceededException.BytesWritten"/> says how far the write got.</exception>
+    /// <exception cref="DeadlineExceededException">The write deadline has passed; <see cref="DeadlineExceededException.BytesWritten"/> says
+    /// how far the write got.</exception>
     /// <exception cref="OperationCanceledException">
     /// The token was cancelled; a <see cref="PartialWriteCanceledException"/> if part of it was written.
     /// </exception>
@@ -134,8 +138,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
 
     /// <summary>Writes all of several buffers, in order, with as few system calls as possible (writev), or throws.</summary>
     /// <param name="buffers">
-    /// The bytes. The list must not change while the operation runs. One call takes 1,024 buffers: a message of more is copied once, so that
-    /// it stays one.
+    /// The bytes. The list must not change while the operation runs. One call takes 1,024 buffers: a message of more is copied once, so
+    /// that it stays one.
     /// </param>
     /// <param name="cancellationToken">As for <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</param>
     /// <returns>The sum of the lengths.</returns>
@@ -150,7 +154,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     }
 
     /// <summary>Sets the deadline of reads, the one that is waiting included.</summary>
-    /// <param name="deadline">When they fail; null for never. Later calls replace earlier ones. Measured on the monotonic clock from now on.</param>
+    /// <param name="deadline">When they fail; null for never. Later calls replace earlier ones. Measured on the monotonic clock from now
+    /// on.</param>
     /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
     /// <exception cref="NotSupportedException">The file is not pollable.</exception>
     public void SetReadDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Read, PollDeadline.At(deadline));
@@ -172,15 +177,17 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
 
     /// <summary>
     /// The file as a stream. Its asynchronous methods wait without holding a thread. Its synchronous ones block the calling thread and make
-    /// their system calls on it: they need no thread of the pool, and, of a file that can be polled, deadlines and <see cref="Dispose"/> end
-    /// them all the same. One that comes while an asynchronous operation of its direction is under way waits for that first. Disposing it disposes the file.
+    /// their system calls on it: they need no thread of the pool, and, of a file that can be polled, deadlines and <see cref="Dispose"/>
+    /// end them all the same. One that comes while an asynchronous operation of its direction is under way waits for that first. Disposing
+    /// it disposes the file.
     /// </summary>
     public Stream AsStream() => new NetpollFileStream(this);
 
     /// <summary>The file as a <see cref="PipeReader"/>. Completing it disposes the file, unless the options leave it open.</summary>
     /// <param name="options">Buffer sizes, pool, and whether the file stays open; null for the defaults.</param>
     /// <exception cref="NotSupportedException">
-    /// The file was not opened for reading, or carries messages (a tun or tap device, a datagram or SEQPACKET socket): they would be joined or cut.
+    /// The file was not opened for reading, or carries messages (a tun or tap device, a datagram or SEQPACKET socket): they would be joined
+    /// or cut.
     /// </exception>
     public PipeReader AsPipeReader(StreamPipeReaderOptions? options = null)
     {
@@ -192,7 +199,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     /// <summary>The file as a <see cref="PipeWriter"/>. Completing it disposes the file, unless the options leave it open.</summary>
     /// <param name="options">Buffer sizes, pool, and whether the file stays open; null for the defaults.</param>
     /// <exception cref="NotSupportedException">
-    /// The file was not opened for writing, or carries messages (a tun or tap device, a datagram or SEQPACKET socket): they would be joined or cut.
+    /// The file was not opened for writing, or carries messages (a tun or tap device, a datagram or SEQPACKET socket): they would be joined
+    /// or cut.
     /// </exception>
     public PipeWriter AsPipeWriter(StreamPipeWriterOptions? options = null)
     {
@@ -220,7 +228,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
         return new ValueTask(_file.CloseAsync());
     }
 
-    /// <summary>As <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>, blocking the calling thread, which alone does the work.</summary>
+    /// <summary>As <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>, blocking the calling thread, which alone does the
+    /// work.</summary>
     internal int Read(Span<byte> buffer)
     {
         ThrowUnlessOpenFor(FileAccess.Read);
@@ -232,7 +241,8 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
         return _file.IsClosed ? throw _file.ClosedException() : 0;
     }
 
-    /// <summary>As <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>, blocking the calling thread, which alone does the work.</summary>
+    /// <summary>As <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>, blocking the calling thread, which alone does the
+    /// work.</summary>
     internal void Write(ReadOnlySpan<byte> buffer)
     {
         ThrowUnlessOpenFor(FileAccess.Write);

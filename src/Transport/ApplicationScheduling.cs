@@ -10,8 +10,8 @@ public enum ApplicationScheduling
     Workers,
 
     /// <summary>
-    /// On the thread pool, as with Kestrel's Sockets transport, and with it the receiving before and the sending after. The workers wait for
-    /// readiness, accept connections, and attend to peers that hang up. Costs a hop for each request, and handlers that
+    /// On the thread pool, as with Kestrel's Sockets transport, and with it the receiving before and the sending after. The workers wait
+    /// for readiness, accept connections, and attend to peers that hang up. Costs a hop for each request, and handlers that
     /// block hold threads of the pool.
     /// </summary>
     ThreadPool,

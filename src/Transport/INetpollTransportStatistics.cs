@@ -19,5 +19,5 @@ public interface INetpollTransportStatistics
     /// slow.
     /// </summary>
     /// <returns>A snapshot; empty where there is no such socket. Unix sockets have no such numbers.</returns>
-    IReadOnlyList<NetpollAcceptQueue> GetAcceptQueues();
+    IReadOnlyList<NetpollAcceptQueueDepth> GetAcceptQueues();
 }

@@ -1,5 +1,4 @@
 using System.Net;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Sockets;
 
 namespace KestrelNetpoll.Transport;
@@ -9,16 +8,12 @@ namespace KestrelNetpoll.Transport;
 /// </summary>
 public readonly ref struct IncomingConnection
 {
-    private readonly SystemCalls _systemCalls;
-    private readonly int _fd;
-    private readonly SocketAddressBytes _address;
+    private readonly TakenSocket _taken;
 
-    internal IncomingConnection(SystemCalls systemCalls, int fd, in SocketAddressBytes address, EndPoint endPoint)
+    internal IncomingConnection(EndPoint endPoint, in TakenSocket taken)
     {
-        _systemCalls = systemCalls;
-        _fd = fd;
-        _address = address;
         EndPoint = endPoint;
+        _taken = taken;
     }
 
     /// <summary>Gets the endpoint that the client has connected to, as it is bound.</summary>
@@ -28,12 +23,9 @@ public readonly ref struct IncomingConnection
     /// Gets the client's address; made at each call. An IPv4 client of an endpoint for both families is <c>::ffff:a.b.c.d</c>.
     /// </summary>
     /// <value><see langword="null"/> for Unix sockets.</value>
-    public IPEndPoint? RemoteEndPoint => _address.ToEndPoint() as IPEndPoint;
+    public IPEndPoint? RemoteEndPoint => _taken.RemoteEndPoint as IPEndPoint;
 
     /// <summary>Asks who has connected to a Unix socket (<c>SO_PEERCRED</c>), at each call.</summary>
     /// <returns>The credentials; <see langword="null"/> for other sockets.</returns>
-    public UnixPeerCredentials? GetPeerCredentials() =>
-        _address.IsUnix && StreamSocket.TryGetPeerCredentials(_systemCalls, _fd, out ucred credentials)
-            ? new UnixPeerCredentials(credentials.pid, credentials.uid, credentials.gid)
-            : null;
+    public UnixPeerCredentials? GetPeerCredentials() => UnixPeerCredentials.From(_taken.GetPeerCredentials());
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -44,7 +43,6 @@ public sealed class NetpollTransportFactory
     private readonly ILogger _logger;
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
-    private readonly SystemCalls _systemCalls;
 
     private readonly ThreadPoolRelief _relief = new(ThreadPoolRelief.DefaultPatience);
     private readonly CancellationTokenRegistration _hostStopping;
@@ -54,6 +52,8 @@ public sealed class NetpollTransportFactory
     private readonly List<NetpollConnectionListener> _listeners = [];
     private NetpollTransportContext? _context;
     private Task? _disposing;
+
+    private readonly MultipathNotice _multipath;
 
     // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
     private int _obstacleLogged;
@@ -73,7 +73,7 @@ public sealed class NetpollTransportFactory
         IOptions<NetpollTransportOptions> options,
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory = null)
-        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance) =>
+        : this(options, loggerFactory, memoryPoolFactory, new PlatformSupport()) =>
         _ = _options.Value;
 
     /// <summary>As for a service provider: reads the options when they are needed first.</summary>
@@ -82,7 +82,6 @@ public sealed class NetpollTransportFactory
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
-        SystemCalls systemCalls,
         CancellationToken hostStopping = default)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -90,9 +89,9 @@ public sealed class NetpollTransportFactory
 
         _options = new Lazy<NetpollTransportOptions>(() => CopyValid(options));
         _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
+        _multipath = new MultipathNotice(_logger);
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
-        _systemCalls = systemCalls;
         _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
     }
 
@@ -115,7 +114,7 @@ public sealed class NetpollTransportFactory
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
 
-    internal int LingeringConnections => Volatile.Read(ref _context)?.Lingering.Count ?? 0;
+    internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
 
     /// <summary>Gets the endpoints that are bound through this factory now, with their real ports. A snapshot.</summary>
     public IReadOnlyCollection<EndPoint> EndPoints
@@ -134,7 +133,7 @@ public sealed class NetpollTransportFactory
     public NetpollTransportStatistics GetStatistics() => Volatile.Read(ref _context)?.Statistics ?? default;
 
     /// <inheritdoc/>
-    public IReadOnlyList<NetpollAcceptQueue> GetAcceptQueues()
+    public IReadOnlyList<NetpollAcceptQueueDepth> GetAcceptQueues()
     {
         lock (_lock)
         {
@@ -144,7 +143,7 @@ public sealed class NetpollTransportFactory
 
     internal NetpollTransportStatistics GetCounters() => Volatile.Read(ref _context)?.Counters ?? default;
 
-    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Connections.GetBytes() ?? default;
+    internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Services.Connections.GetBytes() ?? default;
 
     /// <summary>
     /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
@@ -191,7 +190,8 @@ public sealed class NetpollTransportFactory
         if (!IsServed(endpoint))
         {
             throw new ArgumentException(
-                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.", nameof(endpoint));
+                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.",
+                nameof(endpoint));
         }
 
         NetpollTransportContext context = GetOrCreateContext();
@@ -205,7 +205,7 @@ public sealed class NetpollTransportFactory
             throw new AddressInUseException(e.Message, e);
         }
 
-        var listener = new NetpollConnectionListener(context, sockets, OnListenerClosed);
+        var listener = new NetpollConnectionListener(context.Services, sockets, OnListenerClosed);
         bool disposed;
         lock (_lock)
         {
@@ -222,7 +222,7 @@ public sealed class NetpollTransportFactory
             throw new ObjectDisposedException(nameof(NetpollTransportFactory));
         }
 
-        context.Multipath.LogIfMissing(endpoint, sockets, _options.Value);
+        _multipath.LogIfMissing(endpoint, sockets, _options.Value);
         NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
         return new ValueTask<IConnectionListener>(listener);
     }
@@ -302,7 +302,7 @@ public sealed class NetpollTransportFactory
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _systemCalls);
+                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform);
                 Volatile.Write(ref _context, context);
             }
 
@@ -362,18 +362,20 @@ public sealed class NetpollTransportFactory
 
     private async Task StopAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
     {
-        await Task.WhenAll(listeners.Select(static listener => listener.DisposeAsync().AsTask())).ConfigureAwait(false);
+        await RunStepAsync("disposing of the listeners", () => Task.WhenAll(
+            listeners.Select(static listener => listener.DisposeAsync().AsTask()))).ConfigureAwait(false);
 
         long begun = Stopwatch.GetTimestamp();
-        int connections = await context.Connections
+        int connections = 0;
+        await RunStepAsync("aborting connections", async () => connections = await context.Services.Connections
             .AbortAllAsync("The transport has been disposed.", DisposeTimeout, DisposeGrace)
-            .ConfigureAwait(false);
+            .ConfigureAwait(false)).ConfigureAwait(false);
         if (connections != 0)
         {
             NetpollTransportLog.ConnectionsLeftBehind(_logger, connections);
         }
 
-        await context.Lingering.CloseAsync(TimeLeft()).ConfigureAwait(false);
+        await RunStepAsync("closing sockets", () => context.Services.Lingering.CloseAsync(TimeLeft())).ConfigureAwait(false);
         int workers = context.Stop(TimeLeft());
         if (workers != 0)
         {
@@ -385,6 +387,19 @@ public sealed class NetpollTransportFactory
         {
             TimeSpan left = connections == 0 ? DisposeTimeout - Stopwatch.GetElapsedTime(begun) : DisposeGrace;
             return left > DisposeGrace ? left : DisposeGrace;
+        }
+    }
+
+    // Listeners and connections have foreign code in them. Whatever it throws, the threads must end, and nobody could do anything about it.
+    private async Task RunStepAsync(string step, Func<Task> run)
+    {
+        try
+        {
+            await run().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            NetpollTransportLog.UnexpectedStopException(_logger, step, e);
         }
     }
 }

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport;
@@ -35,24 +35,26 @@ public sealed partial class NetpollTransportOptions
     public int WorkerCount { get; set; } = Math.Clamp(Environment.ProcessorCount, MinWorkerCount, HighestWorkerCount);
 
     /// <summary>
-    /// Gets or sets how many worker threads there may be, blocked ones and spares included. There are only as many as are needed: a spare that
-    /// has nothing to do for 10 seconds ends. When the limit is reached, requests wait until a blocked handler returns, and a warning says
-    /// so, at most every 10 seconds.
+    /// Gets or sets how many worker threads there may be, blocked ones and spares included. There are only as many as are needed: a spare
+    /// that has nothing to do for 10 seconds ends. When the limit is reached, requests wait until a blocked handler returns, and a warning
+    /// says so, at most every 10 seconds.
     /// </summary>
     /// <remarks>
-    /// This is the upper bound. There are fewer, but never fewer than <see cref="WorkerCount"/>, where the process's limits of threads (control groups,
-    /// <c>RLIMIT_NPROC</c>, the kernel's own) or of memory are near: a quarter of each, within bounds, is left to the rest of the process. The limits
-    /// are looked at while the server runs, before a thread starts; the warning names the one that has been reached.
+    /// This is the upper bound. There are fewer, but never fewer than <see cref="WorkerCount"/>, where the process's limits of threads
+    /// (control groups, <c>RLIMIT_NPROC</c>, the kernel's own) or of memory are near: a quarter of each, within bounds, is left to the rest
+    /// of the process. The limits are looked at while the server runs, before a thread starts; the warning names the one that has been
+    /// reached.
     /// </remarks>
     /// <value>Threads, from <see cref="WorkerCount"/> to 32767. The default is 10,000.</value>
     public int MaxWorkerCount { get; set; } = DefaultMaxWorkerCount;
 
     /// <summary>
-    /// Gets or sets how many groups the workers are divided into. Each has a poller of its own and serves its own connections; a new connection
-    /// goes to the group that has the fewest. One poller does not scale to very many processors.
+    /// Gets or sets how many groups the workers are divided into. Each has a poller of its own and serves its own connections; a new
+    /// connection goes to the group that has the fewest. One poller does not scale to very many processors.
     /// </summary>
     /// <value>
-    /// Groups, 1 to 64, and at most <see cref="WorkerCount"/>. <see langword="null"/>, the default, means one for every 8 workers, and at least one.
+    /// Groups, 1 to 64, and at most <see cref="WorkerCount"/>. <see langword="null"/>, the default, means one for every 8 workers, and at
+    /// least one.
     /// </value>
     public int? WorkerGroupCount { get; set; }
 
@@ -75,8 +77,8 @@ public sealed partial class NetpollTransportOptions
     /// <summary>
     /// Gets or sets how much received data that the application has not examined a connection holds. Receiving is done when the application
     /// reads, or, some milliseconds after the bytes have come, if it does not read, or the peer has ended the connection; from this size on
-    /// everything else waits in the kernel. What was examined and not consumed does not count: an application that examines everything has asked for more. Memory is
-    /// taken in the pool's blocks (4 KiB), and the bound may be exceeded by less than one.
+    /// everything else waits in the kernel. What was examined and not consumed does not count: an application that examines everything has
+    /// asked for more. Memory is taken in the pool's blocks (4 KiB), and the bound may be exceeded by less than one.
     /// </summary>
     /// <value>Bytes, up to 2,147,483,647; <see langword="null"/> or 0 means no limit. The default is 1 MiB.</value>
     public long? MaxReadBufferSize { get; set; } = DefaultMaxReadBufferSize;
@@ -89,8 +91,8 @@ public sealed partial class NetpollTransportOptions
     public long? MaxWriteBufferSize { get; set; } = DefaultMaxWriteBufferSize;
 
     /// <summary>
-    /// Gets or sets whether a connection that waits for data holds no buffer. If it may hold one, receiving costs a little less, and an idle
-    /// connection costs a block of the memory pool (4 KiB) more.
+    /// Gets or sets whether a connection that waits for data holds no buffer. If it may hold one, receiving costs a little less, and an
+    /// idle connection costs a block of the memory pool (4 KiB) more.
     /// </summary>
     /// <value>The default is <see langword="true"/>: no buffer.</value>
     public bool WaitForDataBeforeAllocatingBuffer { get; set; } = true;
@@ -163,8 +165,9 @@ public sealed partial class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets whether a Unix socket's file that is in the way is replaced if nobody listens there: what a process leaves behind that
-    /// was killed. A socket that somebody listens on, and any file that is not a socket, is never touched. One that is bound and does not listen
-    /// yet cannot be told from a stale one, and is replaced: two processes that start with the same path at once may each think to have it.
+    /// was killed. A socket that somebody listens on, and any file that is not a socket, is never touched. One that is bound and does not
+    /// listen yet cannot be told from a stale one, and is replaced: two processes that start with the same path at once may each think to
+    /// have it.
     /// </summary>
     /// <value>The default is <see langword="false"/>: the address is in use.</value>
     public bool ReplaceStaleUnixSocket { get; set; }
@@ -172,8 +175,8 @@ public sealed partial class NetpollTransportOptions
     /// <summary>
     /// Gets or sets what makes the socket for an endpoint: bound, not listening. The transport listens on it and disposes of it when the
     /// endpoint is unbound, or when that fails. For socket options that have none here; such a function usually calls
-    /// <see cref="CreateDefaultBoundListenSocket"/> and sets the option. Called once for each endpoint, handles included. A socket that is not
-    /// bound, and null, are refused.
+    /// <see cref="CreateDefaultBoundListenSocket"/> and sets the option. Called once for each endpoint, handles included. A socket that is
+    /// not bound, and null, are refused.
     /// </summary>
     /// <remarks>
     /// Every option here that is set on a listening socket is set on this one as well, afterwards, and wins: <see cref="NoDelay"/>

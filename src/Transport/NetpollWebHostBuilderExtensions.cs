@@ -1,9 +1,10 @@
 using System.Diagnostics.Metrics;
-using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.WorkersOnly;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -50,7 +51,8 @@ public static class NetpollWebHostBuilderExtensions
             }
 
             options.ValidateOnStart();
-            services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
+            services.TryAddEnumerable(
+                ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
 
             // Ahead of everything: the first filter is the outermost, whenever it was added.
             if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(WorkersOnlyFilter)))
@@ -77,16 +79,14 @@ public static class NetpollWebHostBuilderExtensions
         }
     }
 
-    // The kernel and the platform check are not registered outside tests, which put their own in.
+    // The platform is not registered outside tests, which put their own in.
     private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
     {
-        SystemCalls systemCalls = provider.GetService<SystemCalls>() ?? SystemCalls.Instance;
         var factory = new NetpollTransportFactory(
             provider.GetRequiredService<IOptions<NetpollTransportOptions>>(),
             provider.GetRequiredService<ILoggerFactory>(),
             provider.GetService<IMemoryPoolFactory<byte>>(),
-            provider.GetService<PlatformSupport>() ?? new PlatformSupport(systemCalls),
-            systemCalls,
+            provider.GetService<PlatformSupport>() ?? new PlatformSupport(),
             provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? default);
         if (provider.GetService<IMeterFactory>() is { } meterFactory)
         {
@@ -94,5 +94,26 @@ public static class NetpollWebHostBuilderExtensions
         }
 
         return factory;
+    }
+
+    /// <summary>
+    /// Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so: as the factory has read it,
+    /// and so as the connections have it.
+    /// </summary>
+    private sealed class WorkersOnlyFilter(NetpollTransportFactory factory) : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
+        {
+            if (factory.ApplicationScheduling != ApplicationScheduling.WorkersOnly)
+            {
+                return next;
+            }
+
+            return builder =>
+            {
+                builder.Use(static pipeline => new WorkersOnlyMiddleware(pipeline).InvokeAsync);
+                next(builder);
+            };
+        }
     }
 }

@@ -59,5 +59,6 @@ internal sealed class BackgroundLoad : IAsyncDisposable
     }
 
     private async Task<LoadException> FailureAsync(CancellationToken cancellationToken) => new(
-        $"{Path.GetFileName(_process.StartInfo.FileName)} failed: {(await _process.StandardError.ReadToEndAsync(cancellationToken)).Trim()}");
+        $"{Path.GetFileName(_process.StartInfo.FileName)} failed: "
+        + $"{(await _process.StandardError.ReadToEndAsync(cancellationToken)).Trim()}");
 }

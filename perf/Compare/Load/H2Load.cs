@@ -98,7 +98,8 @@ internal sealed partial class H2Load : ILoadGenerator
     }
 
     [GeneratedRegex(
-        @"^requests: \d+ total, (?<started>\d+) started, \d+ done, (?<succeeded>\d+) succeeded, (?<failed>\d+) failed, (?<errored>\d+) errored, (?<timeout>\d+) timeout",
+        @"^requests: \d+ total, (?<started>\d+) started, \d+ done, (?<succeeded>\d+) succeeded, "
+        + @"(?<failed>\d+) failed, (?<errored>\d+) errored, (?<timeout>\d+) timeout",
         RegexOptions.Multiline)]
     private static partial Regex RequestsLine();
 

@@ -10,7 +10,8 @@ internal sealed class Wrk : ILoadGenerator
 {
     private static readonly (string Key, Metric Metric)[] Percentiles =
     [
-        ("p50", Metrics.P50), ("p75", Metrics.P75), ("p90", Metrics.P90), ("p99", Metrics.P99), ("p99_9", Metrics.P999), ("max", Metrics.Max),
+        ("p50", Metrics.P50), ("p75", Metrics.P75), ("p90", Metrics.P90), ("p99", Metrics.P99), ("p99_9", Metrics.P999),
+        ("max", Metrics.Max),
     ];
 
     public string Name => "wrk";
@@ -67,6 +68,8 @@ internal sealed class Wrk : ILoadGenerator
     // Two kinds of lines say what went wrong.
     private static string Explain(string text) => string.Concat(text.Split('\n')
         .Select(static line => line.Trim())
-        .Where(static line => line.StartsWith("Socket errors", StringComparison.Ordinal) || line.StartsWith("Non-2xx", StringComparison.Ordinal))
+        .Where(static line =>
+            line.StartsWith("Socket errors", StringComparison.Ordinal)
+            || line.StartsWith("Non-2xx", StringComparison.Ordinal))
         .Select(static line => "; " + line));
 }

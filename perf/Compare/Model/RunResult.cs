@@ -1,6 +1,7 @@
 namespace KestrelNetpoll.Perf.Compare.Model;
 
-/// <summary>Everything a run has found out, as it goes into the JSON file: samples, not conclusions, which are drawn when it is rendered.</summary>
+/// <summary>Everything a run has found out, as it goes into the JSON file: samples, not conclusions, which are drawn when it is
+/// rendered.</summary>
 /// <param name="Version">Of the file's form.</param>
 /// <param name="Machine">Where.</param>
 /// <param name="Settings">How.</param>

@@ -4,8 +4,8 @@ using KestrelNetpoll.Perf.Compare.Statistics;
 namespace KestrelNetpoll.Perf.Compare.Reports;
 
 /// <summary>
-/// One metric over all scenarios that it matters for, each leg as a part of the baseline's median: scenarios differ by orders of magnitude, and
-/// what counts is the ratio. A thin line over each bar is the range.
+/// One metric over all scenarios that it matters for, each leg as a part of the baseline's median: scenarios differ by orders of magnitude,
+/// and what counts is the ratio. A thin line over each bar is the range.
 /// </summary>
 internal static class BarChart
 {

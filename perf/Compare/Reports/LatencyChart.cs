@@ -3,7 +3,8 @@ using KestrelNetpoll.Perf.Compare.Statistics;
 
 namespace KestrelNetpoll.Perf.Compare.Reports;
 
-/// <summary>The latencies of a scenario: percentiles to the right, the rarer the wider apart, milliseconds upwards, by powers of ten.</summary>
+/// <summary>The latencies of a scenario: percentiles to the right, the rarer the wider apart, milliseconds upwards, by powers of
+/// ten.</summary>
 internal static class LatencyChart
 {
     private const double Left = 70;

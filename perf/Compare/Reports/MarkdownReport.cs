@@ -43,7 +43,8 @@ internal sealed class MarkdownReport
         MachineReport machine = _run.Machine;
         Line("# Results");
         Line();
-        Line(Invariant($"`{("perf/Compare " + settings.Command).Trim()}`, commit {settings.Commit}, {settings.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm} UTC."));
+        string command = ("perf/Compare " + settings.Command).Trim();
+        Line(Invariant($"`{command}`, commit {settings.Commit}, {settings.StartedAt.UtcDateTime:yyyy-MM-dd HH:mm} UTC."));
         Line(Invariant($"{settings.Passes} passes of {settings.SecondsPerPass} s for each leg, after those that warmed up."));
         Line();
         Line(Invariant($"{machine.Processors} × {machine.Processor}, {machine.MemoryBytes / BytesPerGigabyte:0} GB,"));

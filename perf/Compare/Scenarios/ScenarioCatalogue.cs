@@ -40,7 +40,8 @@ internal static class ScenarioCatalogue
         },
         new LoadScenario
         {
-            Name = "download-1k", Title = "downloads of 1 KB, 64 connections", Connections = 64, Path = "/download/1024", Headline = Requests,
+            Name = "download-1k", Title = "downloads of 1 KB, 64 connections", Connections = 64, Path = "/download/1024",
+            Headline = Requests,
         },
         new LoadScenario
         {

@@ -5,8 +5,8 @@ using KestrelNetpoll.Perf.Compare.Load;
 namespace KestrelNetpoll.Perf.Compare.Servers;
 
 /// <summary>
-/// The measured application as one would deploy it: published with ReadyToRun, so that its libraries are compiled before it starts, as those
-/// of the shared framework are. Made when it is first needed.
+/// The measured application as one would deploy it: published with ReadyToRun, so that its libraries are compiled before it starts, as
+/// those of the shared framework are. Made when it is first needed.
 /// </summary>
 internal sealed class PublishedServer(string directory)
 {

@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Perf.Compare.Statistics;
 
 /// <summary>
-/// Tells whether a load generator was what limited a rate: its threads had no time left, and the server had. On a machine that both share, a
-/// server that uses all that the generator leaves is at its own limit.
+/// Tells whether a load generator was what limited a rate: its threads had no time left, and the server had. On a machine that both share,
+/// a server that uses all that the generator leaves is at its own limit.
 /// </summary>
 internal static class GeneratorLimit
 {

@@ -3,8 +3,8 @@ using KestrelNetpoll.Native.Interop;
 namespace KestrelNetpoll.Native.Files;
 
 /// <summary>
-/// Tells whether a FIFO that was opened for reading has, or had, a writer, without taking anything out of it. Poll does not tell of a writer that
-/// has not written yet; tee(2) into a pipe of our own does.
+/// Tells whether a FIFO that was opened for reading has, or had, a writer, without taking anything out of it. Poll does not tell of a
+/// writer that has not written yet; tee(2) into a pipe of our own does.
 /// </summary>
 internal sealed class FifoWriterProbe : IDisposable
 {

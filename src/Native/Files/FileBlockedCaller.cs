@@ -11,7 +11,8 @@ internal sealed class FileBlockedCaller : Turn
     private readonly object _gate = new();
     private bool _woken;
 
-    /// <summary>Sleeps until an event, a deadline or a close has taken this off the semaphore. Once for each time that it was parked.</summary>
+    /// <summary>Sleeps until an event, a deadline or a close has taken this off the semaphore. Once for each time that it was
+    /// parked.</summary>
     internal void Wait()
     {
         lock (_gate)

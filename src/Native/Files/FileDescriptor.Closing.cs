@@ -10,7 +10,7 @@ internal sealed partial class FileDescriptor
     /// The object that callers hold. An operation that is under way reaches it from here, so that nobody collects, and closes, a file whose
     /// read somebody awaits and which nobody refers to otherwise.
     /// </summary>
-    internal NetpollFile? Owner { get; set; }
+    internal object? Owner { get; set; }
 
     // Guards _shown while it is made.
     private readonly Lock _handleLock = new();
@@ -30,7 +30,8 @@ internal sealed partial class FileDescriptor
     /// <summary>Is the number that of the handle the file was made from?</summary>
     private bool IsGiven => _given is { } given && (int)given.DangerousGetHandle() == Fd;
 
-    /// <summary>A handle for the descriptor, the same one each time. Whoever holds a reference on it keeps the number from being closed.</summary>
+    /// <summary>A handle for the descriptor, the same one each time. Whoever holds a reference on it keeps the number from being
+    /// closed.</summary>
     internal SafeFileHandle GetHandle()
     {
         if (!Lifetime.TryAddReference())

@@ -6,9 +6,12 @@ namespace KestrelNetpoll.Native.Files;
 // The exceptions that reads, writes and waits end with, whether they are asynchronous or block.
 internal sealed partial class FileDescriptor
 {
+    // As which callers know it.
+    private const string PublicName = "NetpollFile";
+
     internal ObjectDisposedException ClosedException() => ClosedException(Path);
 
-    internal static ObjectDisposedException ClosedException(string path) => new(nameof(NetpollFile), $"The file '{path}' was disposed.");
+    internal static ObjectDisposedException ClosedException(string path) => new(PublicName, $"The file '{path}' was disposed.");
 
     /// <summary>What a system call's error means to the caller.</summary>
     internal Exception ToException(PollMode mode, SyscallResult result, string operation, long bytesWritten)

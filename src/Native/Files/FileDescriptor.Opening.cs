@@ -57,7 +57,9 @@ internal sealed partial class FileDescriptor
         };
         FileTraits traits = FileTraits.Of(fd, systemCalls);
         bool blocks = (flags.Value & LibC.O_NONBLOCK) == 0;
-        SyscallResult reopened = blocks ? FileReopening.TryReopen(fd, flags.Value, traits, systemCalls) : SyscallResult.Failure(Errno.ENXIO);
+        SyscallResult reopened = blocks
+            ? FileReopening.TryReopen(fd, flags.Value, traits, systemCalls)
+            : SyscallResult.Failure(Errno.ENXIO);
         if (reopened.IsSuccess)
         {
             FileNumbers.Process.Add(systemCalls, reopened.Value, handle);
@@ -101,8 +103,8 @@ internal sealed partial class FileDescriptor
         throw SystemErrors.ToIOException(error, "epoll_ctl", Path);
     }
 
-    // A descriptor that still blocks would stop a worker, so there is no going on without the flag. Also for one that is non-blocking already:
-    // another file may have made it so, and must not undo it while this one is open.
+    // A descriptor that still blocks would stop a worker, so there is no going on without the flag. Also for one that is non-blocking
+    // already: another file may have made it so, and must not undo it while this one is open.
     private void MakeNonBlocking()
     {
         SyscallResult set = FileNumbers.Process.SetNonBlocking(SystemCalls, Fd, Traits.Identity);

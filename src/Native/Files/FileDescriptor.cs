@@ -40,10 +40,10 @@ internal sealed partial class FileDescriptor : Descriptor
     internal FileTraits Traits { get; }
 
     /// <summary>
-    /// Would a read that finds nothing have to wait, although it gives 0 bytes and not EAGAIN? That of a pipe, as long as no writer has come
-    /// yet: Linux hangs a pipe up when its last writer has gone, and never before its first. And that of a terminal that is set to give
-    /// nothing rather than to wait, until it is hung up. To be asked before the read: afterwards, a writer may have come, written and gone. If
-    /// the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
+    /// Would a read that finds nothing have to wait, although it gives 0 bytes and not EAGAIN? That of a pipe, as long as no writer has
+    /// come yet: Linux hangs a pipe up when its last writer has gone, and never before its first. And that of a terminal that is set to
+    /// give nothing rather than to wait, until it is hung up. To be asked before the read: afterwards, a writer may have come, written and
+    /// gone. If the hang-up has happened but was not dispatched yet, its event is on its way, so waiting for it is safe.
     /// </summary>
     internal bool MayBeEmptyBeforeItsEnd => (Traits.IsPipe || Traits.IsTerminal) && IsRegistered && !HangupSeen;
 

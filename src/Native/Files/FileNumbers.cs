@@ -12,7 +12,13 @@ internal sealed class FileNumbers
 {
     // Guards the table, and the flags of open files that are shared, from looking at it to changing them.
     private readonly Lock _lock = new();
+
+    // So many files of one identity are looked through for one that a stranger has made blocking again meanwhile. Whatever has no name has
+    // the same, and there may be thousands.
+    private const int FewFiles = 8;
+
     private readonly Dictionary<(SystemCalls Kernel, int Fd), Entry> _entries = [];
+    private readonly SharedOpenFiles _nonBlocking = new();
 
     /// <summary>The process's, as descriptor numbers are.</summary>
     internal static FileNumbers Process { get; } = CreateForProcess();
@@ -23,6 +29,11 @@ internal sealed class FileNumbers
         lock (_lock)
         {
             // One that is there already was closed by a stranger.
+            if (_entries.Remove((kernel, fd), out Entry former) && former.NonBlocking is { } file)
+            {
+                _nonBlocking.Leave(file, fd);
+            }
+
             _entries[(kernel, fd)] = new Entry { Owner = owner };
         }
     }
@@ -68,19 +79,25 @@ internal sealed class FileNumbers
                 return flags;
             }
 
+            SharedOpenFiles.OpenFile? shared;
             if ((flags.Value & LibC.O_NONBLOCK) == 0)
             {
+                shared = _nonBlocking.Find(kernel, fd, identity, FewFiles);
                 flags = kernel.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
             }
-            else if (!SharesWithAnother(kernel, fd, identity))
+            else
             {
-                // Its owner wants it so.
-                return flags;
+                shared = _nonBlocking.Find(kernel, fd, identity);
+                if (shared is null)
+                {
+                    // Its owner wants it so.
+                    return flags;
+                }
             }
 
-            if (flags.IsSuccess && _entries.TryGetValue((kernel, fd), out Entry entry))
+            if (flags.IsSuccess && _entries.TryGetValue((kernel, fd), out Entry entry) && entry.NonBlocking is null)
             {
-                _entries[(kernel, fd)] = entry with { MadeNonBlocking = identity };
+                _entries[(kernel, fd)] = entry with { NonBlocking = _nonBlocking.Join(kernel, fd, identity, shared) };
             }
 
             return flags;
@@ -96,7 +113,8 @@ internal sealed class FileNumbers
         }
     }
 
-    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by now.</summary>
+    /// <summary>Gives a number back, before it is closed. Does nothing if a stranger has closed it and it is another file's by
+    /// now.</summary>
     /// <param name="kernel">Whose number it is.</param>
     /// <param name="fd">The number.</param>
     /// <param name="owner">Who holds it.</param>
@@ -108,9 +126,9 @@ internal sealed class FileNumbers
             if (_entries.TryGetValue((kernel, fd), out Entry entry)
                 && ReferenceEquals(entry.Owner, owner)
                 && _entries.Remove((kernel, fd))
-                && undo
-                && entry.MadeNonBlocking is { } identity
-                && !SharesWithAnother(kernel, fd, identity))
+                && entry.NonBlocking is { } file
+                && _nonBlocking.Leave(file, fd)
+                && undo)
             {
                 ClearNonBlocking(kernel, fd);
             }
@@ -127,7 +145,7 @@ internal sealed class FileNumbers
         {
             foreach (((SystemCalls kernel, int fd), Entry entry) in _entries)
             {
-                if (entry.MadeNonBlocking is not null)
+                if (entry.NonBlocking is not null)
                 {
                     ClearNonBlocking(kernel, fd);
                 }
@@ -151,48 +169,13 @@ internal sealed class FileNumbers
         return numbers;
     }
 
-    // Under the lock. Is there another file that made this open file non-blocking? Many may have the same identity: both ends of a pipe, and
-    // whatever has no name at all.
-    private bool SharesWithAnother(SystemCalls kernel, int fd, FileIdentity identity)
-    {
-        foreach (((SystemCalls Kernel, int Fd) number, Entry entry) in _entries)
-        {
-            if (number.Kernel == kernel && number.Fd != fd && entry.MadeNonBlocking == identity && IsSameOpenFile(kernel, fd, number.Fd))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    // The kernel tells nobody (kcmp needs rights), so by a flag that means nothing for what can be polled: changed here, does it change there?
-    private static bool IsSameOpenFile(SystemCalls kernel, int one, int other)
-    {
-        SyscallResult flags = kernel.GetFlags(one);
-        SyscallResult before = kernel.GetFlags(other);
-        if (flags.IsError || before.IsError || ((flags.Value ^ before.Value) & LibC.O_APPEND) != 0)
-        {
-            return false;
-        }
-
-        if (kernel.SetFlags(one, flags.Value ^ LibC.O_APPEND).IsError)
-        {
-            return false;
-        }
-
-        SyscallResult after = kernel.GetFlags(other);
-        kernel.SetFlags(one, flags.Value);
-        return after.IsSuccess && ((after.Value ^ before.Value) & LibC.O_APPEND) != 0;
-    }
-
     private readonly record struct Entry
     {
         internal object? Owner { get; init; }
 
         internal SafeFileHandle? Handle { get; init; }
 
-        /// <summary>Which file this one made non-blocking, or relies on another to have done so.</summary>
-        internal FileIdentity? MadeNonBlocking { get; init; }
+        /// <summary>Which open file this one made non-blocking, or relies on another to have done so.</summary>
+        internal SharedOpenFiles.OpenFile? NonBlocking { get; init; }
     }
 }

@@ -21,9 +21,9 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
     protected bool MustWait(SyscallResult result) => file.MustWait(result);
 
     /// <summary>
-    /// After a call that made progress, for an operation that goes on: it would not hear of its end while the other side keeps up with it. True: it
-    /// must return. With an error, because its time is up, or the file is closed; or as if it had to wait, and then it is called again at once, unless
-    /// it was cancelled.
+    /// After a call that made progress, for an operation that goes on: it would not hear of its end while the other side keeps up with it.
+    /// True: it must return. With an error, because its time is up, or the file is closed; or as if it had to wait, and then it is called
+    /// again at once, unless it was cancelled.
     /// </summary>
     protected bool MustLookUp(out Exception? error)
     {
@@ -33,8 +33,8 @@ internal abstract class FileOperation<TResult>(FileDescriptor file, PollMode mod
             return false;
         }
 
-        // Asked here: readiness outranks them for whoever is about to park, and there is always some. It is whether it was cancelled that it then
-        // looks at. Nobody is parked, so that the edge is left behind.
+        // Asked here: readiness outranks them for whoever is about to park, and there is always some. It is whether it was cancelled that
+        // it then looks at. Nobody is parked, so that the edge is left behind.
         PollDescriptor poll = file.Poll!;
         PollResult result = poll.Info.Check(Mode);
         if (result == PollResult.Ready)

@@ -6,8 +6,8 @@ using KestrelNetpoll.Native.Scheduling;
 namespace KestrelNetpoll.Native.Files;
 
 /// <summary>
-/// Hears of one file's exceptional conditions (EPOLLPRI), through an epoll instance of its own that the poller watches. Files that cannot be polled
-/// for reading have them, too, and ask for nothing else.
+/// Hears of one file's exceptional conditions (EPOLLPRI), through an epoll instance of its own that the poller watches. Files that cannot
+/// be polled for reading have them, too, and ask for nothing else.
 /// </summary>
 /// <remarks>
 /// Some files tell of an event once, to whoever looks first (/proc/self/mounts, pressure stall triggers), and the poller looks first.
@@ -49,7 +49,8 @@ internal sealed class FilePriorityWatch : Descriptor
         var watch = new FilePriorityWatch(file, epoll.Value);
         try
         {
-            SyscallResult added = file.SystemCalls.EpollCtl(epoll.Value, LibC.EPOLL_CTL_ADD, file.Fd, LibC.EPOLLPRI | LibC.EPOLLET, data: 0);
+            SyscallResult added = file.SystemCalls.EpollCtl(
+                epoll.Value, LibC.EPOLL_CTL_ADD, file.Fd, LibC.EPOLLPRI | LibC.EPOLLET, data: 0);
             if (added.IsError)
             {
                 throw added.Errno == Errno.EPERM
@@ -113,7 +114,7 @@ internal sealed class FilePriorityWatch : Descriptor
         TaskCompletionSource? next;
         lock (_lock)
         {
-            next = TakeWaiters();
+            next = TakeWaitersLocked();
         }
 
         next?.TrySetResult();
@@ -128,7 +129,7 @@ internal sealed class FilePriorityWatch : Descriptor
             isTold = !ReferenceEquals(_next?.Task, next);
             if (!isTold && --_waiters == 0)
             {
-                TakeWaiters();
+                TakeWaitersLocked();
             }
         }
 
@@ -138,8 +139,7 @@ internal sealed class FilePriorityWatch : Descriptor
         }
     }
 
-    // Under the lock.
-    private TaskCompletionSource? TakeWaiters()
+    private TaskCompletionSource? TakeWaitersLocked()
     {
         TaskCompletionSource? next = _next;
         _next = null;
@@ -173,7 +173,7 @@ internal sealed class FilePriorityWatch : Descriptor
         TaskCompletionSource? next;
         lock (_lock)
         {
-            next = TakeWaiters();
+            next = TakeWaitersLocked();
             _isOver |= isOver;
             _isPending = next is null && !_isOver;
         }

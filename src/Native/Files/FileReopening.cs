@@ -21,8 +21,7 @@ internal static class FileReopening
         }
 
         string path = $"/proc/self/fd/{fd.ToString(CultureInfo.InvariantCulture)}";
-        const int Flags = LibC.O_NONBLOCK | LibC.O_CLOEXEC | LibC.O_NOCTTY;
-        SyscallResult opened = systemCalls.Open(path, (flags & LibC.O_ACCMODE) | Flags, mode: 0);
+        SyscallResult opened = systemCalls.Open(path, (flags & LibC.O_ACCMODE) | LibC.O_NONBLOCK | LibC.O_NOCTTY, mode: 0);
         if (opened.IsError)
         {
             return opened;

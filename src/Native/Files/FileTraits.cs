@@ -28,7 +28,8 @@ internal readonly record struct FileTraits
     /// <summary>Known to carry messages: a buffer in between would join or cut them.</summary>
     internal bool KeepsMessages { get; private init; }
 
-    /// <summary>A stream of bytes, of which a call may move any part. For anything else, such as a device, each call may be a message.</summary>
+    /// <summary>A stream of bytes, of which a call may move any part. For anything else, such as a device, each call may be a
+    /// message.</summary>
     internal bool IsStream { get; private init; }
 
     internal FileIdentity Identity { get; private init; }

@@ -1,3 +1,4 @@
+using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 
@@ -6,7 +7,7 @@ namespace KestrelNetpoll.Native.Files;
 /// <summary>writev(2) until every byte of a list of buffers is written, in order. Yields the sum of their lengths.</summary>
 internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<long>(file, PollMode.Write)
 {
-    private readonly PinnedBuffers _pinned = new();
+    private readonly PinRoom _room = new();
     private IReadOnlyList<ReadOnlyMemory<byte>> _buffers = [];
 
     // Where the next byte comes from: buffer _next, after _offset bytes of it.
@@ -74,25 +75,26 @@ internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<
 
     private SyscallResult WriteSome()
     {
+        PinnedBuffers pinned = _room.Open(_buffers.Count - _next);
         try
         {
             long bytes = 0;
-            for (int i = _next; i < _buffers.Count && !_pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
+            for (int i = _next; i < _buffers.Count && !pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
             {
                 ReadOnlyMemory<byte> buffer = i == _next ? _buffers[i][_offset..] : _buffers[i];
                 if (!buffer.IsEmpty)
                 {
                     buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
-                    _pinned.Add(buffer);
+                    pinned.Add(buffer);
                     bytes += buffer.Length;
                 }
             }
 
-            return SystemCalls.Writev(Fd, _pinned.Vectors);
+            return SystemCalls.Writev(Fd, pinned.Vectors);
         }
         finally
         {
-            _pinned.Unpin();
+            pinned.Dispose();
         }
     }
 

@@ -1,3 +1,4 @@
+using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 
@@ -6,7 +7,7 @@ namespace KestrelNetpoll.Native.Files;
 /// <summary>readv(2) into a list of buffers, filled in order. Yields the bytes read; 0 is the end of the file.</summary>
 internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<long>(file, PollMode.Read)
 {
-    private readonly PinnedBuffers _pinned = new();
+    private readonly PinRoom _room = new();
     private IReadOnlyList<Memory<byte>> _buffers = [];
 
     internal ValueTask<long> Start(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken)
@@ -38,25 +39,26 @@ internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<
 
     private SyscallResult ReadSome()
     {
+        PinnedBuffers pinned = _room.Open(_buffers.Count);
         try
         {
             long bytes = 0;
-            for (int i = 0; i < _buffers.Count && !_pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
+            for (int i = 0; i < _buffers.Count && !pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
             {
                 Memory<byte> buffer = _buffers[i];
                 if (!buffer.IsEmpty)
                 {
                     buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
-                    _pinned.Add(buffer);
+                    pinned.Add(buffer);
                     bytes += buffer.Length;
                 }
             }
 
-            return SystemCalls.Readv(Fd, _pinned.Vectors);
+            return SystemCalls.Readv(Fd, pinned.Vectors);
         }
         finally
         {
-            _pinned.Unpin();
+            pinned.Dispose();
         }
     }
 }

@@ -1,164 +1,200 @@
-using System.Runtime.InteropServices;
-using System.Text;
-
 namespace KestrelNetpoll.Native.Interop;
 
 internal partial class SystemCalls
 {
-    protected internal virtual unsafe SyscallResult ReadOnce(int fd, Span<byte> buffer)
+    /// <summary>On failure both descriptors are -1.</summary>
+    internal SyscallResult Pipe2(out int read, out int write, int flags)
     {
-        fixed (byte* pointer = buffer)
-        {
-            return SyscallResult.FromReturnValue(LibC.read(fd, pointer, (nuint)buffer.Length));
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult WriteOnce(int fd, ReadOnlySpan<byte> buffer)
-    {
-        fixed (byte* pointer = buffer)
-        {
-            return SyscallResult.FromReturnValue(LibC.write(fd, pointer, (nuint)buffer.Length));
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult ReadvOnce(int fd, ReadOnlySpan<iovec> buffers)
-    {
-        fixed (iovec* pointer = buffers)
-        {
-            return SyscallResult.FromReturnValue(LibC.readv(fd, pointer, buffers.Length));
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult WritevOnce(int fd, ReadOnlySpan<iovec> buffers)
-    {
-        fixed (iovec* pointer = buffers)
-        {
-            return SyscallResult.FromReturnValue(LibC.writev(fd, pointer, buffers.Length));
-        }
-    }
-
-    protected internal virtual SyscallResult CloseOnce(int fd) =>
-        SyscallResult.FromReturnValue(LibC.close(fd));
-
-    protected internal virtual unsafe SyscallResult Pipe2Once(out int read, out int write, int flags)
-    {
-        int* descriptors = stackalloc int[2] { -1, -1 };
-        int result = LibC.pipe2(descriptors, flags);
-        read = descriptors[0];
-        write = descriptors[1];
-        return SyscallResult.FromReturnValue(result);
-    }
-
-    protected internal virtual SyscallResult OpenOnce(string path, int flags, uint mode) =>
-        SyscallResult.FromReturnValue(LibC.open(path, flags, mode));
-
-    protected internal virtual SyscallResult MkFifoOnce(string path, uint mode) =>
-        SyscallResult.FromReturnValue(LibC.mkfifo(path, mode));
-
-    protected internal virtual SyscallResult ChmodOnce(string path, uint mode) =>
-        SyscallResult.FromReturnValue(LibC.chmod(path, mode));
-
-    protected internal virtual SyscallResult FchmodOnce(int fd, uint mode) =>
-        SyscallResult.FromReturnValue(LibC.fchmod(fd, mode));
-
-    protected internal virtual SyscallResult GetFlagsOnce(int fd) =>
-        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETFL, 0));
-
-    protected internal virtual SyscallResult SetFlagsOnce(int fd, int flags) =>
-        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_SETFL, flags));
-
-    protected internal virtual SyscallResult GetPipeSizeOnce(int fd) =>
-        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_GETPIPE_SZ, 0));
-
-    protected internal virtual SyscallResult DuplicateOnce(int fd) =>
-        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_DUPFD_CLOEXEC, 0));
-
-    protected internal virtual SyscallResult IdentifyOnce(string path, out FileIdentity identity) =>
-        Identify(LibC.AT_FDCWD, path, LibC.AT_SYMLINK_NOFOLLOW, out identity);
-
-    protected internal virtual SyscallResult IdentifyDescriptorOnce(int fd, out FileIdentity identity) =>
-        Identify(fd, "", LibC.AT_EMPTY_PATH, out identity);
-
-    private static unsafe SyscallResult Identify(int directory, string path, int flags, out FileIdentity identity)
-    {
-        statx status = default;
-        SyscallResult result = SyscallResult.FromReturnValue(
-            LibC.statx(directory, path, flags, LibC.STATX_TYPE | LibC.STATX_INO, &status));
-        identity = result.IsSuccess
-            ? new FileIdentity(status.stx_dev_major, status.stx_dev_minor, status.stx_ino, status.stx_mode & LibC.S_IFMT)
-            : default;
+        SyscallResult result;
+        while ((result = Pipe2Once(out read, out write, flags | LibC.O_CLOEXEC)).IsInterrupted) { }
         return result;
     }
 
-    protected internal virtual unsafe SyscallResult StatusOnce(int directory, string path, int flags, out FileStatus status)
+    /// <summary>A path with a NUL in it is EINVAL: C would silently open the part before it.</summary>
+    internal SyscallResult Open(string path, int flags, uint mode)
     {
-        statx told = default;
-        SyscallResult result = SyscallResult.FromReturnValue(
-            LibC.statx(directory, path, flags, LibC.STATX_TYPE | LibC.STATX_INO, &told));
-        status = result.IsSuccess
-            ? new FileStatus(
-                new FileIdentity(told.stx_dev_major, told.stx_dev_minor, told.stx_ino, told.stx_mode & LibC.S_IFMT),
-                told.stx_rdev_major,
-                told.stx_rdev_minor)
-            : default;
-        return result;
-    }
-
-    protected internal virtual unsafe SyscallResult PollOnce(int fd, short events, out short revents)
-    {
-        pollfd asked = new() { fd = fd, events = events };
-        SyscallResult result = SyscallResult.FromReturnValue(LibC.poll(&asked, 1, 0));
-        revents = asked.revents;
-        return result;
-    }
-
-    protected internal virtual unsafe SyscallResult GetTerminalModeOnce(int fd, out bool returnsNothing)
-    {
-        termios mode = default;
-        SyscallResult result = SyscallResult.FromReturnValue(LibC.tcgetattr(fd, &mode));
-        returnsNothing = result.IsSuccess && (mode.c_lflag & LibC.ICANON) == 0 && mode.c_cc[LibC.VMIN] == 0;
-        return result;
-    }
-
-    protected internal virtual unsafe SyscallResult GetTerminalNumberOnce(int master, out int number)
-    {
-        int told = 0;
-        SyscallResult result = SyscallResult.FromReturnValue(LibC.ioctl(master, LibC.TIOCGPTN, &told));
-        number = told;
-        return result;
-    }
-
-    protected internal virtual unsafe SyscallResult UnlockTerminalOnce(int master)
-    {
-        int locked = 0;
-        return SyscallResult.FromReturnValue(LibC.ioctl(master, LibC.TIOCSPTLCK, &locked));
-    }
-
-    protected internal virtual SyscallResult TeeOnce(int from, int to, int count) =>
-        SyscallResult.FromReturnValue(LibC.tee(from, to, (nuint)count, LibC.SPLICE_F_NONBLOCK));
-
-    protected internal virtual SyscallResult SetFdFlagsOnce(int fd, int flags) =>
-        SyscallResult.FromReturnValue(LibC.fcntl(fd, LibC.F_SETFD, flags));
-
-    protected internal virtual unsafe SyscallResult TunSetIffOnce(int fd, string name, short flags, out string actualName)
-    {
-        actualName = "";
-        ifreq request = default;
-        Span<byte> nameBytes = new(request.ifr_name, LibC.IFNAMSIZ);
-
-        // One byte less than there is: the kernel wants the terminating zero that default put there.
-        if (!Encoding.UTF8.TryGetBytes(name, nameBytes[..^1], out _))
+        if (path.Contains('\0'))
         {
             return SyscallResult.Failure(Errno.EINVAL);
         }
 
-        request.ifr_flags = flags;
-        SyscallResult result = SyscallResult.FromReturnValue(LibC.ioctl(fd, LibC.TUNSETIFF, &request));
-        if (result.IsSuccess)
+        SyscallResult result;
+        while ((result = OpenOnce(path, flags | LibC.O_CLOEXEC, mode)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult MkFifo(string path, uint mode)
+    {
+        if (path.Contains('\0'))
         {
-            actualName = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(request.ifr_name));
+            return SyscallResult.Failure(Errno.EINVAL);
         }
 
+        SyscallResult result;
+        while ((result = MkFifoOnce(path, mode)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult Chmod(string path, uint mode)
+    {
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = ChmodOnce(path, mode)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// The permissions of an open file; of a Unix socket that is not bound yet, those that its file will have, less the umask.
+    /// </summary>
+    internal SyscallResult Fchmod(int fd, uint mode)
+    {
+        SyscallResult result;
+        while ((result = FchmodOnce(fd, mode)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>The open file's status flags and access mode (F_GETFL).</summary>
+    internal SyscallResult GetFlags(int fd)
+    {
+        SyscallResult result;
+        while ((result = GetFlagsOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Sets the status flags (F_SETFL), for every descriptor that shares the open file.</summary>
+    internal SyscallResult SetFlags(int fd, int flags)
+    {
+        SyscallResult result;
+        while ((result = SetFlagsOnce(fd, flags)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Another number for the same open file (F_DUPFD_CLOEXEC).</summary>
+    internal SyscallResult Duplicate(int fd)
+    {
+        SyscallResult result;
+        while ((result = DuplicateOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which file a path names, without following a link at its end.</summary>
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult Identify(string path, out FileIdentity identity)
+    {
+        identity = default;
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = IdentifyOnce(path, out identity)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which file it is that a descriptor has open.</summary>
+    internal SyscallResult Identify(int fd, out FileIdentity identity)
+    {
+        SyscallResult result;
+        while ((result = IdentifyDescriptorOnce(fd, out identity)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>What the file is that a path names, at the end of all links.</summary>
+    /// <inheritdoc cref="Open"/>
+    internal SyscallResult GetStatus(string path, out FileStatus status)
+    {
+        status = default;
+        if (path.Contains('\0'))
+        {
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = StatusOnce(LibC.AT_FDCWD, path, 0, out status)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>What an open descriptor is.</summary>
+    internal SyscallResult GetStatus(int fd, out FileStatus status)
+    {
+        SyscallResult result;
+        while ((result = StatusOnce(fd, "", LibC.AT_EMPTY_PATH, out status)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Which of these events a descriptor has now, or an error or a hang-up, which are always told. Does not wait.</summary>
+    internal SyscallResult Poll(int fd, short events, out short revents)
+    {
+        SyscallResult result;
+        while ((result = PollOnce(fd, events, out revents)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not
+    /// in canonical mode).
+    /// </summary>
+    internal SyscallResult GetTerminalMode(int fd, out bool returnsNothing)
+    {
+        SyscallResult result;
+        while ((result = GetTerminalModeOnce(fd, out returnsNothing)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>The number of the terminal that belongs to a pseudo-terminal's master, under /dev/pts; fails for anything else.</summary>
+    internal SyscallResult GetTerminalNumber(int master, out int number)
+    {
+        SyscallResult result;
+        while ((result = GetTerminalNumberOnce(master, out number)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Lets the terminal of a new pseudo-terminal be opened.</summary>
+    internal SyscallResult UnlockTerminal(int master)
+    {
+        SyscallResult result;
+        while ((result = UnlockTerminalOnce(master)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Copies from one pipe to another, leaving it in the first. 0: nobody writes to it. EAGAIN: somebody does, and nothing is
+    /// there.</summary>
+    internal SyscallResult Tee(int from, int to, int count)
+    {
+        SyscallResult result;
+        while ((result = TeeOnce(from, to, count)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Sets the flags of this descriptor alone (F_SETFD): <see cref="LibC.FD_CLOEXEC"/> is the only one.</summary>
+    internal SyscallResult SetFdFlags(int fd, int flags)
+    {
+        SyscallResult result;
+        while ((result = SetFdFlagsOnce(fd, flags)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>
+    /// Makes a tun or tap device and attaches it to <paramref name="fd"/>. An empty name, or one with <c>%d</c>, lets the
+    /// kernel choose; <paramref name="actualName"/> is what it became, or empty after an error. A name that does not fit is EINVAL.
+    /// </summary>
+    internal SyscallResult TunSetIff(int fd, string name, short flags, out string actualName)
+    {
+        if (name.Contains('\0'))
+        {
+            actualName = "";
+            return SyscallResult.Failure(Errno.EINVAL);
+        }
+
+        SyscallResult result;
+        while ((result = TunSetIffOnce(fd, name, flags, out actualName)).IsInterrupted) { }
         return result;
     }
 }

@@ -88,6 +88,35 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>Sets an option of any size.</summary>
+    internal SyscallResult SetSockOptBytes(int fd, int level, int option, ReadOnlySpan<byte> value)
+    {
+        SyscallResult result;
+        while ((result = SetSockOptBytesOnce(fd, level, option, value)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Reads an option of any size.</summary>
+    /// <param name="fd">The socket.</param>
+    /// <param name="level">SOL_SOCKET, or the protocol.</param>
+    /// <param name="option">Its number.</param>
+    /// <param name="value">Where it goes.</param>
+    /// <param name="length">How much of <paramref name="value"/> the kernel has filled: an older one knows less.</param>
+    internal SyscallResult GetSockOptBytes(int fd, int level, int option, Span<byte> value, out int length)
+    {
+        SyscallResult result;
+        while ((result = GetSockOptBytesOnce(fd, level, option, value, out length)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>SO_PEERCRED: who has connected to a Unix socket. Other sockets say that process 0 has.</summary>
+    internal SyscallResult GetPeerCredentials(int fd, out int processId, out uint userId, out uint groupId)
+    {
+        SyscallResult result;
+        while ((result = GetPeerCredentialsOnce(fd, out processId, out userId, out groupId)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>How many of the bytes sent are still on their way (SIOCOUTQ): a reset would destroy them.</summary>
     internal SyscallResult GetUnsent(int fd)
     {
@@ -122,123 +151,5 @@ internal partial class SystemCalls
         SyscallResult result;
         while ((result = SendMsgOnce(fd, buffers, flags | LibC.MSG_NOSIGNAL)).IsInterrupted) { }
         return result;
-    }
-
-    protected internal virtual SyscallResult SocketOnce(int domain, int type, int protocol) =>
-        SyscallResult.FromReturnValue(LibC.socket(domain, type, protocol));
-
-    protected internal virtual unsafe SyscallResult SocketPairOnce(int domain, int type, int protocol, out int first, out int second)
-    {
-        int* descriptors = stackalloc int[2] { -1, -1 };
-        int result = LibC.socketpair(domain, type, protocol, descriptors);
-        first = descriptors[0];
-        second = descriptors[1];
-        return SyscallResult.FromReturnValue(result);
-    }
-
-    protected internal virtual unsafe SyscallResult BindOnce(int fd, ReadOnlySpan<byte> address)
-    {
-        fixed (byte* pointer = address)
-        {
-            return SyscallResult.FromReturnValue(LibC.bind(fd, pointer, (uint)address.Length));
-        }
-    }
-
-    protected internal virtual SyscallResult ListenOnce(int fd, int backlog) =>
-        SyscallResult.FromReturnValue(LibC.listen(fd, backlog));
-
-    protected internal virtual unsafe SyscallResult Accept4Once(int fd, Span<byte> address, out int addressLength, int flags)
-    {
-        // An empty span is a null pointer, which tells the kernel that nobody wants the address.
-        uint length = (uint)address.Length;
-        fixed (byte* pointer = address)
-        {
-            int result = LibC.accept4(fd, pointer, &length, flags);
-            addressLength = (int)length;
-            return SyscallResult.FromReturnValue(result);
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult ConnectOnce(int fd, ReadOnlySpan<byte> address)
-    {
-        fixed (byte* pointer = address)
-        {
-            return SyscallResult.FromReturnValue(LibC.connect(fd, pointer, (uint)address.Length));
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult GetSockNameOnce(int fd, Span<byte> address, out int addressLength)
-    {
-        uint length = (uint)address.Length;
-        fixed (byte* pointer = address)
-        {
-            int result = LibC.getsockname(fd, pointer, &length);
-            addressLength = (int)length;
-            return SyscallResult.FromReturnValue(result);
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult GetPeerNameOnce(int fd, Span<byte> address, out int addressLength)
-    {
-        uint length = (uint)address.Length;
-        fixed (byte* pointer = address)
-        {
-            int result = LibC.getpeername(fd, pointer, &length);
-            addressLength = (int)length;
-            return SyscallResult.FromReturnValue(result);
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult SetSockOptOnce(int fd, int level, int option, int value) =>
-        SyscallResult.FromReturnValue(LibC.setsockopt(fd, level, option, &value, sizeof(int)));
-
-    protected internal virtual unsafe SyscallResult SetLingerOnce(int fd, bool on, int seconds)
-    {
-        linger value = new() { l_onoff = on ? 1 : 0, l_linger = seconds };
-        return SyscallResult.FromReturnValue(LibC.setsockopt(fd, LibC.SOL_SOCKET, LibC.SO_LINGER, &value, (uint)sizeof(linger)));
-    }
-
-    protected internal virtual unsafe SyscallResult GetSockOptOnce(int fd, int level, int option, out int value)
-    {
-        int read = 0;
-        uint length = sizeof(int);
-        int result = LibC.getsockopt(fd, level, option, &read, &length);
-        value = read;
-        return SyscallResult.FromReturnValue(result);
-    }
-
-    protected internal virtual unsafe SyscallResult GetUnsentOnce(int fd)
-    {
-        int unsent = 0;
-        SyscallResult result = SyscallResult.FromReturnValue(LibC.ioctl(fd, LibC.SIOCOUTQ, &unsent));
-        return result.IsSuccess ? SyscallResult.Success(unsent) : result;
-    }
-
-    protected internal virtual SyscallResult ShutdownOnce(int fd, int how) =>
-        SyscallResult.FromReturnValue(LibC.shutdown(fd, how));
-
-    protected internal virtual unsafe SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags)
-    {
-        fixed (byte* pointer = buffer)
-        {
-            return SyscallResult.FromReturnValue(LibC.recv(fd, pointer, (nuint)buffer.Length, flags));
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult SendOnce(int fd, ReadOnlySpan<byte> buffer, int flags)
-    {
-        fixed (byte* pointer = buffer)
-        {
-            return SyscallResult.FromReturnValue(LibC.send(fd, pointer, (nuint)buffer.Length, flags));
-        }
-    }
-
-    protected internal virtual unsafe SyscallResult SendMsgOnce(int fd, ReadOnlySpan<iovec> buffers, int flags)
-    {
-        fixed (iovec* pointer = buffers)
-        {
-            msghdr message = new() { msg_iov = pointer, msg_iovlen = (nuint)buffers.Length };
-            return SyscallResult.FromReturnValue(LibC.sendmsg(fd, &message, flags));
-        }
     }
 }

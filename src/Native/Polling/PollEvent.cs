@@ -19,8 +19,8 @@ internal enum PollReadiness
     ErrorOnly = 8,
 
     /// <summary>
-    /// There is urgent data. Receives stop in front of its mark, so that a short one does not prove that the kernel drained. No reason to wake a
-    /// reader: what lies behind the mark is reported as <see cref="Readable"/>.
+    /// There is urgent data. Receives stop in front of its mark, so that a short one does not prove that the kernel drained. No reason to
+    /// wake a reader: what lies behind the mark is reported as <see cref="Readable"/>.
     /// </summary>
     Urgent = 16,
 

@@ -13,7 +13,8 @@ internal enum PollInterest : byte
     Socket,
 
     /// <summary>
-    /// The open file is registered with several pollers, and an event need reach only one of them: for readable files that nobody else hangs up on.
+    /// The open file is registered with several pollers, and an event need reach only one of them: for readable files that nobody else
+    /// hangs up on.
     /// </summary>
     SharedListener,
 }

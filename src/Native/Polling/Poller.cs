@@ -140,8 +140,8 @@ internal abstract class Poller : IDisposable
 
     /// <summary>
     /// The backend has consumed the signal. After, not before: it would also consume that of a wake-up between the two, which would remain
-    /// pending for ever, so that nobody signalled again. This way, such a wake-up does not signal, and need not: the caller looks at the queues.
-    /// A full fence, so that the caller's look at the work queues comes after it.
+    /// pending for ever, so that nobody signalled again. This way, such a wake-up does not signal, and need not: the caller looks at the
+    /// queues. A full fence, so that the caller's look at the work queues comes after it.
     /// </summary>
     protected void OnSignalConsumed() => Interlocked.Exchange(ref _wakePending, 0);
 

@@ -10,8 +10,8 @@ internal sealed class ReadyList
     internal int Count { get; private set; }
 
     /// <summary>
-    /// The hang-up waiter of the descriptor whose event was dispatched last, if that was about input that nobody waits for. For whoever dispatches, after
-    /// each event; no waiter to run.
+    /// The hang-up waiter of the descriptor whose event was dispatched last, if that was about input that nobody waits for. For whoever
+    /// dispatches, after each event; no waiter to run.
     /// </summary>
     internal PollWaiter? Unread { get; set; }
 
@@ -39,12 +39,6 @@ internal sealed class ReadyList
         }
 
         _waiters[Count++] = waiter;
-    }
-
-    internal void Add(WokenWaiters woken)
-    {
-        Add(woken.Reader);
-        Add(woken.Writer);
     }
 
     /// <summary>Takes the waiter out, so that the list keeps nothing alive after the batch.</summary>

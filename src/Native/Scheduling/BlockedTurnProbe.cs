@@ -8,15 +8,16 @@ internal class BlockedTurnProbe(SystemCalls systemCalls)
     // "PID (COMM) S ...": the name has at most 15 characters.
     private const int StatPrefixLength = 64;
 
-    /// <summary>For how many nanoseconds garbage collections have stopped all turns so far. The kernel says of their threads that they sleep.</summary>
+    /// <summary>For how many nanoseconds garbage collections have stopped all turns so far. The kernel says of their threads that they
+    /// sleep.</summary>
     internal virtual long Paused => GC.GetTotalPauseDuration().Ticks * TimeSpan.NanosecondsPerTick;
 
     /// <summary>Is it inside a wait that the runtime knows of? Costs next to nothing.</summary>
     internal virtual bool IsInManagedWait(Worker worker) => worker.IsInManagedWait;
 
     /// <summary>
-    /// Does the kernel say that it sleeps (S, D)? Costs three system calls and, for a moment, a descriptor: without one the answer is no, and
-    /// a turn in the kernel is treated like one that computes.
+    /// Does the kernel say that it sleeps (S, D)? Costs three system calls and, for a moment, a descriptor: without one the answer is no,
+    /// and a turn in the kernel is treated like one that computes.
     /// </summary>
     internal virtual bool IsInKernelWait(Worker worker)
     {
@@ -32,7 +33,8 @@ internal class BlockedTurnProbe(SystemCalls systemCalls)
         return read.IsSuccess && IsSleeping(stat[..read.Value]);
     }
 
-    /// <summary>How long the thread has run on a processor so far, in nanoseconds; 0 if the kernel does not say. Costs one short system call.</summary>
+    /// <summary>How long the thread has run on a processor so far, in nanoseconds; 0 if the kernel does not say. Costs one short system
+    /// call.</summary>
     internal virtual long GetCpuTime(Worker worker) =>
         systemCalls.GetThreadCpuTime(worker.ThreadId, out long nanoseconds).IsSuccess ? nanoseconds : 0;
 

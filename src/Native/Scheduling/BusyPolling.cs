@@ -14,7 +14,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   Paying     no           Paying     a sleep of any length; those that were short are counted
 ///                           Likely     enough of them were
 /// </code>
-/// After hardly any work it does not, whatever the state. So what it costs in vain is bounded: where it never helps, 30 µs for each 256 short sleeps.
+/// After hardly any work it does not, whatever the state. So what it costs in vain is bounded: where it never helps, 30 µs for each 256
+/// short sleeps.
 /// </remarks>
 internal sealed class BusyPolling
 {
@@ -27,8 +28,8 @@ internal sealed class BusyPolling
     internal const long ShortSleep = 2 * Longest;
 
     /// <summary>
-    /// Nanoseconds. Who has worked for less since it woke up has only passed something on, to the thread pool for example: there is somebody else who
-    /// needs the CPU.
+    /// Nanoseconds. Who has worked for less since it woke up has only passed something on, to the thread pool for example: there is
+    /// somebody else who needs the CPU.
     /// </summary>
     internal const long LeastWork = 4_000;
 

@@ -1,10 +1,11 @@
+using System.Text;
 using KestrelNetpoll.Native.Interop;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// The folders of the control groups that bound this process: its own and all above it that can be seen, of version 1 and 2, and of both where
-/// both are mounted. The smallest of their limits counts. A process can be moved, so they are looked for anew when its list of groups
+/// The folders of the control groups that bound this process: its own and all above it that can be seen, of version 1 and 2, and of both
+/// where both are mounted. The smallest of their limits counts. A process can be moved, so they are looked for anew when its list of groups
 /// has changed. Not thread-safe.
 /// </summary>
 /// <param name="files">The files of the kernel.</param>
@@ -54,7 +55,8 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
             }
 
             bool unified = parts[1].Length == 0;
-            if ((unified || parts[1].Split(',').Contains(controller)) && FindFolder(mounts, unified, parts[2], out string mountPoint) is { } folder)
+            if ((unified || parts[1].Split(',').Contains(controller))
+                && FindFolder(mounts, unified, parts[2], out string mountPoint) is { } folder)
             {
                 AddUpwards(groups, folder, mountPoint, unified);
             }
@@ -63,8 +65,9 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
         return groups;
     }
 
-    // A line of the mounts is ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS... - TYPE SOURCE SUPEROPTIONS. The root is the group that is seen at the
-    // mount point: in a container mostly its own, which the membership names from the outside, unless it has a namespace.
+    // A line of the mounts is ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS... - TYPE SOURCE SUPEROPTIONS. The root is the group that is seen at
+    // the mount point: in a container mostly its own, which the membership names from the outside, unless it has a namespace. In the
+    // mounts, and not in the membership, white space and backslashes (systemd's names have some) are written in octal.
     private string? FindFolder(string mounts, bool unified, string path, out string mountPoint)
     {
         string? folder = null;
@@ -79,12 +82,12 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
                 continue;
             }
 
-            string root = mount[3] == "/" ? "" : mount[3];
+            string root = mount[3] == "/" ? "" : Unescape(mount[3]);
             bool isBelow = path == root || path.StartsWith(root + "/", StringComparison.Ordinal);
             if (isBelow || folder is null)
             {
                 string relative = isBelow ? path[root.Length..].TrimEnd('/') : "";
-                mountPoint = mount[4].TrimEnd('/');
+                mountPoint = Unescape(mount[4]).TrimEnd('/');
                 folder = mountPoint + (relative.Contains("/..", StringComparison.Ordinal) ? "" : relative);
             }
 
@@ -99,6 +102,30 @@ internal sealed class ControlGroups(KernelFiles files, string controller)
 
     private bool IsMountOfOurs(string[] system, bool unified) =>
         unified ? system[0] == "cgroup2" : system[0] == "cgroup" && system[2].Split(',').Contains(controller);
+
+    private static string Unescape(string field)
+    {
+        if (!field.Contains('\\', StringComparison.Ordinal))
+        {
+            return field;
+        }
+
+        var text = new StringBuilder();
+        for (int i = 0; i < field.Length; i++)
+        {
+            if (field[i] == '\\' && i + 3 < field.Length && field.AsSpan(i + 1, 3).IndexOfAnyExceptInRange('0', '7') < 0)
+            {
+                text.Append((char)(((field[i + 1] - '0') * 64) + ((field[i + 2] - '0') * 8) + (field[i + 3] - '0')));
+                i += 3;
+            }
+            else
+            {
+                text.Append(field[i]);
+            }
+        }
+
+        return text.ToString();
+    }
 
     private static void AddUpwards(List<ControlGroup> groups, string folder, string mountPoint, bool unified)
     {

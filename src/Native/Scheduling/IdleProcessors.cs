@@ -22,8 +22,8 @@ internal sealed class IdleProcessors(int processorCount)
     internal int Count => Volatile.Read(ref _count);
 
     /// <summary>
-    /// For the worker that holds the processor: says that it is going to <see cref="Rest"/>. A full fence. False: the others are idle already,
-    /// or the group stops.
+    /// For the worker that holds the processor: says that it is going to <see cref="Rest"/>. A full fence. False: the others are idle
+    /// already, or the group stops.
     /// </summary>
     internal bool TryAnnounce(Processor processor, Worker worker)
     {

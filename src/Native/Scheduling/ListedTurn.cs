@@ -14,6 +14,7 @@ internal abstract class ListedTurn<TSelf> : Turn
     /// <summary>True: it was in no list, and the caller, nobody else, pushes it into one. A full fence.</summary>
     internal bool TryList() => Interlocked.Exchange(ref _isListed, 1) == 0;
 
-    /// <summary>By the one who has taken it off its list, before it is looked at. A full fence: what comes from now on lists it again.</summary>
+    /// <summary>By the one who has taken it off its list, before it is looked at. A full fence: what comes from now on lists it
+    /// again.</summary>
     internal void Unlist() => Interlocked.Exchange(ref _isListed, 0);
 }

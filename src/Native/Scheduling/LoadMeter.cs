@@ -2,7 +2,8 @@ using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
-/// <summary>What the holder of a processor knows of its own load: how long turns take, how often it sleeps, whether it ever gets done.</summary>
+/// <summary>What the holder of a processor knows of its own load: how long turns take, how often it sleeps, whether it ever gets
+/// done.</summary>
 /// <remarks>
 /// All times in nanoseconds. The clock is read once for each look at the poller, not for each turn: a turn that was preempted, or two, must
 /// not look like an app that computes for long, hence the window.
@@ -19,8 +20,9 @@ internal sealed class LoadMeter(WorkerCounters counters)
     internal const long LongSleep = 2 * MonotonicClock.NanosecondsPerMillisecond;
 
     /// <summary>
-    /// Who has been awake for so long, and still finds more events than it takes at once, needs help. Long enough for a wave to pass: clients that
-    /// answer at once keep whoever serves them busy anyway, and where they share the cores with it, a second worker takes its time from them.
+    /// Who has been awake for so long, and still finds more events than it takes at once, needs help. Long enough for a wave to pass:
+    /// clients that answer at once keep whoever serves them busy anyway, and where they share the cores with it, a second worker takes its
+    /// time from them.
     /// </summary>
     internal const long Saturation = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
@@ -86,8 +88,8 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return full;
     }
 
-    // A turn counts for 1 ms at most: one that really lasts is the monitor's business, and a process that the kernel has stopped, because its CPU quota is
-    // used up, has not worked meanwhile.
+    // A turn counts for 1 ms at most: one that really lasts is the monitor's business, and a process that the kernel has stopped, because
+    // its CPU quota is used up, has not worked meanwhile.
     private void Count(long now)
     {
         long most = Math.Max(1, counters.Turns - _turnsCounted) * MostPerTurn;

@@ -16,9 +16,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// The monitor moves to Slow and Dozing, with a full fence, and then makes sure that nothing has happened meanwhile; whoever finds it
 /// there, after something has happened, moves it back to Fast and wakes it. One of the two sees the other.
-/// <para>It takes more than ten looks because of workers that fall asleep for microseconds, as they do between the requests of a busy connection: each of
-/// them would end the slow pace again, at the price of a system call and a switch of threads. On one processor, where the monitor only runs
-/// while the worker does not, that was most of the time there is.</para>
+/// <para>It takes more than ten looks because of workers that fall asleep for microseconds, as they do between the requests of a busy
+/// connection: each of them would end the slow pace again, at the price of a system call and a switch of threads. On one processor, where
+/// the monitor only runs while the worker does not, that was most of the time there is.</para>
 /// </remarks>
 internal sealed class MonitorPace
 {
@@ -33,7 +33,8 @@ internal sealed class MonitorPace
     private const long Confirming = 50_000;
     private const long WhileTurnLasts = 400_000;
 
-    // With the time that a turn may hold output before others send it: 1 ms. On a busy virtual machine each look costs some 25 µs, nearly all of it for sleeping.
+    // With the time that a turn may hold output before others send it: 1 ms. On a busy virtual machine each look costs some 25 µs, nearly
+    // all of it for sleeping.
     private const long LongestFast = MonotonicClock.NanosecondsPerMillisecond - SystemMonitor.HoldNanoseconds;
     private const long Longest = 10 * MonotonicClock.NanosecondsPerMillisecond;
     private const int LooksAfterHandOff = 50;

@@ -8,9 +8,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>The engine: its worker groups, from start to stop. Thread-safe.</summary>
 internal sealed class NetpollRuntime : IDisposable
 {
-    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one dispatching thread is
-    // enough. It hands off all the same: another process that shares a terminal can make it blocking, and then a read of it blocks, and a
-    // write whose reader keeps up takes long. It lives as long as the process.
+    // For files that are opened without a runtime of their own. Their continuations run on the thread pool, so that one dispatching thread
+    // is enough. It hands off all the same: another process that shares a terminal can make it blocking, and then a read of it blocks, and
+    // a write whose reader keeps up takes long. It lives as long as the process.
     private static readonly SharedRuntime SharedInstance = new();
 
     private readonly ThreadLocal<Worker?> _current = new();
@@ -75,6 +75,32 @@ internal sealed class NetpollRuntime : IDisposable
     internal WorkerGroup NextGroup() =>
         _groups.Length == 1 ? _groups[0] : _groups[(uint)Interlocked.Increment(ref _nextGroup) % (uint)_groups.Length];
 
+    /// <summary>
+    /// Where a new descriptor goes that a group has at hand: to the group with the fewest, and rather to that one than to another that is
+    /// no better off.
+    /// </summary>
+    internal WorkerGroup ChooseGroup(WorkerGroup atHand)
+    {
+        if (_groups.Length == 1)
+        {
+            return atHand;
+        }
+
+        WorkerGroup chosen = atHand;
+        int fewest = atHand.Poller.Table.OpenCount;
+        foreach (WorkerGroup group in _groups)
+        {
+            int open = group.Poller.Table.OpenCount;
+            if (open < fewest)
+            {
+                chosen = group;
+                fewest = open;
+            }
+        }
+
+        return chosen;
+    }
+
     internal NetpollStatistics GetStatistics()
     {
         var sum = default(NetpollStatistics);
@@ -90,9 +116,9 @@ internal sealed class NetpollRuntime : IDisposable
     public void Dispose() => Stop(_stopTimeout);
 
     /// <summary>
-    /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close the
-    /// descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call does
-    /// something.
+    /// Stops the workers and waits for those that are not stuck in a turn; what waits behind a turn that is goes to the thread pool. Close
+    /// the descriptors first: afterwards nothing is woken by events, though closing still delivers its completions. Only the first call
+    /// does something.
     /// </summary>
     /// <param name="timeout">For how long workers that are inside turns are waited for.</param>
     /// <returns>How many of them have not come back. They leave by themselves when they do, and nothing that they need is gone by

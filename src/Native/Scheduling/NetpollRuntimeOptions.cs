@@ -9,8 +9,8 @@ internal sealed class NetpollRuntimeOptions
     internal int WorkerCount { get; init; } = Environment.ProcessorCount;
 
     /// <summary>
-    /// All worker threads together, those that are blocked and the spares included. At least <see cref="WorkerCount"/>. There are fewer if the
-    /// system has no room for them: see <see cref="WorkerHeadroom"/>.
+    /// All worker threads together, those that are blocked and the spares included. At least <see cref="WorkerCount"/>. There are fewer if
+    /// the system has no room for them: see <see cref="WorkerHeadroom"/>.
     /// </summary>
     internal int MaxWorkerCount { get; init; } = DefaultMaxWorkerCount;
 
@@ -24,7 +24,8 @@ internal sealed class NetpollRuntimeOptions
     internal TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Whether a blocked worker's place is handed on. False where nothing blocks, or nobody is to notice, as in some tests: then there is no monitor.
+    /// Whether a blocked worker's place is handed on. False where nothing blocks, or nobody is to notice, as in some tests: then there is
+    /// no monitor.
     /// </summary>
     internal bool HandsOff { get; init; } = true;
 
@@ -39,8 +40,8 @@ internal sealed class NetpollRuntimeOptions
 
     /// <summary>
     /// Events fetched per wait by a processor that is alone, because the others are idle or there are none, or whose group has short turns.
-    /// Otherwise it fetches 2 at most: what one worker has fetched and not yet run, no other worker can run. On 2 cores shared with the load, 16 instead of 2 more than doubled
-    /// the 99th percentile while two workers shared the events.
+    /// Otherwise it fetches 2 at most: what one worker has fetched and not yet run, no other worker can run. On 2 cores shared with the
+    /// load, 16 instead of 2 more than doubled the 99th percentile while two workers shared the events.
     /// </summary>
     internal int EventBatchSize { get; init; } = 8;
 

@@ -48,7 +48,8 @@ internal sealed class Parker(SystemCalls systemCalls)
         return Interlocked.Exchange(ref state, Empty) == Notified;
     }
 
-    /// <summary>Wakes the owner, or lets its next <see cref="Park"/> return at once. Publish the reason first: this is a full fence.</summary>
+    /// <summary>Wakes the owner, or lets its next <see cref="Park"/> return at once. Publish the reason first: this is a full
+    /// fence.</summary>
     internal void Unpark()
     {
         ref int state = ref _state[0];

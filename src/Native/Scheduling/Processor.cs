@@ -21,7 +21,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </remarks>
 internal sealed class Processor
 {
-    /// <summary><see cref="SleepsUntil"/> of a processor whose worker is not asleep: later than any deadline, so that it covers none.</summary>
+    /// <summary><see cref="SleepsUntil"/> of a processor whose worker is not asleep: later than any deadline, so that it covers
+    /// none.</summary>
     internal const long Awake = long.MaxValue;
 
     private long _state;
@@ -112,7 +113,8 @@ internal sealed class Processor
         return Interlocked.Increment(ref _state);
     }
 
-    /// <summary>For the holder, after a turn, and for the monitor, during one. Only one of them succeeds, and is the holder from then on.</summary>
+    /// <summary>For the holder, after a turn, and for the monitor, during one. Only one of them succeeds, and is the holder from then
+    /// on.</summary>
     internal bool TryEndTurn(long state) => Interlocked.CompareExchange(ref _state, state + 1, state) == state;
 
     /// <summary>For the holder: lets go of what has run.</summary>

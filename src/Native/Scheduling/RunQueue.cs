@@ -14,7 +14,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <para>The head moves by compare-and-swap only, whoever takes; the tail is written by the owner alone, after the slot. A thief reads the
 /// slots first and then claims them all at once: if the head has moved in between, what it has read means nothing.</para>
 /// <para>A thief cannot empty the slots it took from, because the owner may have filled them again, perhaps with the same turn. The owner
-/// does it, at its leisure (<see cref="ForgetTaken"/>): until then a slot keeps a turn, and the connection behind it, from being collected.</para>
+/// does it, at its leisure (<see cref="ForgetTaken"/>): until then a slot keeps a turn, and the connection behind it, from being
+/// collected.</para>
 /// </remarks>
 internal sealed class RunQueue
 {

@@ -3,13 +3,13 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// Do the turns that are handed on because they wait go on waiting? Where they do not, as at a lock that many want for microseconds, another worker is
-/// one more that wants the lock: then only a wait that has lasted for a millisecond counts. The monitor's own.
+/// Do the turns that are handed on because they wait go on waiting? Where they do not, as at a lock that many want for microseconds,
+/// another worker is one more that wants the lock: then only a wait that has lasted for a millisecond counts. The monitor's own.
 /// </summary>
 /// <remarks>
-/// One turn at a time is looked at again, a millisecond after it has lost its processor: a thread that has had no time on a processor of the machine is in
-/// the same wait. Each sample moves a count up (short) or down (long) by one, between 0 and <see cref="Most"/>; from half of that on, waits are
-/// taken to be short.
+/// One turn at a time is looked at again, a millisecond after it has lost its processor: a thread that has had no time on a processor of
+/// the machine is in the same wait. Each sample moves a count up (short) or down (long) by one, between 0 and <see cref="Most"/>; from half
+/// of that on, waits are taken to be short.
 /// </remarks>
 internal sealed class ShortWaits(BlockedTurnProbe probe)
 {

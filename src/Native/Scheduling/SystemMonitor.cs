@@ -21,10 +21,11 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   in one short wait after the other             if work waits: 10 ms after it was seen, if not too many do so already; else 100 ms
 /// </code>
 /// <para>It is the same wait if the thread has had no time on a processor of the machine in between.</para>
-/// <para>The rule for turns that compute lets the kernel share the machine's processors out among long turns and short ones, as it does for any threads. A turn that was only
-/// stopped by the kernel gains nothing from a thread more; nor do hundreds that compute (<see cref="WorkerGroup.MayDetach"/>).</para>
-/// <para>Output that a turn holds (<see cref="HeldOutput"/>) goes with the processor that is handed on. If a turn that is blocked keeps its processor, or has
-/// held it for 0.2 ms, others send the output. So they do with what is held outside of turns, when it is due.</para>
+/// <para>The rule for turns that compute lets the kernel share the machine's processors out among long turns and short ones, as it does for
+/// any threads. A turn that was only stopped by the kernel gains nothing from a thread more; nor do hundreds that compute
+/// (<see cref="WorkerGroup.MayDetach"/>).</para>
+/// <para>Output that a turn holds (<see cref="HeldOutput"/>) goes with the processor that is handed on. If a turn that is blocked keeps its
+/// processor, or has held it for 0.2 ms, others send the output. So they do with what is held outside of turns, when it is due.</para>
 /// <para>How often it looks: see <see cref="MonitorPace"/>.</para>
 /// </remarks>
 internal sealed class SystemMonitor
@@ -109,7 +110,8 @@ internal sealed class SystemMonitor
         }
     }
 
-    /// <summary>The last sleeping worker of a group has woken up, with a full fence: from now on a blocked turn keeps work waiting.</summary>
+    /// <summary>The last sleeping worker of a group has woken up, with a full fence: from now on a blocked turn keeps work
+    /// waiting.</summary>
     internal void OnNobodyAsleep()
     {
         if (_pace.IsSlow)

@@ -14,12 +14,19 @@ internal class SystemResources(KernelFiles files)
     private readonly ThreadLimits _threads = new(files);
     private readonly MemoryLimits _memory = new(files);
 
-    /// <summary>False: it could not be found out now, for want of descriptors, of which a few must be free.</summary>
+    /// <summary>Why the last look has found nothing out, for the log: the half of a sentence.</summary>
+    internal virtual string? Obstacle { get; private set; }
+
+    /// <summary>False: it could not be found out now, for want of descriptors, of which a few must be free, or for another
+    /// reason.</summary>
     internal virtual bool TryRead(out ResourceReading threadReading, out ResourceReading memoryReading)
     {
-        bool isComplete = HasDescriptors();
-        isComplete &= _threads.TryRead(out threadReading);
-        return isComplete & _memory.TryRead(out memoryReading);
+        Obstacle = HasDescriptors() ? null : "the process has no descriptors left, without which it cannot start a thread";
+        bool isComplete = _threads.TryRead(out threadReading);
+        Obstacle ??= files.Obstacle;
+        isComplete &= _memory.TryRead(out memoryReading);
+        Obstacle ??= files.Obstacle;
+        return isComplete && Obstacle is null;
     }
 
     // The lowest free number is the one that is handed out.
@@ -32,6 +39,7 @@ internal class SystemResources(KernelFiles files)
         }
 
         files.SystemCalls.Close(probe.Value);
-        return files.SystemCalls.GetResourceLimit(LibC.RLIMIT_NOFILE, out long limit).IsError || probe.Value < limit - DescriptorsOfThreadStart;
+        return files.SystemCalls.GetResourceLimit(LibC.RLIMIT_NOFILE, out long limit).IsError
+            || probe.Value < limit - DescriptorsOfThreadStart;
     }
 }

@@ -4,7 +4,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
 /// One continuation, run on a worker until it returns. The only thing that is ever parked on a descriptor.
-/// An instance is scheduled at most once at a time: by whoever took it off a semaphore, or by its owner. (A <see cref="HeldOutput"/> may be so more often.)
+/// An instance is scheduled at most once at a time: by whoever took it off a semaphore, or by its owner. (A <see cref="HeldOutput"/> may be
+/// so more often.)
 /// </summary>
 internal abstract class Turn : PollWaiter
 {

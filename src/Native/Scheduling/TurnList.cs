@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// Entries, the last one first. Anybody may push and take all; only one thread, which is also the only one to push meanwhile, may pop. Mutable
-/// struct: a field, never copied.
+/// Entries, the last one first. Anybody may push and take all; only one thread, which is also the only one to push meanwhile, may pop.
+/// Mutable struct: a field, never copied.
 /// </summary>
 /// <typeparam name="T">The entries.</typeparam>
 internal struct TurnList<T>
@@ -29,7 +29,8 @@ internal struct TurnList<T>
         }
     }
 
-    /// <summary>For the one thread that pushes. An entry that others have taken cannot come back meanwhile, so that the exchange tells.</summary>
+    /// <summary>For the one thread that pushes. An entry that others have taken cannot come back meanwhile, so that the exchange
+    /// tells.</summary>
     internal T? TryPop()
     {
         while (Volatile.Read(ref _top) is { } top)

@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// Input of a connection that waits while nobody reads: looked at some milliseconds later, and read ahead if it still waits. So much is asked
-/// about few connections only. Also the turn that runs when the peer hangs up.
+/// Input of a connection that waits while nobody reads: looked at some milliseconds later, and read ahead if it still waits. So much is
+/// asked about few connections only. Also the turn that runs when the peer hangs up.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -14,7 +14,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 internal abstract class UnreadInput : ListedTurn<UnreadInput>
 {
     /// <summary>
-    /// Input has been waiting, as far as one can tell from outside. In a turn of a worker that looks at others as well: no I/O, no foreign code.
+    /// Input has been waiting, as far as one can tell from outside. In a turn of a worker that looks at others as well: no I/O, no foreign
+    /// code.
     /// </summary>
     /// <returns>Whether to look again, as long after this as this is after the mark.</returns>
     internal abstract bool LookAgain();

@@ -9,8 +9,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 internal sealed class Worker
 {
     /// <summary>
-    /// Bytes. A turn that has sent more lets others run before it goes on: a peer that takes everything would otherwise keep the worker to itself. Copying
-    /// so much into the kernel takes some ten microseconds, and going on later costs a few.
+    /// Bytes. A turn that has sent more lets others run before it goes on: a peer that takes everything would otherwise keep the worker to
+    /// itself. Copying so much into the kernel takes some ten microseconds, and going on later costs a few.
     /// </summary>
     internal const long OutputBudget = 64 * 1024;
 
@@ -25,8 +25,8 @@ internal sealed class Worker
     // What it holds. Written by who gives it, before the thread starts or while it is parked, then by the worker alone.
     private Processor? _processor;
 
-    // What the turn has promised to send at its end. Pushed and popped by the worker; the monitor takes all of it when the processor is handed on, or
-    // when the turn takes too long; then it is left to somebody else, who does not wait for this turn.
+    // What the turn has promised to send at its end. Pushed and popped by the worker; the monitor takes all of it when the processor is
+    // handed on, or when the turn takes too long; then it is left to somebody else, who does not wait for this turn.
     private TurnList<HeldOutput> _held;
 
     // For the worker alone: how many entries this turn has made.
@@ -60,6 +60,9 @@ internal sealed class Worker
     /// <summary>For the pool: until the thread first asks it for a processor. One that has just been made is nobody's spare.</summary>
     internal bool IsFresh { get; set; } = true;
 
+    /// <summary>The limit knows already that it is about to end. Written once, by who decides that.</summary>
+    internal bool IsLeaving { get; set; }
+
     /// <summary>The kernel's id of the thread.</summary>
     internal int ThreadId => Volatile.Read(ref _threadId);
 
@@ -82,7 +85,8 @@ internal sealed class Worker
         Volatile.Read(ref _processor) is { } processor && (processor.Holder != this || Processor.IsInTurn(processor.State));
 
     /// <summary>
-    /// Written by the monitor before it takes the processor of a turn away: does it do so because the turn computes? Read by the worker once it has lost it.
+    /// Written by the monitor before it takes the processor of a turn away: does it do so because the turn computes? Read by the worker
+    /// once it has lost it.
     /// </summary>
     internal bool Detaches { get; set; }
 
@@ -90,8 +94,9 @@ internal sealed class Worker
     internal bool HoldsOutput => !_held.IsEmpty;
 
     /// <summary>
-    /// Since when, on the monotonic clock. Written by the worker, or by who gives it the processor, with a full fence before <see cref="HoldsOutput"/> says so; any thread may read it after that, and
-    /// gets the time of this turn, of an earlier one if that has just ended, or of a later one.
+    /// Since when, on the monotonic clock. Written by the worker, or by who gives it the processor, with a full fence before
+    /// <see cref="HoldsOutput"/> says so; any thread may read it after that, and gets the time of this turn, of an earlier one if that has
+    /// just ended, or of a later one.
     /// </summary>
     internal long HeldSince => Volatile.Read(ref _heldSince);
 
@@ -99,9 +104,9 @@ internal sealed class Worker
     internal long OutputOfTurn { get; set; }
 
     /// <summary>
-    /// For the worker itself, inside a turn: has it sent as much as a turn may, so that the rest had better wait for its place in the queue? Not if the turn
-    /// keeps nobody waiting: then its share begins anew, as it does once it has no processor any more. Nor if there may be no worker for that place, should
-    /// the turn block for it.
+    /// For the worker itself, inside a turn: has it sent as much as a turn may, so that the rest had better wait for its place in the
+    /// queue? Not if the turn keeps nobody waiting: then its share begins anew, as it does once it has no processor any more. Nor if there
+    /// may be no worker for that place, should the turn block for it.
     /// </summary>
     internal bool YieldsOutput()
     {
@@ -155,8 +160,9 @@ internal sealed class Worker
     }
 
     /// <summary>
-    /// For code inside the worker's turn, on its thread: leaves the output to the end of the turn. The owner has listed it, and holds the lock that its
-    /// <see cref="Turn.Run"/> takes; once that is released it calls <see cref="SystemMonitor.OnHeld"/>. False: it is in no list any more, since nobody would notice if this turn blocked, or the list is long; send it.
+    /// For code inside the worker's turn, on its thread: leaves the output to the end of the turn. The owner has listed it, and holds the
+    /// lock that its <see cref="Turn.Run"/> takes; once that is released it calls <see cref="SystemMonitor.OnHeld"/>. False: it is in no
+    /// list any more, since nobody would notice if this turn blocked, or the list is long; send it.
     /// </summary>
     internal bool TryHold(HeldOutput output)
     {
@@ -292,7 +298,8 @@ internal sealed class Worker
         {
             if (OutputOfTurn >= OutputBudget)
             {
-                // A turn as long as this had better not be followed by many of its kind, while connections that begin wait in the group's queue.
+                // A turn as long as this had better not be followed by many of its kind, while connections that begin wait in the group's
+                // queue.
                 processor.Tick = WorkerGroup.TickBeforeGroupLook;
             }
 
@@ -319,8 +326,8 @@ internal sealed class Worker
         }
     }
 
-    // Whatever the turn left behind on the thread must not reach the next connection's app. The culture goes with the context. Only a pending
-    // Thread.Interrupt stays: nothing but a wait would take it off the thread.
+    // Whatever the turn left behind on the thread must not reach the next connection's app. The culture goes with the context. Only a
+    // pending Thread.Interrupt stays: nothing but a wait would take it off the thread.
     private void Clean()
     {
         ExecutionContext.Restore(_defaultContext!);

@@ -1,6 +1,7 @@
 namespace KestrelNetpoll.Native.Scheduling;
 
-/// <summary>What has been done on one processor. Written by its holder between turns, read by anyone: the values may be a moment old.</summary>
+/// <summary>What has been done on one processor. Written by its holder between turns, read by anyone: the values may be a moment
+/// old.</summary>
 internal sealed class WorkerCounters
 {
     internal long Polls;

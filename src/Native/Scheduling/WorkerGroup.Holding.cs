@@ -8,7 +8,8 @@ internal sealed partial class WorkerGroup
 
     /// <summary>
     /// For code outside of turns: the monitor sends the output when it is due, at the next look after that. The owner has set
-    /// <see cref="HeldOutput.DueAt"/> before, and calls <see cref="SystemMonitor.OnHeld"/> afterwards, without its lock. False: nobody would, so that the owner must send it. Any thread.
+    /// <see cref="HeldOutput.DueAt"/> before, and calls <see cref="SystemMonitor.OnHeld"/> afterwards, without its lock. False: nobody
+    /// would, so that the owner must send it. Any thread.
     /// </summary>
     internal bool TryHoldUntil(HeldOutput output)
     {
@@ -79,8 +80,8 @@ internal sealed partial class WorkerGroup
     }
 
     /// <summary>
-    /// Lets a worker send what was held for too long, or the thread pool, if no worker is there at once. Both may do so in the end. Any thread;
-    /// the caller has taken the chain off its list.
+    /// Lets a worker send what was held for too long, or the thread pool, if no worker is there at once. Both may do so in the end. Any
+    /// thread; the caller has taken the chain off its list.
     /// </summary>
     internal void SendElsewhere(HeldOutput? outputs)
     {

@@ -3,24 +3,26 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How many processors share the work. A group that is busy with short turns keeps as few of them active as can do it: if all of them waited
-/// for events, each event would wake one that sleeps again a few microseconds later, and waking costs more than the turn.
+/// How many processors share the work. A group that is busy with short turns keeps as few of them active as can do it: if all of them
+/// waited for events, each event would wake one that sleeps again a few microseconds later, and waking costs more than the turn.
 /// </summary>
 /// <remarks>
 /// <code>
 ///   the group is   a processor that finds nothing to do   when
-///   spread         waits for events                       turns are long, or block again and again (100 ms long after each sign of it); or there is little to do
+///   spread         waits for events                       turns are long, or block again and again (100 ms long after each sign of
+///                                                         it); or there is little to do
 ///   gathered       goes idle, if another one is active    processors fall asleep every few microseconds
 /// </code>
 /// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
 /// <list type="bullet">
 /// <item>one has found, for 5 ms and at each look, as many events as it takes at once, or several that were there before it could
 /// fall asleep, or turns in the group's queue;</item>
-/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread, so that who is active waits for events;</item>
+/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread,
+/// so that who is active waits for events;</item>
 /// <item>the group is spread again.</item>
 /// </list>
-/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If it is inside a turn that does
-/// not end, it is the monitor that helps, which does not doze while a turn runs.
+/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If it is inside a
+/// turn that does not end, it is the monitor that helps, which does not doze while a turn runs.
 /// </remarks>
 internal sealed partial class WorkerGroup
 {
@@ -33,7 +35,8 @@ internal sealed partial class WorkerGroup
 
     private readonly IdleProcessors _idle;
 
-    // A turn that waits for a collection to begin, or is stopped by a busy machine, looks blocked once in a while. Turns that block come more often.
+    // A turn that waits for a collection to begin, or is stopped by a busy machine, looks blocked once in a while. Turns that block come
+    // more often.
     private const long SeldomHandOff = 25 * MonotonicClock.NanosecondsPerMillisecond;
 
     // The monitor's.
@@ -47,7 +50,8 @@ internal sealed partial class WorkerGroup
 
     internal int IdleProcessorCount => _idle.Count;
 
-    /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for events.</summary>
+    /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for
+    /// events.</summary>
     internal void OnTurnLasts(long now, long nanoseconds)
     {
         if (nanoseconds >= LastingTurn)
@@ -137,8 +141,8 @@ internal sealed partial class WorkerGroup
         // What it would have slept for may be nobody's now: a deadline that is earlier than the end of the others' sleeps, above all.
         PassOn(processor, nextFromOwnQueue: false);
 
-        // Whoever has spread the group in between may not have seen this one among the idle. The other side of Spread's fence; this one's is
-        // the announcement.
+        // Whoever has spread the group in between may not have seen this one among the idle. The other side of Spread's fence; this one's
+        // is the announcement.
         if (!IsGathered(now))
         {
             _idle.WakeAll();

@@ -2,7 +2,8 @@ using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
-/// <summary>How the holder of a processor waits for events once it has found nothing to do: awake for a moment, if that pays, then asleep.</summary>
+/// <summary>How the holder of a processor waits for events once it has found nothing to do: awake for a moment, if that pays, then
+/// asleep.</summary>
 internal sealed partial class WorkerGroup
 {
     // About a microsecond: the kernel, and the CPU's other thread, have something to do as well.
@@ -60,8 +61,8 @@ internal sealed partial class WorkerGroup
     }
 
     /// <summary>
-    /// Looks for something to do for a moment. Only where one serves the events of all: several would poll for the same ones. It is no sleeper,
-    /// so that nobody signals it; it looks at everything itself. True: there may be something to do.
+    /// Looks for something to do for a moment. Only where one serves the events of all: several would poll for the same ones. It is no
+    /// sleeper, so that nobody signals it; it looks at everything itself. True: there may be something to do.
     /// </summary>
     internal bool TryBusyPoll(Processor processor, ref long now)
     {

@@ -29,7 +29,8 @@ internal sealed partial class WorkerGroup
     /// <summary>Waits for the workers to leave, but not for the calling thread. Returns how many are still inside turns.</summary>
     internal int WaitForWorkers(long deadline) => Pool.Join(_current.Value, deadline);
 
-    /// <summary>After <see cref="RequestStop"/>: a turn does not end, or waits for the end itself. What waits behind it, or will, does not wait any longer.</summary>
+    /// <summary>After <see cref="RequestStop"/>: a turn does not end, or waits for the end itself. What waits behind it, or will, does not
+    /// wait any longer.</summary>
     internal void Abandon()
     {
         _abandoned = true;
@@ -57,7 +58,7 @@ internal sealed partial class WorkerGroup
 
     internal void OnWorkerStopped(Worker worker)
     {
-        Leave(Pool.LeaveAsWorker());
+        Leave(Pool.LeaveAsWorker(worker));
         Pool.Forget(worker);
     }
 

@@ -2,7 +2,8 @@ using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
-/// <summary>Input that nobody reads (<see cref="UnreadInput"/>): a list, and one timer, which runs only while there is something in it.</summary>
+/// <summary>Input that nobody reads (<see cref="UnreadInput"/>): a list, and one timer, which runs only while there is something in
+/// it.</summary>
 internal sealed partial class WorkerGroup
 {
     /// <summary>Between a mark and the look at it, at most; and between two looks.</summary>

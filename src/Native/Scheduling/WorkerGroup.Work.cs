@@ -6,8 +6,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>
 /// The workers' side: where the holder of a processor finds its next turn. In this order: its own queue; the group's; the poller, without
 /// waiting, if there is something to steal; the other processors' queues; and then it waits for events, until the next deadline. Every 61st
-/// turn, and after one that has sent much, the group's queue comes first. After 16 turns from there the others are looked at and the poller, so that
-/// none of them starves the rest.
+/// turn, and after one that has sent much, the group's queue comes first. After 16 turns from there the others are looked at and the
+/// poller, so that none of them starves the rest.
 /// </summary>
 internal sealed partial class WorkerGroup
 {
@@ -67,8 +67,8 @@ internal sealed partial class WorkerGroup
     }
 
     /// <summary>
-    /// Queues what is due, no more than a batch at a time (before each turn): the rest is still due, so that somebody is woken for it, or comes
-    /// back at once.
+    /// Queues what is due, no more than a batch at a time (before each turn): the rest is still due, so that somebody is woken for it, or
+    /// comes back at once.
     /// </summary>
     internal void FireDeadlines(Processor processor)
     {
@@ -124,10 +124,12 @@ internal sealed partial class WorkerGroup
     internal bool IsWorkWaiting(Processor processor) =>
         !_queue.IsEmpty || !processor.Queue.IsEmpty || Poller.Deadlines.Earliest <= MonotonicClock.Now;
 
-    /// <summary>For the holder of a processor, inside a turn: is there anything else that it could do? Asks the kernel, if nothing is queued.</summary>
+    /// <summary>For the holder of a processor, inside a turn: is there anything else that it could do? Asks the kernel, if nothing is
+    /// queued.</summary>
     internal bool KeepsWaiting(Processor processor) => IsWorkWaiting(processor) || Poller.HasEvents;
 
-    // A full queue's turns go to the group: the oldest half of it would be fairer, but that takes hundreds of deadlines that are due at once.
+    // A full queue's turns go to the group: the oldest half of it would be fairer, but that takes hundreds of deadlines that are due at
+    // once.
     private void QueueReady(Processor processor)
     {
         ReadyList ready = processor.Ready;

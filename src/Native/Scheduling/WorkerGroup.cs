@@ -19,8 +19,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </code>
 /// A signal wakes one worker. A worker that leaves its sleep to run turns passes the signal on when it leaves something
 /// behind: more turns, or a deadline that no remaining sleeper would wake up for. Without a sleeper nobody is signalled: a worker looks
-/// before it sleeps, one that polls without sleeping (<see cref="BusyPolling"/>) also meanwhile, and if all of them are blocked in turns, the
-/// monitor sees to it.
+/// before it sleeps, one that polls without sleeping (<see cref="BusyPolling"/>) also meanwhile, and if all of them are blocked in turns,
+/// the monitor sees to it.
 /// </remarks>
 internal sealed partial class WorkerGroup
 {
@@ -111,8 +111,9 @@ internal sealed partial class WorkerGroup
     }
 
     /// <summary>
-    /// Queues a turn behind everything that waits, for code inside a turn that is about to end for its sake. Nobody is signalled: if the caller is a
-    /// worker of this group, it looks at the queue itself, and if its turn goes on after all, the monitor sees the work that waits.
+    /// Queues a turn behind everything that waits, for code inside a turn that is about to end for its sake. Nobody is signalled: if the
+    /// caller is a worker of this group, it looks at the queue itself, and if its turn goes on after all, the monitor sees the work that
+    /// waits.
     /// </summary>
     internal void Yield(Turn turn)
     {
@@ -172,6 +173,9 @@ internal sealed partial class WorkerGroup
             Poller.Wake();
         }
     }
+
+    /// <summary>Forgets what <see cref="ScheduleAt"/> was given. False: there is nothing, or it is on its way already. Any thread.</summary>
+    internal bool Cancel(TurnTimer timer) => Poller.Deadlines.Disarm(timer);
 
     /// <exception cref="OutOfMemoryException">No thread to be had; those that have started leave.</exception>
     internal void Start()
@@ -283,8 +287,15 @@ internal sealed partial class WorkerGroup
 
     internal void OnWorkerStarted(Worker worker) => _current.Value = worker;
 
-    /// <summary>For the monitor: may one more turn that computes lose its processor early? The more there are, the less each gets of the machine.</summary>
+    /// <summary>For the monitor: may one more turn that computes lose its processor early? The more there are, the less each gets of the
+    /// machine.</summary>
     internal bool MayDetach => Volatile.Read(ref _detached) < Math.Max(MostDetached, _processors.Length);
+
+    /// <summary>
+    /// Something waits for a worker that a blocked turn waits for in its turn, and has waited for long: if there is no room for one more,
+    /// the next one that is wanted may take from what is left to the rest of the process. Any thread.
+    /// </summary>
+    internal void AskForReserve() => Pool.AskForReserve();
 
     /// <summary>Is there a spare, or may another worker be started? Any thread; may be a moment old.</summary>
     internal bool MayGetWorker => Pool.Spares != 0 || Limit.HasRoom;

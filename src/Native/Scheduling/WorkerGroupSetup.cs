@@ -3,7 +3,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <summary>What a <see cref="WorkerGroup"/> is made of.</summary>
 /// <param name="Name">The prefix of its threads' names.</param>
 /// <param name="ProcessorCount">How many turns run at once.</param>
-/// <param name="EventBatchSize">Events fetched per wait by a processor that is alone, or whose group has short turns; otherwise 2 at most.</param>
+/// <param name="EventBatchSize">Events fetched per wait by a processor that is alone, or whose group has short turns; otherwise 2 at
+/// most.</param>
 /// <param name="SpareIdleTime">How long a spare waits for something to do before it ends.</param>
 /// <param name="Limit">How many workers there may be; shared with other groups.</param>
 /// <param name="Monitor">Who hands blocked workers' processors on; null if turns never block.</param>

@@ -16,8 +16,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   both      at most four fifths of what would be free if the runtime had   so that there is a little for workers wherever
 ///             no more workers than it began with                             anything is free
 /// </code>
-/// What a worker takes in memory is not known before: its turn may use a little of its stack and heap, or much. So there is no number for it, but
-/// a new look after every few workers. The workers that the runtime begins with are never too many.
+/// What a worker takes in memory is not known before: its turn may use a little of its stack and heap, or much. So there is no number for
+/// it, but a new look after every few workers. The workers that the runtime begins with are never too many.
 /// </remarks>
 internal sealed class WorkerHeadroom(SystemResources resources, int processorCount)
 {
@@ -34,12 +34,16 @@ internal sealed class WorkerHeadroom(SystemResources resources, int processorCou
     private const int ShareOfWorkers = 5;
     private const int ShareOfStep = 8;
 
-    // What .NET reserves for a thread's stack, and what one takes that has done little: two stacks in the kernel and in the process, and the heap.
+    // What .NET reserves for a thread's stack, and what one takes that has done little: two stacks in the kernel and in the process, and
+    // the heap.
     private const long StackSize = 3 * Mebibyte / 2;
     private const long LittleUsed = 128 * 1024;
 
     /// <summary>Threads that are left to the rest where there are plenty.</summary>
     internal int ThreadsLeft { get; } = LeastThreadsLeft + processorCount;
+
+    /// <summary>Why the last look has found nothing out, for the log: the half of a sentence.</summary>
+    internal string? Obstacle => resources.Obstacle;
 
     /// <summary>Looks at what there is.</summary>
     /// <param name="workers">That there are now.</param>
@@ -96,7 +100,8 @@ internal readonly record struct WorkerAllowance(int Ceiling, bool IsFull, Resour
     internal string Describe() => IsMemory
         ? string.Create(
             CultureInfo.InvariantCulture,
-            $"{Reading.Used / Mebibyte} of {Reading.Limit / Mebibyte} MiB of memory ({Reading.Source}) are in use, {LeftToRest / Mebibyte} MiB are left to the rest of the process")
+            $"{Reading.Used / Mebibyte} of {Reading.Limit / Mebibyte} MiB of memory ({Reading.Source}) are in use, "
+                + $"{LeftToRest / Mebibyte} MiB are left to the rest of the process")
         : string.Create(
             CultureInfo.InvariantCulture,
             $"{Reading.Used} of {Reading.Limit} threads ({Reading.Source}) are in use, {LeftToRest} are left to the rest of the process");

@@ -4,9 +4,9 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How many worker threads a runtime may have, those that are blocked and the spares included: at most a number, and at most as many as the system
-/// has room for. Reaching the limit delays work and fails none; whoever cares is told once per interval. At the limit, a spare of one group
-/// ends if another group needs a worker. Thread-safe where it does not say otherwise.
+/// How many worker threads a runtime may have, those that are blocked and the spares included: at most a number, and at most as many as the
+/// system has room for. Reaching the limit delays work and fails none; whoever cares is told once per interval. At the limit, a spare of
+/// one group ends if another group needs a worker. Thread-safe where it does not say otherwise.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -14,10 +14,12 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///   Maximum                                            always
 ///   what the system has room for (WorkerHeadroom)      before a worker starts, when what the last look has allowed is used up, or is
 ///                                                      100 ms old; at most every 100 ms while there is no room
-///   a thread that the system has refused               then: so many workers fewer as the rest of the process needs, for 10 s; twice as long
-///                                                      each time it is refused again soon, up to 5 minutes
+///   a thread that the system has refused               then: so many workers fewer as the rest of the process needs, for 10 s;
+///                                                      twice as long each time it is refused again soon, up to 5 minutes
 /// </code>
-/// If there are more than there may be, because a limit was lowered or others have taken what was free, workers end instead of becoming spares.
+/// If there are more than there may be, because a limit was lowered or others have taken what was free, workers end instead of becoming
+/// spares. How many may stay, and not how many have to end, is what a look decides: workers end for other reasons as well, and each takes
+/// a moment to do so.
 /// </remarks>
 /// <param name="maximum">The number.</param>
 /// <param name="onReached">Who is told.</param>
@@ -32,15 +34,20 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
     private const int DefaultThreadsLeft = WorkerHeadroom.LeastThreadsLeft;
     private const int ShareOfWorkers = 5;
 
+    // Guards the writing of _count, of all workers, and _leaving, of those among them that are about to end.
+    private readonly Lock _lock = new();
     private int _count;
+    private int _leaving;
     private long _reached;
     private long _nextReport;
 
     // Those that the runtime begins with.
     private int _initial;
 
-    // Workers that must not become spares, so that there are no more than there may be. Interlocked.
-    private int _excess;
+    // More than these must not become spares, until then: the needs of the rest of the process may be others by then. Written by the
+    // monitor.
+    private int _stayCeiling = int.MaxValue;
+    private long _stayUntil;
     private volatile bool _isFull;
 
     // The monitor's: what the last look has found, and when it was.
@@ -94,21 +101,50 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         return !_isBlind && TryAddBelow(Math.Min(Maximum, Math.Min(_allowance.Ceiling, _refusedCeiling)));
     }
 
-    internal void Remove() => Interlocked.Decrement(ref _count);
+    /// <summary>
+    /// For the monitor, after <see cref="TryGrow"/>: for one more, that others could not go on without, from what is left to the rest of
+    /// the process. Not where a start would fail, or where nobody knows: the rest of the process may be at its last.
+    /// </summary>
+    internal bool TryExceedRoom() => !_isBlind && _refusedCeiling == int.MaxValue && TryAddBelow(Maximum);
 
-    /// <summary>For a worker that is about to become a spare. True: it has to end instead.</summary>
-    internal bool TryShed()
+    /// <summary>A worker has ended.</summary>
+    /// <param name="wasLeaving">That was known before: <see cref="TryShed"/>, <see cref="OnLeaving"/>.</param>
+    internal void Remove(bool wasLeaving = false)
     {
-        int excess;
-        while ((excess = Volatile.Read(ref _excess)) > 0)
+        lock (_lock)
         {
-            if (Interlocked.CompareExchange(ref _excess, excess - 1, excess) == excess)
-            {
-                return true;
-            }
+            Volatile.Write(ref _count, _count - 1);
+            _leaving -= wasLeaving ? 1 : 0;
+        }
+    }
+
+    /// <summary>A worker is about to end.</summary>
+    internal void OnLeaving()
+    {
+        lock (_lock)
+        {
+            _leaving++;
+        }
+    }
+
+    /// <summary>For a worker that is about to become a spare. True: it has to end instead, and counts as leaving.</summary>
+    internal bool TryShed(long now)
+    {
+        if (Count <= Volatile.Read(ref _stayCeiling))
+        {
+            return false;
         }
 
-        return false;
+        lock (_lock)
+        {
+            if (_count - _leaving <= _stayCeiling || now >= Volatile.Read(ref _stayUntil))
+            {
+                return false;
+            }
+
+            _leaving++;
+            return true;
+        }
     }
 
     /// <summary>For the monitor: the system has refused the thread that was to start, and does not count any more.</summary>
@@ -120,7 +156,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         _refusedAt = Count;
         int extra = Math.Max(0, Count - _initial);
         _refusedCeiling = Count - Math.Min(headroom?.ThreadsLeft ?? DefaultThreadsLeft, extra - (extra / ShareOfWorkers));
-        Shed(_refusedCeiling);
+        LimitStay(_refusedCeiling, _refusedUntil);
     }
 
     /// <summary>
@@ -185,7 +221,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
             return null;
         }
 
-        return _isBlind ? "the process has no descriptors left, without which it cannot start a thread" : _allowance.Describe();
+        return _isBlind ? headroom?.Obstacle : _allowance.Describe();
     }
 
     private void Look(long now)
@@ -205,7 +241,7 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         _lookedAt = now;
         if (headroom.Read(count, _initial) is not { } allowance)
         {
-            // For want of descriptors, without which .NET may not be able to start a thread either, and gives up.
+            // Mostly for want of descriptors, without which .NET may not be able to start a thread either, and gives up.
             _isBlind = true;
             _isFull = true;
             _allowance = _allowance with { Ceiling = Math.Min(_allowance.Ceiling, count) };
@@ -215,26 +251,32 @@ internal sealed class WorkerLimit(int maximum, Action<WorkerLimitReached>? onRea
         _allowance = allowance;
         _isBlind = false;
         _isFull = allowance.IsFull;
-        Shed(Math.Min(allowance.Ceiling, _refusedCeiling));
+        LimitStay(Math.Min(allowance.Ceiling, _refusedCeiling), now + FirstHoldNanoseconds);
     }
 
-    private void Shed(int ceiling) => Interlocked.Exchange(ref _excess, Math.Max(0, Count - ceiling));
+    private void LimitStay(int ceiling, long until)
+    {
+        Volatile.Write(ref _stayUntil, until);
+        Volatile.Write(ref _stayCeiling, ceiling);
+    }
 
     private bool TryAddBelow(int ceiling)
     {
-        int count = Volatile.Read(ref _count);
-        while (count < ceiling)
+        if (Count >= ceiling)
         {
-            int seen = Interlocked.CompareExchange(ref _count, count + 1, count);
-            if (seen == count)
-            {
-                return true;
-            }
-
-            count = seen;
+            return false;
         }
 
-        return false;
+        lock (_lock)
+        {
+            if (_count >= ceiling)
+            {
+                return false;
+            }
+
+            Volatile.Write(ref _count, _count + 1);
+            return true;
+        }
     }
 
     // A logger may throw. On a thread of the pool that would be the end of the process.

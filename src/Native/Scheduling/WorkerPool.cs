@@ -24,6 +24,9 @@ internal sealed class WorkerPool
     private Exception? _refusal;
     private long _refusedUntil;
 
+    // Somebody needs a worker, whatever the system has room for: once. Taken by the monitor.
+    private volatile bool _mayTakeReserve;
+
     // Guards _workers, _spares, _started and the writing of _stopping.
     private readonly Lock _lock = new();
     private readonly List<Worker> _workers = [];
@@ -62,13 +65,13 @@ internal sealed class WorkerPool
     }
 
     /// <summary>
-    /// Starts a worker: with a processor, at the beginning; or to be given one, for the monitor. Null: the limit is reached, no thread is to be had, or
-    /// it is over.
+    /// Starts a worker: with a processor, at the beginning; or to be given one, for the monitor. Null: the limit is reached, no thread is
+    /// to be had, or it is over.
     /// </summary>
     internal Worker? TryStart(Processor? processor, out Exception? refusal)
     {
         refusal = null;
-        if (!(processor is null ? _limit.TryGrow(MonotonicClock.Now) : _limit.TryAdd()))
+        if (!(processor is null ? _limit.TryGrow(MonotonicClock.Now) || TryTakeReserve() : _limit.TryAdd()))
         {
             return null;
         }
@@ -90,6 +93,7 @@ internal sealed class WorkerPool
         try
         {
             worker.Start();
+            _mayTakeReserve = false;
             return worker;
         }
         catch (Exception e) when (ThreadPoolQueue.IsRefusal(e))
@@ -105,7 +109,22 @@ internal sealed class WorkerPool
         }
     }
 
-    /// <summary>Takes a spare, or starts one. The caller must <see cref="Worker.Give"/> it a processor or <see cref="Return"/> it.</summary>
+    /// <inheritdoc cref="WorkerGroup.AskForReserve"/>
+    internal void AskForReserve() => _mayTakeReserve = true;
+
+    private bool TryTakeReserve()
+    {
+        if (!_mayTakeReserve)
+        {
+            return false;
+        }
+
+        _mayTakeReserve = false;
+        return _limit.TryExceedRoom();
+    }
+
+    /// <summary>Takes a spare, or starts one. The caller must <see cref="Worker.Give"/> it a processor or <see cref="Return"/>
+    /// it.</summary>
     internal Worker? TryTake(out Exception? refusal)
     {
         refusal = null;
@@ -113,6 +132,8 @@ internal sealed class WorkerPool
         {
             if (_spares.Count != 0)
             {
+                // Whoever has asked for the reserve has a worker now.
+                _mayTakeReserve = false;
                 Worker spare = _spares[^1];
                 _spares.RemoveAt(_spares.Count - 1);
                 return spare;
@@ -153,6 +174,8 @@ internal sealed class WorkerPool
             _spares.RemoveAt(0);
         }
 
+        _limit.OnLeaving();
+        spare.IsLeaving = true;
         spare.Dismiss();
         return spare;
     }
@@ -176,8 +199,9 @@ internal sealed class WorkerPool
         {
             if (!worker.IsFresh && !_stopping)
             {
-                if (_limit.TryShed())
+                if (_limit.TryShed(MonotonicClock.Now))
                 {
+                    worker.IsLeaving = true;
                     return false;
                 }
 
@@ -213,6 +237,8 @@ internal sealed class WorkerPool
                 {
                     if (_spares.Remove(worker))
                     {
+                        _limit.OnLeaving();
+                        worker.IsLeaving = true;
                         return false;
                     }
                 }
@@ -274,9 +300,9 @@ internal sealed class WorkerPool
     }
 
     /// <summary>A thread leaves. True: it was the last one. It is waited for until it is forgotten.</summary>
-    internal bool LeaveAsWorker()
+    internal bool LeaveAsWorker(Worker worker)
     {
-        _limit.Remove();
+        _limit.Remove(worker.IsLeaving);
         return Leave();
     }
 

@@ -137,14 +137,12 @@ internal sealed partial class ListenSocket : Descriptor
     }
 
     /// <summary>
-    /// Takes one connection, if there is one; its socket belongs to <paramref name="group"/> and is not started yet. Otherwise the
-    /// errno: EAGAIN, EBADF after a close, EMFILE and its like, which need a pause: the connection stays in the backlog and no
-    /// new edge will announce it; or an error of a connection (<see cref="IsErrorOfTheConnection"/>). Any thread.
+    /// Takes one connection, as <see cref="Take"/> does; its socket belongs to <paramref name="group"/> and is not started yet.
     /// </summary>
     internal SyscallResult Accept(WorkerGroup group, out StreamSocket? socket)
     {
-        SyscallResult result = AcceptNumber(out SocketAddressBytes address);
-        socket = result.IsSuccess ? Adopt(result.Value, address, group) : null;
+        SyscallResult result = Take(out TakenSocket taken);
+        socket = result.IsSuccess ? Adopt(taken, group) : null;
         return result;
     }
 
@@ -165,9 +163,6 @@ internal sealed partial class ListenSocket : Descriptor
 
     /// <inheritdoc cref="Descriptor.EndWait"/>
     internal PollResult EndWaitReadable() => EndWait(PollMode.Read);
-
-    /// <inheritdoc cref="Descriptor.Wake"/>
-    internal void WakeReader() => Wake(PollMode.Read);
 
     // A server stops also when every worker is stuck in the application: ending an accept must not need one.
     protected override void Resume(WokenWaiters woken)

@@ -18,7 +18,8 @@ internal sealed record ListenSocketOptions
     /// <summary>Send small segments at once (TCP_NODELAY).</summary>
     internal bool NoDelay { get; init; } = true;
 
-    /// <summary>Share the address with other sockets that say the same; the kernel spreads the connections (SO_REUSEPORT, IP only).</summary>
+    /// <summary>Share the address with other sockets that say the same; the kernel spreads the connections (SO_REUSEPORT, IP
+    /// only).</summary>
     internal bool ReusePort { get; init; }
 
     /// <summary>Other groups will listen on the same socket: see <see cref="ListenSocket.ShareWith"/>.</summary>

@@ -33,10 +33,7 @@ internal static class ListenSocketSetup
                 {
                     Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_REUSEPORT, 1, "SO_REUSEPORT");
                 }
-            }
 
-            if (domain != LibC.AF_UNIX)
-            {
                 SetOptionsOfBinding(systemCalls, fd, endPoint, options);
             }
 
@@ -108,9 +105,9 @@ internal static class ListenSocketSetup
     // Whatever the kernel has against several paths: what it has against TCP as well, the second call tells.
     private static SyscallResult CreateSocket(SystemCalls systemCalls, int domain, bool multipath)
     {
-        const int Type = LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC;
-        SyscallResult created = multipath ? systemCalls.Socket(domain, Type, LibC.IPPROTO_MPTCP) : default;
-        return multipath && created.IsSuccess ? created : systemCalls.Socket(domain, Type, 0);
+        int type = LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC;
+        SyscallResult created = multipath ? systemCalls.Socket(domain, type, LibC.IPPROTO_MPTCP) : default;
+        return multipath && created.IsSuccess ? created : systemCalls.Socket(domain, type, 0);
     }
 
     private static void SetOptionsOfBinding(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options)
@@ -148,8 +145,8 @@ internal static class ListenSocketSetup
         UnixFileMode? mode = path is null ? null : options.UnixSocketMode;
         if (mode is not null)
         {
-            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for. Where a sandbox refuses
-            // it, the mode is set all the same before anybody can connect.
+            // The file takes them from the socket, less the umask: at no moment does it have more than is asked for. Where a sandbox
+            // refuses it, the mode is set all the same before anybody can connect.
             _ = systemCalls.Fchmod(fd, (uint)mode);
         }
 

@@ -8,11 +8,11 @@ namespace KestrelNetpoll.Native.Sockets;
 /// <summary>End points of every family that is served, to and from the kernel's form.</summary>
 internal static class SocketAddresses
 {
-    /// <summary>sizeof(sockaddr_un), the longest.</summary>
+    /// <summary>sizeof(struct sockaddr_un), the longest.</summary>
     internal const int MaxLength = 110;
 
     /// <summary>A Unix socket that was never bound, such as that of most clients.</summary>
-    internal static readonly EndPoint UnnamedUnix = ParseUnix([LibC.AF_UNIX, 0]);
+    internal static readonly EndPoint UnnamedUnix = ParseUnix([(byte)LibC.AF_UNIX, 0]);
 
     internal static int DomainOf(EndPoint endPoint) => endPoint.AddressFamily switch
     {

@@ -1,11 +1,9 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 
 namespace KestrelNetpoll.Native.Sockets;
 
-/// <summary>What the socket tells about itself.</summary>
+/// <summary>What the socket tells about itself. Any thread.</summary>
 internal sealed partial class StreamSocket
 {
     /// <summary>Does the peer's address say that this is a Unix socket?</summary>
@@ -15,7 +13,7 @@ internal sealed partial class StreamSocket
     internal bool IsTcp => _remoteAddress.IsIp;
 
     /// <summary>Whose address the peer's is; null if it is none of IP.</summary>
-    internal NetworkKey? Network => _remoteAddress.TryGetNetwork(out NetworkKey network) ? network : null;
+    internal NetworkKey? Network => _remoteAddress.Network;
 
     /// <summary>Has the read deadline passed? Not after a close.</summary>
     internal bool ReadDeadlinePassed
@@ -23,7 +21,7 @@ internal sealed partial class StreamSocket
         get
         {
             // The slot may be a stranger's after the close.
-            if (!Lifetime.TryAddReference())
+            if (!TryEnter())
             {
                 return false;
             }
@@ -35,54 +33,36 @@ internal sealed partial class StreamSocket
     }
 
     /// <summary>Bytes that were sent and that the peer has not acknowledged, or, of a Unix socket, not read. 0 after a close.</summary>
-    internal int CountUnacknowledged()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return 0;
-        }
+    internal int CountUnacknowledged() =>
+        (TryEnter() ? Leave(SystemCalls.GetUnsent(Fd)) : Closed) is { IsSuccess: true } unsent ? unsent.Value : 0;
 
-        SyscallResult result = SystemCalls.GetUnsent(Fd);
-        ReleaseReference();
-        return result.IsSuccess ? result.Value : 0;
+    /// <summary>Is there something to receive: bytes, the end, or an error? Looks, and leaves it there.</summary>
+    internal bool HasInput()
+    {
+        Span<byte> first = stackalloc byte[1];
+        return !(TryEnter() ? Leave(SystemCalls.Recv(Fd, first, LibC.MSG_PEEK)) : Closed).WouldBlock;
     }
 
-    /// <summary>
-    /// Asks for <c>struct tcp_info</c>. The number of bytes of <paramref name="buffer"/> that the kernel has filled; 0 after a close, or if
-    /// it refuses.
-    /// </summary>
-    internal int ReadTcpInfo(Span<byte> buffer)
+    /// <summary>Asks the kernel what it has measured. Null after a close, or if it refuses.</summary>
+    internal TcpMeasurements? GetMeasurements()
     {
-        if (!Lifetime.TryAddReference())
-        {
-            return 0;
-        }
-
-        SyscallResult result = SystemCalls.GetSockOptBytes(Fd, LibC.IPPROTO_TCP, LibC.TCP_INFO, buffer, out int length);
-        ReleaseReference();
-        return result.IsSuccess ? Math.Min(length, buffer.Length) : 0;
+        Span<byte> info = stackalloc byte[TcpMeasurements.Length];
+        int length = 0;
+        SyscallResult result =
+            TryEnter() ? Leave(SystemCalls.GetSockOptBytes(Fd, LibC.IPPROTO_TCP, LibC.TCP_INFO, info, out length)) : Closed;
+        return result.IsSuccess ? TcpMeasurements.From(info[..length]) : null;
     }
 
-    /// <summary>Who has connected. False after a close, or if the kernel does not say.</summary>
-    internal bool TryGetPeerCredentials(out ucred credentials)
+    /// <summary>Asks the kernel who has connected. Null after a close, or if it does not say.</summary>
+    internal PeerCredentials? GetPeerCredentials()
     {
-        credentials = default;
-        if (!Lifetime.TryAddReference())
+        if (!TryEnter())
         {
-            return false;
+            return null;
         }
 
-        bool known = TryGetPeerCredentials(SystemCalls, Fd, out credentials);
+        PeerCredentials? credentials = PeerCredentials.Of(Fd, SystemCalls);
         ReleaseReference();
-        return known;
-    }
-
-    /// <summary>The same of a socket that is only a number as yet.</summary>
-    internal static bool TryGetPeerCredentials(SystemCalls systemCalls, int fd, out ucred credentials)
-    {
-        credentials = default;
-        Span<byte> bytes = MemoryMarshal.AsBytes(new Span<ucred>(ref credentials));
-        return systemCalls.GetSockOptBytes(fd, LibC.SOL_SOCKET, LibC.SO_PEERCRED, bytes, out int length).IsSuccess
-            && length == Unsafe.SizeOf<ucred>();
+        return credentials;
     }
 }

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Net;
+using System.Runtime.CompilerServices;
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
@@ -12,12 +14,20 @@ namespace KestrelNetpoll.Native.Sockets;
 /// </summary>
 internal sealed partial class StreamSocket : Descriptor
 {
+    /// <summary>The most buffers of one receive.</summary>
+    internal const int MaxReceiveBuffers = 16;
+
+    /// <summary>The most buffers of one send. More than 256 KiB of pool blocks would not fit into a socket's send buffer anyway.</summary>
+    internal const int MaxSendBuffers = 64;
+
     private readonly SocketAddressBytes _remoteAddress;
     private Turn? _hangupTurn;
 
     internal StreamSocket(int fd, WorkerGroup group, SystemCalls systemCalls, in SocketAddressBytes remoteAddress = default)
         : base(fd, group, systemCalls) =>
         _remoteAddress = remoteAddress;
+
+    private static SyscallResult Closed => SyscallResult.Failure(Errno.EBADF);
 
     /// <summary>
     /// The peer, as accept or connect gave it; the name of a Unix peer, which few have, is asked for and is lost with the close. Null when
@@ -29,9 +39,10 @@ internal sealed partial class StreamSocket : Descriptor
     internal EndPoint? GetLocalEndPoint() => GetEndPoint(ofPeer: false);
 
     /// <summary>
-    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix socket,
-    /// where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the mark. That is looked at
-    /// after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it is another edge.
+    /// Does a receive that got less than it asked for show that there is nothing more, as long as no hang-up was seen? Not from a Unix
+    /// socket, where a receive stops behind bytes that came with descriptors; nor once urgent data was seen, where it stops in front of the
+    /// mark. That is looked at after the receive: an event that tells of urgent data is recorded before it wakes, and if it comes later, it
+    /// is another edge.
     /// </summary>
     internal bool ShortReadDrains => !_remoteAddress.IsUnix && !UrgentSeen;
 
@@ -43,8 +54,8 @@ internal sealed partial class StreamSocket : Descriptor
 
     /// <summary>
     /// Scheduled once, when <see cref="Descriptor.HangupSeen"/> first becomes true, unless a reader waits, which finds out itself.
-    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever comes
-    /// later, or before, without a reader that waits.
+    /// Set before <see cref="Start"/>. Like any turn it may come spuriously. If it is an <see cref="UnreadInput"/>, it is told of whatever
+    /// comes later, or before, without a reader that waits.
     /// </summary>
     internal void SetHangupTurn(Turn turn) => _hangupTurn = turn;
 
@@ -60,13 +71,8 @@ internal sealed partial class StreamSocket : Descriptor
     /// <summary>Takes the socket's pending error out of the kernel. Success if there is none. Not after a close.</summary>
     internal Errno TakeError()
     {
-        if (!Lifetime.TryAddReference())
-        {
-            return Errno.EBADF;
-        }
-
-        SyscallResult result = SystemCalls.GetSockOpt(Fd, LibC.SOL_SOCKET, LibC.SO_ERROR, out int error);
-        ReleaseReference();
+        int error = 0;
+        SyscallResult result = TryEnter() ? Leave(SystemCalls.GetSockOpt(Fd, LibC.SOL_SOCKET, LibC.SO_ERROR, out error)) : Closed;
         return result.IsError ? result.Errno : (Errno)error;
     }
 
@@ -81,67 +87,43 @@ internal sealed partial class StreamSocket : Descriptor
         }
     }
 
-    internal SyscallResult Receive(Span<byte> buffer)
+    internal SyscallResult Receive(Span<byte> buffer) => TryEnter() ? Leave(SystemCalls.Recv(Fd, buffer, flags: 0)) : Closed;
+
+    private SyscallResult Receive(ReadOnlySpan<iovec> buffers) => TryEnter() ? Leave(SystemCalls.Readv(Fd, buffers)) : Closed;
+
+    /// <summary>Receives into several buffers, filled in order; at most <see cref="MaxReceiveBuffers"/>.</summary>
+    [SkipLocalsInit]
+    internal SyscallResult Receive(ReadOnlySpan<Memory<byte>> buffers)
     {
-        if (!Lifetime.TryAddReference())
+        ReceivePins handles = default;
+        Span<iovec> vectors = stackalloc iovec[MaxReceiveBuffers];
+        using var pinned = new PinnedBuffers(handles, vectors);
+        foreach (Memory<byte> buffer in buffers)
         {
-            return SyscallResult.Failure(Errno.EBADF);
+            pinned.Add(buffer);
         }
 
-        SyscallResult result = SystemCalls.Recv(Fd, buffer, flags: 0);
-        ReleaseReference();
-        return result;
+        return Receive(pinned.Vectors);
     }
 
-    internal SyscallResult Receive(ReadOnlySpan<iovec> buffers)
+    internal SyscallResult Send(ReadOnlySpan<byte> buffer) => TryEnter() ? Leave(SystemCalls.Send(Fd, buffer, flags: 0)) : Closed;
+
+    /// <summary>Sends several buffers, in order; at most <see cref="MaxSendBuffers"/>.</summary>
+    [SkipLocalsInit]
+    internal SyscallResult Send(ReadOnlySpan<ReadOnlyMemory<byte>> buffers)
     {
-        if (!Lifetime.TryAddReference())
+        SendPins handles = default;
+        Span<iovec> vectors = stackalloc iovec[MaxSendBuffers];
+        using var pinned = new PinnedBuffers(handles, vectors);
+        foreach (ReadOnlyMemory<byte> buffer in buffers)
         {
-            return SyscallResult.Failure(Errno.EBADF);
+            pinned.Add(buffer);
         }
 
-        SyscallResult result = SystemCalls.Readv(Fd, buffers);
-        ReleaseReference();
-        return result;
+        return Send(pinned.Vectors);
     }
 
-    /// <summary>1: there is data. 0: end of stream. Takes nothing out, except a pending error, which is reported once.</summary>
-    internal SyscallResult Peek()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        Span<byte> one = stackalloc byte[1];
-        SyscallResult result = SystemCalls.Recv(Fd, one, LibC.MSG_PEEK);
-        ReleaseReference();
-        return result;
-    }
-
-    internal SyscallResult Send(ReadOnlySpan<byte> buffer)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        SyscallResult result = SystemCalls.Send(Fd, buffer, flags: 0);
-        ReleaseReference();
-        return result;
-    }
-
-    internal SyscallResult Send(ReadOnlySpan<iovec> buffers)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        SyscallResult result = SystemCalls.SendMsg(Fd, buffers, flags: 0);
-        ReleaseReference();
-        return result;
-    }
+    private SyscallResult Send(ReadOnlySpan<iovec> buffers) => TryEnter() ? Leave(SystemCalls.SendMsg(Fd, buffers, flags: 0)) : Closed;
 
     /// <inheritdoc cref="Descriptor.BeginWait"/>
     internal PollResult BeginWaitReadable(Turn waiter) => BeginWait(PollMode.Read, waiter);
@@ -158,7 +140,7 @@ internal sealed partial class StreamSocket : Descriptor
     /// <summary>See <see cref="PollDescriptor.SetDeadline"/>. Nothing happens after a close.</summary>
     internal void SetReadDeadline(long deadline)
     {
-        if (Lifetime.TryAddReference())
+        if (TryEnter())
         {
             if (Poll is { } poll)
             {
@@ -176,27 +158,10 @@ internal sealed partial class StreamSocket : Descriptor
     internal void WakeWriter() => Wake(PollMode.Write);
 
     /// <summary>Is anything that was sent still on its way? Not after a close.</summary>
-    internal bool HasUnsentBytes()
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return false;
-        }
-
-        SyscallResult result = SystemCalls.GetUnsent(Fd);
-        ReleaseReference();
-        return result.IsSuccess && result.Value > 0;
-    }
+    internal bool HasUnsentBytes() => CountUnacknowledged() > 0;
 
     /// <summary>Tells the peer that nothing more will be sent. Errors are ignored: the peer may be gone.</summary>
-    internal void ShutdownSend()
-    {
-        if (Lifetime.TryAddReference())
-        {
-            SystemCalls.Shutdown(Fd, LibC.SHUT_WR);
-            ReleaseReference();
-        }
-    }
+    internal void ShutdownSend() => _ = TryEnter() ? Leave(SystemCalls.Shutdown(Fd, LibC.SHUT_WR)) : Closed;
 
     /// <summary>
     /// Makes calls return that somebody is inside of, in the kernel, and tells the peer the end that they hold up. For a holder of a
@@ -213,33 +178,53 @@ internal sealed partial class StreamSocket : Descriptor
         }
     }
 
-    private EndPoint? GetEndPoint(bool ofPeer)
-    {
-        if (!Lifetime.TryAddReference())
-        {
-            return null;
-        }
-
-        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
-        SyscallResult result = ofPeer
-            ? SystemCalls.GetPeerName(Fd, address, out int length)
-            : SystemCalls.GetSockName(Fd, address, out length);
-        ReleaseReference();
-        return result.IsSuccess ? SocketAddresses.Parse(address[..Math.Min(length, address.Length)]) : null;
-    }
-
     /// <summary>
     /// Closes; with <paramref name="reset"/> the peer gets a RST and what was not sent is dropped. Otherwise as
     /// <see cref="Descriptor.Close"/>.
     /// </summary>
     internal void Close(bool reset)
     {
-        if (reset && Lifetime.TryAddReference())
+        if (reset && TryEnter())
         {
-            SystemCalls.SetLinger(Fd, on: true, seconds: 0);
-            ReleaseReference();
+            Leave(SystemCalls.SetLinger(Fd, on: true, seconds: 0));
         }
 
         Close();
+    }
+
+    private EndPoint? GetEndPoint(bool ofPeer)
+    {
+        if (!TryEnter())
+        {
+            return null;
+        }
+
+        Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
+        SyscallResult result = Leave(ofPeer
+            ? SystemCalls.GetPeerName(Fd, address, out int length)
+            : SystemCalls.GetSockName(Fd, address, out length));
+        return result.IsSuccess ? SocketAddresses.Parse(address[..Math.Min(length, address.Length)]) : null;
+    }
+
+    // Every call on the number is `TryEnter() ? Leave(call) : Closed`: nothing is called through a delegate, which could take no span, and
+    // there is no finally, for no call throws.
+    private bool TryEnter() => Lifetime.TryAddReference();
+
+    private SyscallResult Leave(SyscallResult result)
+    {
+        ReleaseReference();
+        return result;
+    }
+
+    [InlineArray(MaxReceiveBuffers)]
+    private struct ReceivePins
+    {
+        private MemoryHandle _first;
+    }
+
+    [InlineArray(MaxSendBuffers)]
+    private struct SendPins
+    {
+        private MemoryHandle _first;
     }
 }

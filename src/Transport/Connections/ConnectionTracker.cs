@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Diagnostics;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Connections;
@@ -11,14 +12,15 @@ internal sealed class ConnectionTracker
 {
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
 
-    // Guards the links (NetpollConnection.Previous and Next) and every field below. Nothing else runs under it.
+    // Guards the links (TrackedConnection.Previous and Next) and every field below. Nothing else runs under it.
     private readonly Lock _lock = new();
 
-    private NetpollConnection? _first;
+    private TrackedConnection? _first;
     private int _count;
+    private long _accepted;
 
     // The next one that Visit is to return; null: it is at the end.
-    private NetpollConnection? _cursor;
+    private TrackedConnection? _cursor;
 
     // Of the connections that have ended; those that are alive count for themselves, without contention.
     private long _bytesReceived;
@@ -29,7 +31,14 @@ internal sealed class ConnectionTracker
 
     internal int Count => Volatile.Read(ref _count);
 
-    internal void Add(NetpollConnection connection)
+    /// <summary>All there have been.</summary>
+    internal long Accepted => Volatile.Read(ref _accepted);
+
+    /// <summary>How long <see cref="WaitForFirstReadsAsync"/> waits. Tests of slow ones have more patience.</summary>
+    internal TimeSpan FirstReadTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Once it is watched: only then can nothing go wrong with that any more.</summary>
+    internal void Add(TrackedConnection connection)
     {
         lock (_lock)
         {
@@ -37,11 +46,12 @@ internal sealed class ConnectionTracker
             _first?.Previous = connection;
             _first = connection;
             _count++;
+            _accepted++;
         }
     }
 
     /// <summary>Each connection removes itself exactly once, at the end of its disposal.</summary>
-    internal void Remove(NetpollConnection connection)
+    internal void Remove(TrackedConnection connection)
     {
         TaskCompletionSource? empty;
         lock (_lock)
@@ -78,7 +88,7 @@ internal sealed class ConnectionTracker
         lock (_lock)
         {
             (long received, long sent) = (_bytesReceived, _bytesSent);
-            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            for (TrackedConnection? connection = _first; connection is not null; connection = connection.Next)
             {
                 received += connection.BytesReceived;
                 sent += connection.BytesSent;
@@ -96,11 +106,11 @@ internal sealed class ConnectionTracker
     /// <param name="fromStart">Begins again.</param>
     /// <param name="hasMore">Are there more to come?</param>
     /// <returns>How many there are this time.</returns>
-    internal int Visit(Span<NetpollConnection?> connections, bool fromStart, out bool hasMore)
+    internal int Visit(Span<TrackedConnection?> connections, bool fromStart, out bool hasMore)
     {
         lock (_lock)
         {
-            NetpollConnection? next = fromStart ? _first : _cursor;
+            TrackedConnection? next = fromStart ? _first : _cursor;
             int count = 0;
             for (; next is not null && count < connections.Length; next = next.Next)
             {
@@ -116,15 +126,14 @@ internal sealed class ConnectionTracker
     /// <summary>
     /// Waits until Kestrel has begun to read from the connections that it has been given lately, or until the time is up: from one that it
     /// has not begun with, it reads nothing any more once it is to close it, and the request that has come already stays unanswered.
+    /// Connections that are older than that time are not waited for at all: their handlers do not want to read.
     /// </summary>
-    /// <param name="timeout">For how long. Connections that are older are not waited for at all: their handlers do not want to
-    /// read.</param>
     /// <param name="cancellationToken">Ends the wait; nothing is thrown.</param>
-    internal async Task WaitForFirstReadsAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    internal async Task WaitForFirstReadsAsync(CancellationToken cancellationToken)
     {
-        long since = MonotonicClock.After(-timeout);
-        long deadline = MonotonicClock.After(timeout);
-        List<NetpollConnection> waiting = Find(connection => connection.AcceptedAt >= since);
+        long since = MonotonicClock.After(-FirstReadTimeout);
+        long deadline = MonotonicClock.After(FirstReadTimeout);
+        List<TrackedConnection> waiting = Find(connection => connection.AcceptedAt >= since);
         while (true)
         {
             waiting.RemoveAll(static connection => connection.HasBegun);
@@ -145,7 +154,7 @@ internal sealed class ConnectionTracker
     /// <returns>How many connections are left.</returns>
     internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout, TimeSpan grace)
     {
-        List<NetpollConnection> alive = Find(static _ => true);
+        List<TrackedConnection> alive = Find(static _ => true);
         if (alive.Count == 0)
         {
             return 0;
@@ -153,10 +162,18 @@ internal sealed class ConnectionTracker
 
         // Outside of the lock: what an abort sets in motion removes connections.
         bool allClosedBefore = true;
-        foreach (NetpollConnection connection in alive)
+        foreach (TrackedConnection connection in alive)
         {
             allClosedBefore &= connection.IsClosed;
-            connection.Abort(new ConnectionAbortedException(reason));
+            try
+            {
+                connection.Abort(new ConnectionAbortedException(reason));
+            }
+            catch (Exception e)
+            {
+                // The others must end as well.
+                NetpollTransportLog.UnexpectedException(connection.Logger, connection.ConnectionId, e);
+            }
         }
 
         await Task.WhenAny(WhenEmptyAsync(), Task.Delay(allClosedBefore ? grace : timeout)).ConfigureAwait(false);
@@ -179,12 +196,12 @@ internal sealed class ConnectionTracker
     }
 
     // The condition only looks.
-    private List<NetpollConnection> Find(Func<NetpollConnection, bool> condition)
+    private List<TrackedConnection> Find(Func<TrackedConnection, bool> condition)
     {
-        List<NetpollConnection> found = [];
+        List<TrackedConnection> found = [];
         lock (_lock)
         {
-            for (NetpollConnection? connection = _first; connection is not null; connection = connection.Next)
+            for (TrackedConnection? connection = _first; connection is not null; connection = connection.Next)
             {
                 if (condition(connection))
                 {

@@ -29,7 +29,8 @@ internal sealed class LingeringSockets
 
     /// <summary>Takes over a socket whose write side has been shut down, to close it. False: the caller has to.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="certain">The peer has more to send, so that a close would reset it. Where that is only possible, half the places do.</param>
+    /// <param name="certain">The peer has more to send, so that a close would reset it. Where that is only possible, half the places
+    /// do.</param>
     internal bool TryAdd(StreamSocket socket, bool certain)
     {
         var lingering = new LingeringSocket(socket, Remove);

@@ -17,8 +17,8 @@ internal sealed partial class NetpollConnection
     private PendingClose? _pendingClose;
 
     /// <summary>
-    /// What was queued when the peer's FIN was seen has left, or has had its time; or the thread that was sending when this side began to close has
-    /// stopped, and what is left waits for the peer.
+    /// What was queued when the peer's FIN was seen has left, or has had its time; or the thread that was sending when this side began to
+    /// close has stopped, and what is left waits for the peer.
     /// </summary>
     public void OnSendingStopped(bool mayClose)
     {
@@ -28,6 +28,19 @@ internal sealed partial class NetpollConnection
         }
 
         FireConnectionClosed();
+    }
+
+    // How this side ends the connection, where it is not disposed of: see the table of NetpollConnection.
+    private enum Ending
+    {
+        // By Abort(null).
+        Graceful,
+
+        // By the application, which has completed its output.
+        OutputCompleted,
+
+        // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
+        Broken,
     }
 
     // After the FIN, the socket may wait for the peer to finish.
@@ -42,10 +55,7 @@ internal sealed partial class NetpollConnection
         Always,
     }
 
-    // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
-    private void Break(Exception reason) => Close(reason, reset: !_context.FinOnError, Linger.Always);
-
-    private void Close(Exception reason, bool reset, Linger linger = Linger.Never, bool graceful = false)
+    private void Close(Exception reason, Ending ending)
     {
         if (Interlocked.CompareExchange(ref _closeReason, reason, null) is not null)
         {
@@ -54,7 +64,7 @@ internal sealed partial class NetpollConnection
 
         // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end. In any other case
         // it gets nothing more, decided before bytes are thrown away: what comes after them would look like the continuation.
-        bool keepInput = graceful && _inputEndedCleanly;
+        bool keepInput = ending != Ending.Broken && _inputEndedCleanly;
         try
         {
             if (!keepInput)
@@ -70,7 +80,7 @@ internal sealed partial class NetpollConnection
         finally
         {
             // A thread that is in the middle of sending what was flushed before is not cut short: it finishes the close when it stops.
-            Volatile.Write(ref _pendingClose, new PendingClose(reason, reset, keepInput, linger));
+            Volatile.Write(ref _pendingClose, new PendingClose(reason, ending, keepInput));
             if (_writer.FlushBeforeClose())
             {
                 FinishClose();
@@ -86,7 +96,8 @@ internal sealed partial class NetpollConnection
             return;
         }
 
-        if (close.Reset)
+        bool reset = close.Ending == Ending.Broken && !_services.FinOnError;
+        if (reset)
         {
             NetpollTransportLog.ConnectionWriteRst(Logger, ConnectionId, close.Reason.Message);
             _socket.Close(reset: true);
@@ -94,11 +105,25 @@ internal sealed partial class NetpollConnection
         else
         {
             NetpollTransportLog.ConnectionWriteFin(Logger, ConnectionId, close.Reason.Message);
-            CloseWithFin(close.KeepInput, close.Linger);
+            CloseWithFin(close.KeepInput, close.Ending switch
+            {
+                Ending.Graceful => Linger.Never,
+                Ending.OutputCompleted => Linger.IfDangerous,
+                _ => Linger.Always,
+            });
         }
 
-        ReleaseExposedSocket(close.Reset);
-        _writer.Abort(close.Reason);
+        ReleaseExposedSocket(reset);
+        try
+        {
+            _writer.Abort(close.Reason);
+        }
+        catch (Exception e)
+        {
+            // The same as above.
+            NetpollTransportLog.UnexpectedException(Logger, ConnectionId, e);
+        }
+
         FireConnectionClosed();
     }
 
@@ -120,8 +145,8 @@ internal sealed partial class NetpollConnection
             if (linger != Linger.Never
                 && !ended
                 && (unread || unsent || linger == Linger.Always)
-                && _socket.Fd < _context.Headroom.FirstReserved
-                && _context.Lingering.TryAdd(_socket, unread))
+                && _socket.Fd < _services.Headroom.FirstReserved
+                && _services.Lingering.TryAdd(_socket, unread))
             {
                 return;
             }
@@ -150,5 +175,5 @@ internal sealed partial class NetpollConnection
         return false;
     }
 
-    private sealed record PendingClose(Exception Reason, bool Reset, bool KeepInput, Linger Linger);
+    private sealed record PendingClose(Exception Reason, Ending Ending, bool KeepInput);
 }

@@ -21,7 +21,9 @@ internal sealed partial class NetpollConnection : IConnectionDeadlineFeature
 
     /// <summary>Somebody waits for the peer, or is about to, and has no time for that any more. Any thread, without locks.</summary>
     public void OnWriteDeadlinePassed() =>
-        Break(new ConnectionAbortedException("The write deadline of the connection has passed.", new DeadlineExceededException()));
+        Close(
+            new ConnectionAbortedException("The write deadline of the connection has passed.", new DeadlineExceededException()),
+            Ending.Broken);
 
     private void SetDeadline(long deadline)
     {

@@ -54,7 +54,7 @@ internal sealed partial class NetpollConnection :
     // Made when first asked for, which a close and a log entry may do at once: all must get the same one.
     public override string ConnectionId
     {
-        get => _connectionId ?? Interlocked.CompareExchange(ref _connectionId, _context.ConnectionIds.Next(), null) ?? _connectionId;
+        get => _connectionId ?? Interlocked.CompareExchange(ref _connectionId, _services.ConnectionIds.Next(), null) ?? _connectionId;
         set => _connectionId = value;
     }
 
@@ -115,7 +115,7 @@ internal sealed partial class NetpollConnection :
     private void InitializeFeatures(GroupContext? groupContext)
     {
         _idFeature = _transportFeature = _itemsFeature = _memoryPoolFeature = _lifetimeFeature = _socketFeature = this;
-        _netpollFeature = _context;
+        _netpollFeature = _services.Feature;
         _groupContextFeature = groupContext;
     }
 

@@ -1,5 +1,4 @@
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Limits;
 using Microsoft.AspNetCore.Connections;
@@ -21,40 +20,29 @@ internal sealed partial class NetpollConnection : IWatchedConnection
 
     long IWatchedConnection.QueuedBytes => _writer.QueuedBytes;
 
-    /// <summary>One look at a time.</summary>
-    internal ConnectionLimit LookAtLimits(long now) =>
+    internal override ConnectionLimit LookAtLimits(long now) =>
         IsClosed || _watch is not { } watch ? ConnectionLimit.None : watch.Look(this, now);
 
     /// <summary>
     /// Says so, and closes the connection; for its age, Kestrel does. A peer that may be polite gets a FIN, as when Kestrel's own time for
     /// it is up. Where output would be lost, it gets a RST. The socket does not linger: who is too slow would be so again.
     /// </summary>
-    internal void OnLimitReached(ConnectionLimit limit, TimeSpan value)
+    internal override void OnLimitReached(ConnectionLimit limit, TimeSpan value)
     {
-        NetpollTransportLog.ConnectionLimitReached(Logger, ConnectionId, limit, value);
+        NetpollTransportLog.ConnectionLimitReached(Logger, ConnectionId, limit.ToString(), value);
         if (limit == ConnectionLimit.MaxConnectionAge)
         {
             return;
         }
 
         var reason = new ConnectionAbortedException($"The connection has reached {limit} ({value}).");
-        if (limit == ConnectionLimit.WriteStallTimeout || _writer.QueuedBytes != 0)
-        {
-            Break(reason);
-        }
-        else
-        {
-            Close(reason, reset: false);
-        }
+        bool losesOutput = limit == ConnectionLimit.WriteStallTimeout || _writer.QueuedBytes != 0;
+        Close(reason, losesOutput ? Ending.Broken : Ending.Graceful);
     }
 
     int IWatchedConnection.CountUnacknowledged() => _socket.CountUnacknowledged();
 
-    bool IWatchedConnection.HasUnreceivedInput()
-    {
-        SyscallResult peeked = _socket.Peek();
-        return !peeked.WouldBlock;
-    }
+    bool IWatchedConnection.HasUnreceivedInput() => _socket.HasInput();
 
     bool IWatchedConnection.TryRequestClose()
     {
@@ -82,7 +70,7 @@ internal sealed partial class NetpollConnection : IWatchedConnection
 
     private void BeginWatch()
     {
-        if (_context.Sweep is { } sweep)
+        if (_services.Sweep is { } sweep)
         {
             _watch = new ConnectionWatch(sweep.Limits, AcceptedAt, Random.Shared.NextDouble());
         }

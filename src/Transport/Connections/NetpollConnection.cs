@@ -1,11 +1,8 @@
-using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Sockets;
-using KestrelNetpoll.Native.Timers;
 using KestrelNetpoll.Transport.Diagnostics;
-using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Pipes;
 using KestrelNetpoll.Transport.Reading;
 using KestrelNetpoll.Transport.Writing;
@@ -28,12 +25,12 @@ namespace KestrelNetpoll.Transport.Connections;
 ///   the same with FinOnError        FIN             throws the reason             7
 /// </code>
 /// </summary>
-internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipeOwner, IThreadPoolWorkItem
+internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipeOwner, IThreadPoolWorkItem
 {
     // In _closeReason: ended by DisposeAsync. It has no meaning as an exception and is never thrown.
     private static readonly Exception EndedByDispose = new ConnectionAbortedException("The connection was disposed.");
 
-    private readonly NetpollTransportContext _context;
+    private readonly ConnectionServices _services;
     private readonly StreamSocket _socket;
     private readonly SocketPipeReader _reader;
     private readonly SocketPipeWriter _writer;
@@ -55,16 +52,17 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     // 0 until the first DisposeAsync, then 1.
     private int _disposeStarted;
 
-    internal NetpollConnection(NetpollTransportContext context, StreamSocket socket, MemoryPool<byte> memoryPool, EndPoint? localEndPoint)
+    internal NetpollConnection(ConnectionServices services, StreamSocket socket, EndPoint? localEndPoint)
     {
-        _context = context;
+        _services = services;
         _socket = socket;
-        MemoryPool = memoryPool;
-        GroupContext? groupContext = context.ContextOf(socket.Group);
+        MemoryPool = services.Pools[socket.Group.Id];
+        GroupContext? groupContext = services.GroupContexts?[socket.Group.Id];
         _reader = new SocketPipeReader(
-            socket, memoryPool, this, context.MaxReadBufferSize, context.HoldsBlock, context.OnThreadPool, groupContext);
+            socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.OnThreadPool, groupContext);
         _writer = new SocketPipeWriter(
-            socket, memoryPool, this, context.MaxWriteBufferSize, _reader, context.OnThreadPool, groupContext);
+            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.OnThreadPool, groupContext);
+        _reader.AttachWriter(_writer);
         Transport = new DuplexPipe(_reader, _writer);
         ConnectionClosed = _connectionClosedSource.Token;
         LocalEndPoint = localEndPoint;
@@ -72,7 +70,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         BeginWatch();
     }
 
-    public ILogger Logger => _context.Logger;
+    public override ILogger Logger => _services.Logger;
 
     public Exception? AbortReason
     {
@@ -83,32 +81,21 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         }
     }
 
-    /// <summary>On the monotonic clock.</summary>
-    internal long AcceptedAt { get; } = MonotonicClock.Now;
+    internal override bool HasBegun => _reader.HasBegun || IsClosed || Volatile.Read(ref _disposeStarted) != 0;
 
-    /// <summary>Has Kestrel, or whatever it has handed the connection to, begun to read from it, or is it about to end? Any
-    /// thread.</summary>
-    internal bool HasBegun => _reader.HasBegun || IsClosed || Volatile.Read(ref _disposeStarted) != 0;
+    internal override bool IsClosed => Volatile.Read(ref _closeReason) is not null;
 
-    /// <summary>Has this side closed it? Any thread.</summary>
-    internal bool IsClosed => Volatile.Read(ref _closeReason) is not null;
+    internal override long BytesReceived => _reader.BytesReceived;
 
-    internal long BytesReceived => _reader.BytesReceived;
-
-    internal long BytesSent => _writer.BytesSent;
-
-    // Links of the tracker's list; only it touches them, under its lock.
-    internal NetpollConnection? Previous { get; set; }
-
-    internal NetpollConnection? Next { get; set; }
+    internal override long BytesSent => _writer.BytesSent;
 
     /// <summary>Registers the socket with the poller. To be called once, before Kestrel gets the connection.</summary>
     internal void Start()
     {
         _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
-        _context.Connections.Add(this);
-        _context.Sweep?.OnConnectionAdded();
+        _services.Connections.Add(this);
+        _services.Sweep?.OnConnectionAdded();
     }
 
     /// <summary>
@@ -119,11 +106,11 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     {
         if (abortReason is null)
         {
-            Close(new ConnectionAbortedException("The server closed the connection gracefully."), reset: false, graceful: true);
+            Close(new ConnectionAbortedException("The server closed the connection gracefully."), Ending.Graceful);
         }
         else
         {
-            Break(abortReason);
+            Close(abortReason, Ending.Broken);
         }
     }
 
@@ -156,8 +143,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
         finally
         {
             _writer.EndDeadline();
-            _context.AcceptPolicy?.OnEnded(_socket);
-            _context.Connections.Remove(this);
+            _services.AcceptPolicy?.OnEnded(_socket.Network);
+            _services.Connections.Remove(this);
             _disposed.Set();
         }
     }
@@ -187,8 +174,8 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
 
         FinishClose();
 
-        // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good part
-        // of what a short connection costs. But only where the monitor notices a callback that blocks, as it does with a handler.
+        // Here, if nobody has done so: Kestrel holds no lock and has nothing else to do for this connection, and two hops less are a good
+        // part of what a short connection costs. But only where the monitor notices a callback that blocks, as it does with a handler.
         if (!_socket.Group.IsTurnWatched)
         {
             FireConnectionClosed();
@@ -237,14 +224,14 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
     }
 
     /// <summary>
-    /// The application completed its output, and everything has been sent: that ends the connection, as on the Sockets transport, and not only this
-    /// direction of it. A read that waits for a peer which waits for the end would wait for ever.
+    /// The application completed its output, and everything has been sent: that ends the connection, as on the Sockets transport, and not
+    /// only this direction of it. A read that waits for a peer which waits for the end would wait for ever.
     /// </summary>
     public void OnOutputEnded()
     {
         if (Volatile.Read(ref _disposeStarted) == 0)
         {
-            Close(new ConnectionAbortedException("The application completed its output."), reset: false, Linger.IfDangerous, graceful: true);
+            Close(new ConnectionAbortedException("The application completed its output."), Ending.OutputCompleted);
         }
     }
 
@@ -256,7 +243,7 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             NetpollTransportLog.ConnectionError(Logger, ConnectionId, error);
         }
 
-        Break(error);
+        Close(error, Ending.Broken);
     }
 
     /// <summary>A send failed: the peer is gone for both directions.</summary>
@@ -269,13 +256,13 @@ internal sealed partial class NetpollConnection : ConnectionContext, ISocketPipe
             LogSocketError(error);
         }
 
-        Break(error);
+        Close(error, Ending.Broken);
     }
 
     /// <summary>Something threw that must not throw. The connection pays for it, the worker and the others do not.</summary>
     public void OnUnexpectedException(Exception exception)
     {
-        Break(new ConnectionAbortedException("The transport failed unexpectedly.", exception));
+        Close(new ConnectionAbortedException("The transport failed unexpectedly.", exception), Ending.Broken);
         NetpollTransportLog.UnexpectedException(Logger, ConnectionId, exception);
     }
 

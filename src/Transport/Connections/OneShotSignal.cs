@@ -13,8 +13,6 @@ internal struct OneShotSignal
     // so that a waiter that comes at the same time as Set either is seen by it or sees the marker.
     private object? _state;
 
-    internal readonly bool IsSet => ReferenceEquals(Volatile.Read(in _state), SetMarker);
-
     /// <summary>Marks it as happened. Waiters continue on the thread pool, never inside this call.</summary>
     internal void Set()
     {

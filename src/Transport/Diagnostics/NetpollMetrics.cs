@@ -15,7 +15,8 @@ internal static class NetpollMetrics
 
     /// <summary>The meter belongs to its factory, which the service provider disposes of.</summary>
     /// <param name="meterFactory">Makes the meter.</param>
-    /// <param name="readCounters">The counters, in which the bytes may be missing; called once for each instrument that is observed.</param>
+    /// <param name="readCounters">The counters, in which the bytes may be missing; called once for each instrument that is
+    /// observed.</param>
     /// <param name="readBytes">The bytes, which take a walk over all connections, and so have a call of their own.</param>
     internal static void Register(
         IMeterFactory meterFactory, Func<NetpollTransportStatistics> readCounters, Func<(long Received, long Sent)> readBytes)
@@ -33,7 +34,10 @@ internal static class NetpollMetrics
         meter.CreateObservableCounter("netpoll.events", () => readCounters().Events, "{event}", "Events fetched from the kernel.");
         meter.CreateObservableCounter("netpoll.turns", () => readCounters().Turns, "{turn}", "Continuations run by the workers.");
         meter.CreateObservableCounter(
-            "netpoll.wakeups", () => readCounters().Wakeups, "{wakeup}", "Times that a sleeping worker was woken for work that is no event.");
+            "netpoll.wakeups",
+            () => readCounters().Wakeups,
+            "{wakeup}",
+            "Times that a sleeping worker was woken for work that is no event.");
         meter.CreateObservableCounter(
             "netpoll.handoffs", () => readCounters().HandOffs, "{handoff}", "Times that a worker the application blocked was replaced.");
         meter.CreateObservableUpDownCounter(

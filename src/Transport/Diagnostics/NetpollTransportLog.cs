@@ -1,5 +1,4 @@
 using System.Net;
-using KestrelNetpoll.Transport.Limits;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Diagnostics;
@@ -21,10 +20,18 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(6, LogLevel.Debug, @"Connection id ""{ConnectionId}"" received FIN.", EventName = "ConnectionReadFin")]
     internal static partial void ConnectionReadFin(ILogger logger, string connectionId);
 
-    [LoggerMessage(7, LogLevel.Debug, @"Connection id ""{ConnectionId}"" sending FIN because: ""{Reason}""", EventName = "ConnectionWriteFin")]
+    [LoggerMessage(
+        7,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"" sending FIN because: ""{Reason}""",
+        EventName = "ConnectionWriteFin")]
     internal static partial void ConnectionWriteFin(ILogger logger, string connectionId, string reason);
 
-    [LoggerMessage(8, LogLevel.Debug, @"Connection id ""{ConnectionId}"" sending RST because: ""{Reason}""", EventName = "ConnectionWriteRst")]
+    [LoggerMessage(
+        8,
+        LogLevel.Debug,
+        @"Connection id ""{ConnectionId}"" sending RST because: ""{Reason}""",
+        EventName = "ConnectionWriteRst")]
     internal static partial void ConnectionWriteRst(ILogger logger, string connectionId, string reason);
 
     [LoggerMessage(14, LogLevel.Debug, @"Connection id ""{ConnectionId}"" communication error.", EventName = "ConnectionError")]
@@ -33,51 +40,117 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(19, LogLevel.Debug, @"Connection id ""{ConnectionId}"" reset.", EventName = "ConnectionReset")]
     internal static partial void ConnectionReset(ILogger logger, string connectionId);
 
-    [LoggerMessage(101, LogLevel.Information, "{EndPoint} is served by netpoll: {Backend}, {WorkerCount} worker(s).", EventName = "ServedByNetpoll")]
+    [LoggerMessage(
+        101,
+        LogLevel.Information,
+        "{EndPoint} is served by netpoll: {Backend}, {WorkerCount} worker(s).",
+        EventName = "ServedByNetpoll")]
     internal static partial void ServedByNetpoll(ILogger logger, EndPoint endPoint, string backend, int workerCount);
 
-    [LoggerMessage(102, LogLevel.Information, "The netpoll transport cannot run here, Kestrel's other transports serve all endpoints: {Reason}", EventName = "NotSupported")]
+    [LoggerMessage(
+        102,
+        LogLevel.Information,
+        "The netpoll transport cannot run here, Kestrel's other transports serve all endpoints: {Reason}",
+        EventName = "NotSupported")]
     internal static partial void NotSupported(ILogger logger, string reason);
 
-    [LoggerMessage(103, LogLevel.Warning, "Not accepting on {EndPoint} for {DelayMilliseconds} ms: {Reason}. The kernel keeps pending connections. Failures so far: {Failures}.", EventName = "AcceptBackoff")]
+    [LoggerMessage(
+        103,
+        LogLevel.Warning,
+        "Not accepting on {EndPoint} for {DelayMilliseconds} ms: {Reason}. The kernel keeps pending connections. "
+        + "Failures so far: {Failures}.",
+        EventName = "AcceptBackoff")]
     internal static partial void AcceptBackoff(ILogger logger, EndPoint endPoint, double delayMilliseconds, string reason, long failures);
 
-    [LoggerMessage(104, LogLevel.Error, @"Unexpected exception on connection id ""{ConnectionId}""; the connection is closed.", EventName = "UnexpectedException")]
+    [LoggerMessage(
+        104,
+        LogLevel.Error,
+        @"Unexpected exception on connection id ""{ConnectionId}""; the connection is closed.",
+        EventName = "UnexpectedException")]
     internal static partial void UnexpectedException(ILogger logger, string? connectionId, Exception exception);
 
-    [LoggerMessage(105, LogLevel.Error, @"A callback registered on ConnectionClosed of connection id ""{ConnectionId}"" threw.", EventName = "ConnectionClosedCallbackFailed")]
+    [LoggerMessage(
+        105,
+        LogLevel.Error,
+        @"A callback registered on ConnectionClosed of connection id ""{ConnectionId}"" threw.",
+        EventName = "ConnectionClosedCallbackFailed")]
     internal static partial void ConnectionClosedCallbackFailed(ILogger logger, string connectionId, Exception exception);
 
-    [LoggerMessage(106, LogLevel.Error, "Unexpected exception while accepting on {EndPoint}; trying again.", EventName = "UnexpectedAcceptException")]
+    [LoggerMessage(
+        106,
+        LogLevel.Error,
+        "Unexpected exception while accepting on {EndPoint}; trying again.",
+        EventName = "UnexpectedAcceptException")]
     internal static partial void UnexpectedAcceptException(ILogger logger, EndPoint endPoint, Exception exception);
 
-    [LoggerMessage(107, LogLevel.Warning, "{Connections} connection(s) were still open when the transport was disposed and did not end in time after having been aborted.", EventName = "ConnectionsLeftBehind")]
+    [LoggerMessage(
+        107,
+        LogLevel.Warning,
+        "{Connections} connection(s) were still open when the transport was disposed and did not end in time after "
+        + "having been aborted.",
+        EventName = "ConnectionsLeftBehind")]
     internal static partial void ConnectionsLeftBehind(ILogger logger, int connections);
 
-    [LoggerMessage(108, LogLevel.Warning, "A worker that the application blocks, or keeps busy for long, cannot be replaced: there are {Workers} worker threads, and {Bound}. Requests wait until a handler returns.", EventName = "WorkerLimitReached")]
+    [LoggerMessage(
+        108,
+        LogLevel.Warning,
+        "A worker that the application blocks, or keeps busy for long, cannot be replaced: there are {Workers} worker "
+        + "threads, and {Bound}. Requests wait until a handler returns.",
+        EventName = "WorkerLimitReached")]
     internal static partial void WorkerLimitReached(ILogger logger, int workers, string bound, Exception? exception);
 
-    [LoggerMessage(109, LogLevel.Error, "Unhandled exception of application code that nobody awaits, such as an async void method; the worker and all connections go on.", EventName = "ApplicationCallbackFailed")]
+    [LoggerMessage(
+        109,
+        LogLevel.Error,
+        "Unhandled exception of application code that nobody awaits, such as an async void method; the worker and all "
+        + "connections go on.",
+        EventName = "ApplicationCallbackFailed")]
     internal static partial void ApplicationCallbackFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(110, LogLevel.Information, "Accepting on {EndPoint} again. Failures so far: {Failures}.", EventName = "AcceptingAgain")]
     internal static partial void AcceptingAgain(ILogger logger, EndPoint endPoint, long failures);
 
-    [LoggerMessage(111, LogLevel.Warning, "The process may have {Limit} descriptors, and {InUse} are in use already: {Connections} are for connections, {Reserve} are left to the rest of the process, which may need more. Raise the limit (ulimit -n).", EventName = "DescriptorsScarce")]
+    [LoggerMessage(
+        111,
+        LogLevel.Warning,
+        "The process may have {Limit} descriptors, and {InUse} are in use already: {Connections} are for connections, "
+        + "{Reserve} are left to the rest of the process, which may need more. Raise the limit (ulimit -n).",
+        EventName = "DescriptorsScarce")]
     internal static partial void DescriptorsScarce(ILogger logger, int limit, int inUse, int connections, int reserve);
 
-    [LoggerMessage(112, LogLevel.Warning, "{Threads} worker thread(s) were left behind when the transport was disposed: handlers do not return from them. They end when the handlers do, or with the process.", EventName = "WorkersLeftBehind")]
+    [LoggerMessage(
+        112,
+        LogLevel.Warning,
+        "{Threads} worker thread(s) were left behind when the transport was disposed: handlers do not return from "
+        + "them. They end when the handlers do, or with the process.",
+        EventName = "WorkersLeftBehind")]
     internal static partial void WorkersLeftBehind(ILogger logger, int threads);
 
-    [LoggerMessage(130, LogLevel.Debug, @"Connection id ""{ConnectionId}"" has reached {Limit} ({Value}).", EventName = "ConnectionLimitReached")]
-    internal static partial void ConnectionLimitReached(ILogger logger, string connectionId, ConnectionLimit limit, TimeSpan value);
+    [LoggerMessage(113, LogLevel.Error, "Unexpected exception while {Step}; the stop goes on.", EventName = "UnexpectedStopException")]
+    internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 
-    [LoggerMessage(131, LogLevel.Debug, "A connection from {RemoteEndPoint} to {EndPoint} was not accepted: {Option}.", EventName = "ConnectionRefused")]
+    [LoggerMessage(
+        130, LogLevel.Debug, @"Connection id ""{ConnectionId}"" has reached {Limit} ({Value}).", EventName = "ConnectionLimitReached")]
+    internal static partial void ConnectionLimitReached(ILogger logger, string connectionId, string limit, TimeSpan value);
+
+    [LoggerMessage(
+        131,
+        LogLevel.Debug,
+        "A connection from {RemoteEndPoint} to {EndPoint} was not accepted: {Option}.",
+        EventName = "ConnectionRefused")]
     internal static partial void ConnectionRefused(ILogger logger, EndPoint? remoteEndPoint, EndPoint endPoint, string option);
 
-    [LoggerMessage(132, LogLevel.Error, "OnAccept threw at a connection to {EndPoint}, which was refused, as is any at which it throws. Said once.", EventName = "AcceptHookFailed")]
+    [LoggerMessage(
+        132,
+        LogLevel.Error,
+        "OnAccept threw at a connection to {EndPoint}, which was refused, as is any at which it throws. Said once.",
+        EventName = "AcceptHookFailed")]
     internal static partial void AcceptHookFailed(ILogger logger, EndPoint endPoint, Exception exception);
 
-    [LoggerMessage(133, LogLevel.Information, "The kernel has no Multipath TCP, or it is turned off (net.mptcp.enabled): {EndPoint} is served with TCP.", EventName = "NoMultipathTcp")]
+    [LoggerMessage(
+        133,
+        LogLevel.Information,
+        "The kernel has no Multipath TCP, or it is turned off (net.mptcp.enabled): {EndPoint} is served with TCP.",
+        EventName = "NoMultipathTcp")]
     internal static partial void NoMultipathTcp(ILogger logger, EndPoint endPoint);
 }

@@ -1,84 +1,60 @@
 using System.Buffers;
-using System.Net;
-using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Limits;
-using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Hosting;
 
-/// <summary>What the listeners and connections of one factory share: the engine, its pools, the limits, the counters.</summary>
+/// <summary>The engine of one factory, its pools, and its counters, from start to stop.</summary>
 internal sealed class NetpollTransportContext : INetpollTransportFeature
 {
     internal const string DefaultBackend = "epoll";
 
     private const string TransportName = "netpoll";
+
     // The tag on the pool metrics: the same as for Kestrel's other transports, so that dashboards keep working.
     private const string PoolOwner = "kestrel";
 
     // Kestrel reads the same switch for its own part of an abort.
     private const string FinOnErrorSwitch = "Microsoft.AspNetCore.Server.Kestrel.FinOnError";
 
-    // By WorkerGroup.Id. Blocks are rented and returned by the workers of one group, so each group has its own pool.
+    // By WorkerGroup.Id.
     private readonly MemoryPool<byte>[] _pools;
     private readonly bool _ownsPools;
 
-    // By WorkerGroup.Id; null unless the application is to run on workers only.
-    private readonly GroupContext[]? _groupContexts;
-
-    private long _acceptedConnections;
+    private readonly ILogger _logger;
 
     internal NetpollTransportContext(
         NetpollTransportOptions options,
         ILogger logger,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
-        PlatformSupport platform,
-        SystemCalls systemCalls)
+        PlatformSupport platform)
     {
-        Logger = logger;
-        // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
-        MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0);
-        MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0);
-        HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer;
-        OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool;
-        FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError;
-        Headroom = new DescriptorHeadroom(systemCalls, platform.ReadDescriptorLimit);
-        if (Headroom.IsScarce)
+        _logger = logger;
+        DescriptorHeadroom headroom = platform.CreateHeadroom();
+        if (headroom.IsScarce)
         {
             NetpollTransportLog.DescriptorsScarce(
-                logger, Headroom.Limit, Headroom.InUseAtStart, Math.Max(0, Headroom.FirstReserved - Headroom.InUseAtStart), Headroom.Limit - Headroom.FirstReserved);
+                logger,
+                headroom.Limit,
+                headroom.InUseAtStart,
+                Math.Max(0, headroom.FirstReserved - headroom.InUseAtStart),
+                headroom.Limit - headroom.FirstReserved);
         }
 
-        Runtime = new NetpollRuntime(
-            new NetpollRuntimeOptions
-            {
-                WorkerCount = options.WorkerCount,
-                MaxWorkerCount = options.MaxWorkerCount,
-                GroupCount = options.EffectiveWorkerGroupCount,
-                OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
-                    logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
-                Resources = platform.Resources,
-            },
-            systemCalls);
-
-        if (options.ApplicationScheduling == ApplicationScheduling.WorkersOnly)
+        Runtime = platform.Start(new NetpollRuntimeOptions
         {
-            var relays = new Relays();
-            var inRelay = new ThreadLocal<bool>();
-            _groupContexts = [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
-        }
-
-        Multipath = new MultipathNotice(logger);
-        AcceptPolicy = AcceptPolicy.From(options, logger, systemCalls);
-        Sweep = ConnectionLimits.From(options) is { } limits
-            ? new ConnectionSweep(limits, Runtime.Groups[0], Connections, logger)
-            : null;
+            WorkerCount = options.WorkerCount,
+            MaxWorkerCount = options.MaxWorkerCount,
+            GroupCount = options.EffectiveWorkerGroupCount,
+            OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
+                logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
+            Resources = platform.Resources,
+        });
 
         // The process's shared pool is nobody's to dispose of.
         _ownsPools = memoryPoolFactory is not null;
@@ -93,9 +69,33 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         catch
         {
             // Nobody else knows of the workers that run by now.
-            Stop(TimeSpan.Zero);
+            Runtime.Stop(TimeSpan.Zero);
+            DisposePools();
             throw;
         }
+
+        var connections = new ConnectionTracker();
+        Services = new ConnectionServices
+        {
+            Runtime = Runtime,
+            Logger = logger,
+            Pools = _pools,
+            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts() : null,
+            Feature = this,
+            Headroom = headroom,
+            AcceptPolicy = AcceptPolicy.From(options, logger),
+            Sweep = ConnectionLimits.From(options) is { } limits
+                ? new ConnectionSweep(limits, Runtime.Groups[0], connections, logger)
+                : null,
+            Connections = connections,
+
+            // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
+            MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0),
+            MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
+            HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
+            OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool,
+            FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError,
+        };
     }
 
     public string Transport => TransportName;
@@ -108,7 +108,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     {
         get
         {
-            (long received, long sent) = Connections.GetBytes();
+            (long received, long sent) = Services.Connections.GetBytes();
             return Counters with { BytesReceived = received, BytesSent = sent };
         }
     }
@@ -123,8 +123,8 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         {
             NetpollStatistics engine = Runtime.GetStatistics();
             return new NetpollTransportStatistics(
-                AcceptedConnections: Volatile.Read(ref _acceptedConnections),
-                ActiveConnections: Connections.Count,
+                AcceptedConnections: Services.Connections.Accepted,
+                ActiveConnections: Services.Connections.Count,
                 BytesReceived: 0,
                 BytesSent: 0,
                 Polls: engine.Polls,
@@ -139,87 +139,22 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 SpareWorkers: engine.SpareWorkers,
                 WorkerLimitReached: engine.WorkerLimitReached)
             {
-                FirstByteTimeouts = Sweep?.CountReached(ConnectionLimit.FirstByteTimeout) ?? 0,
-                ReadIdleTimeouts = Sweep?.CountReached(ConnectionLimit.ReadIdleTimeout) ?? 0,
-                WriteStallTimeouts = Sweep?.CountReached(ConnectionLimit.WriteStallTimeout) ?? 0,
-                RefusedConnections = AcceptPolicy?.RefusedByHook ?? 0,
-                ConnectionsOverAddressLimit = AcceptPolicy?.RefusedByAddress ?? 0,
-                MaxConnectionAgesReached = Sweep?.CountReached(ConnectionLimit.MaxConnectionAge) ?? 0,
+                FirstByteTimeouts = CountReached(ConnectionLimit.FirstByteTimeout),
+                ReadIdleTimeouts = CountReached(ConnectionLimit.ReadIdleTimeout),
+                WriteStallTimeouts = CountReached(ConnectionLimit.WriteStallTimeout),
+                MaxConnectionAgesReached = CountReached(ConnectionLimit.MaxConnectionAge),
+                RefusedConnections = Services.AcceptPolicy?.RefusedByHook ?? 0,
+                ConnectionsOverAddressLimit = Services.AcceptPolicy?.RefusedByAddress ?? 0,
             };
         }
     }
 
     internal NetpollRuntime Runtime { get; }
 
-    internal ILogger Logger { get; }
-
-    internal DescriptorHeadroom Headroom { get; }
-
-    internal int MaxReadBufferSize { get; }
-
-    internal int MaxWriteBufferSize { get; }
-
-    /// <summary>May a connection that waits for data hold a block?</summary>
-    internal bool HoldsBlock { get; }
-
-    /// <summary>Does the application run on the thread pool?</summary>
-    internal bool OnThreadPool { get; }
-
-    internal bool FinOnError { get; }
-
-    internal CorrelationIdGenerator ConnectionIds { get; } = new();
-
-    internal ConnectionTracker Connections { get; } = new();
-
-    internal MultipathNotice Multipath { get; }
-
-    /// <summary>Null where all connections are served.</summary>
-    internal AcceptPolicy? AcceptPolicy { get; }
-
-    /// <summary>Null where connections have no limits.</summary>
-    internal ConnectionSweep? Sweep { get; }
-
-    internal LingeringSockets Lingering { get; } = new();
-
-    /// <summary>How long an unbind waits for Kestrel to begin with connections. Tests of slow ones have more patience.</summary>
-    internal TimeSpan FirstReadTimeout { get; set; } = TimeSpan.FromSeconds(1);
+    /// <summary>What its listeners and connections use.</summary>
+    internal ConnectionServices Services { get; }
 
     internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
-
-    /// <summary>
-    /// Where a new connection goes that a group has accepted: to the group with the fewest descriptors, and rather to the one that has it in
-    /// its hands than to another that is no better off.
-    /// </summary>
-    internal WorkerGroup ChooseGroup(WorkerGroup accepting)
-    {
-        if (Runtime.Groups.Count == 1)
-        {
-            return accepting;
-        }
-
-        WorkerGroup chosen = accepting;
-        int fewest = accepting.Poller.Table.OpenCount;
-        foreach (WorkerGroup group in Runtime.Groups)
-        {
-            int open = group.Poller.Table.OpenCount;
-            if (open < fewest)
-            {
-                chosen = group;
-                fewest = open;
-            }
-        }
-
-        return chosen;
-    }
-
-    /// <summary>The context that the application's code runs under, for the connections of a group; null: none.</summary>
-    internal GroupContext? ContextOf(WorkerGroup group) => _groupContexts?[group.Id];
-
-    internal NetpollConnection CreateConnection(StreamSocket socket, EndPoint? localEndPoint) =>
-        new(this, socket, _pools[socket.Group.Id], localEndPoint);
-
-    /// <summary>A connection has been accepted, and is watched: only now can nothing go wrong with that any more.</summary>
-    internal void CountAccepted() => Interlocked.Increment(ref _acceptedConnections);
 
     /// <summary>
     /// Stops the workers. Listeners and connections must have been closed. A handler that has not ended may still rent and return blocks:
@@ -230,7 +165,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     internal int Stop(TimeSpan timeout)
     {
         int leftBehind = Runtime.Stop(timeout);
-        Task ended = Connections.WhenEmptyAsync();
+        Task ended = Services.Connections.WhenEmptyAsync();
         if (ended.IsCompleted)
         {
             DisposePools();
@@ -246,15 +181,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     private async Task DisposePoolsAfterAsync(Task ended)
     {
         await ended.ConfigureAwait(false);
-        try
-        {
-            DisposePools();
-        }
-        catch (Exception e)
-        {
-            // The pools are foreign code, and nobody awaits this.
-            NetpollTransportLog.UnexpectedException(Logger, connectionId: null, e);
-        }
+        DisposePools();
     }
 
     private void DisposePools()
@@ -263,10 +190,27 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         {
             foreach (MemoryPool<byte>? pool in _pools)
             {
-                pool?.Dispose();
+                try
+                {
+                    pool?.Dispose();
+                }
+                catch (Exception e)
+                {
+                    // The pools are foreign code. There are others, and what else the process has to dispose of.
+                    NetpollTransportLog.UnexpectedStopException(_logger, "disposing of a memory pool", e);
+                }
             }
         }
     }
 
-    private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(Logger, exception);
+    private long CountReached(ConnectionLimit limit) => Services.Sweep?.CountReached(limit) ?? 0;
+
+    private GroupContext[] CreateGroupContexts()
+    {
+        var relays = new Relays();
+        var inRelay = new ThreadLocal<bool>();
+        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
+    }
+
+    private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(_logger, exception);
 }

@@ -18,9 +18,21 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
     {
         List<string>? failures = null;
 
-        CheckRange(nameof(options.WorkerCount), options.WorkerCount, NetpollTransportOptions.MinWorkerCount, NetpollTransportOptions.HighestWorkerCount);
-        CheckRange(nameof(options.MaxWorkerCount), options.MaxWorkerCount, Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.HighestWorkerCount), NetpollTransportOptions.HighestMaxWorkerCount);
-        CheckRange(nameof(options.WorkerGroupCount), options.WorkerGroupCount, 1, Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
+        CheckRange(
+            nameof(options.WorkerCount),
+            options.WorkerCount,
+            NetpollTransportOptions.MinWorkerCount,
+            NetpollTransportOptions.HighestWorkerCount);
+        CheckRange(
+            nameof(options.MaxWorkerCount),
+            options.MaxWorkerCount,
+            Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.HighestWorkerCount),
+            NetpollTransportOptions.HighestMaxWorkerCount);
+        CheckRange(
+            nameof(options.WorkerGroupCount),
+            options.WorkerGroupCount,
+            1,
+            Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
         CheckAtLeastOne(nameof(options.Backlog), options.Backlog);
         CheckBufferSize(nameof(options.MaxReadBufferSize), options.MaxReadBufferSize);
         CheckBufferSize(nameof(options.MaxWriteBufferSize), options.MaxWriteBufferSize);
@@ -28,7 +40,8 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
         CheckNamed(nameof(options.AcceptStrategy), options.AcceptStrategy);
         CheckSeconds(nameof(options.TcpKeepAliveTime), options.TcpKeepAliveTime);
         CheckSeconds(nameof(options.TcpKeepAliveInterval), options.TcpKeepAliveInterval);
-        CheckRange(nameof(options.TcpKeepAliveRetryCount), options.TcpKeepAliveRetryCount, 1, NetpollTransportOptions.MaxKeepAliveRetryCount);
+        CheckRange(
+            nameof(options.TcpKeepAliveRetryCount), options.TcpKeepAliveRetryCount, 1, NetpollTransportOptions.MaxKeepAliveRetryCount);
         CheckSpan(nameof(options.UserTimeout), options.UserTimeout, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(int.MaxValue));
         CheckSeconds(nameof(options.DeferAccept), options.DeferAccept);
         CheckAtLeastOne(nameof(options.FastOpen), options.FastOpen);
@@ -52,7 +65,10 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
 
         if (options.CreateBoundListenSocket is null)
         {
-            Fail(nameof(options.CreateBoundListenSocket), "null", $"a function, for example {nameof(NetpollTransportOptions.CreateDefaultBoundListenSocket)}");
+            Fail(
+                nameof(options.CreateBoundListenSocket),
+                "null",
+                $"a function, for example {nameof(NetpollTransportOptions.CreateDefaultBoundListenSocket)}");
         }
 
         return failures is null ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

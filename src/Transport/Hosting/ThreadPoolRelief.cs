@@ -5,15 +5,13 @@ namespace KestrelNetpoll.Transport.Hosting;
 /// <summary>
 /// Keeps the thread pool going while the host stops. Handlers that block its threads, and more of them that wait for one, keep everything
 /// else waiting that the stop consists of: the pool starts one thread in half a second then. So it is asked, again and again, whether it
-/// still runs something; if not, it may have as many threads more as it has work, up to a limit, until the stop is over. Thread-safe.
+/// still runs something; if not, it may have as many threads more as it has work, up to a limit, until the stop is over, of whichever host
+/// of the process stops last. Thread-safe.
 /// </summary>
 internal sealed class ThreadPoolRelief(TimeSpan patience)
 {
     /// <summary>For this long the pool may leave a piece of work waiting, while the host stops.</summary>
     internal static readonly TimeSpan DefaultPatience = TimeSpan.FromMilliseconds(100);
-
-    // What hundreds of threads cost is bearable for a process that ends. More would hardly end it sooner.
-    private const int MostThreads = 256;
 
     // A host that has been stopped need not be disposed of.
     private static readonly TimeSpan LongestStop = TimeSpan.FromMinutes(2);
@@ -63,29 +61,17 @@ internal sealed class ThreadPoolRelief(TimeSpan patience)
 
     private void Watch()
     {
-        ThreadPool.GetMinThreads(out int before, out int completionPorts);
-        int allowed = before;
+        ThreadPoolMinimum.OfProcess.Enter();
         long end = Environment.TickCount64 + (long)LongestStop.TotalMilliseconds;
         while (WaitForAnswer(out bool answered) && Environment.TickCount64 < end)
         {
             if (!answered)
             {
-                long wanted = ThreadPool.ThreadCount + ThreadPool.PendingWorkItemCount;
-                ThreadPool.GetMaxThreads(out int most, out _);
-                int more = (int)Math.Min(wanted, Math.Min(before + MostThreads, most));
-                if (more > allowed && ThreadPool.SetMinThreads(more, completionPorts))
-                {
-                    allowed = more;
-                }
+                ThreadPoolMinimum.OfProcess.Raise(ThreadPool.ThreadCount + ThreadPool.PendingWorkItemCount);
             }
         }
 
-        ThreadPool.GetMinThreads(out int now, out _);
-        if (allowed != before && now == allowed)
-        {
-            // Nobody else has changed it meanwhile.
-            ThreadPool.SetMinThreads(before, completionPorts);
-        }
+        ThreadPoolMinimum.OfProcess.Leave();
     }
 
     // False: it is over. A question that has not been answered is not asked again.

@@ -35,7 +35,8 @@ internal sealed class AcceptBackoff(AcceptBackoff.Shared shared)
         return hasRoom && shared.IsWarned && shared.OnSuccess();
     }
 
-    /// <summary>What the acceptors of an endpoint, one for each worker group, have in common: they run out of room together. Thread-safe.</summary>
+    /// <summary>What the acceptors of an endpoint, one for each worker group, have in common: they run out of room together.
+    /// Thread-safe.</summary>
     internal sealed class Shared(TimeProvider timeProvider)
     {
         // Guards the fields.

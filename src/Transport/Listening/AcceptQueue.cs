@@ -1,6 +1,5 @@
 using System.Threading.Tasks.Sources;
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Transport.Connections;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Listening;
@@ -26,25 +25,19 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     /// <summary>From this many on, an acceptor that hands over another one has to stop.</summary>
     internal const int Capacity = 16;
 
-    // Guards _connections, _held, _waiting, _closed, _token, _tokenRegistration.
+    // Guards everything below, as far as it is not said to be otherwise.
     private readonly Lock _lock = new();
-    private readonly Queue<NetpollConnection> _connections = new();
+    private readonly Queue<ConnectionContext> _connections = new();
 
-    // Acceptors that stopped because the queue was full; each is started again once.
-    private readonly List<Acceptor> _held = [];
-    private bool _waiting;
+    // Acceptors that stopped because the queue was full; each is started again once, in this way.
+    private readonly List<Action> _held = [];
     private bool _closed;
 
     // Written once, without the lock.
     private volatile bool _filled;
-    private CancellationToken _token;
-    private CancellationTokenRegistration _tokenRegistration;
 
-    // 1 from AcceptAsync until its result has been taken. Interlocked.
-    private int _outstanding;
-
-    // Whoever sets _waiting back to false completes it, once.
-    private TurnValueTaskSource<ConnectionContext?> _source;
+    // Whoever ends the wait completes it, once.
+    private OneWait<ConnectionContext?> _accept;
 
     /// <summary>No connection is to be accepted for it any more.</summary>
     internal bool IsFilled => _filled;
@@ -53,23 +46,21 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     /// <exception cref="InvalidOperationException">The previous accept has not been completed and awaited.</exception>
     internal ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken)
     {
-        if (Interlocked.CompareExchange(ref _outstanding, 1, 0) != 0)
-        {
-            throw new InvalidOperationException("An accept is outstanding on this listener; only one is allowed at a time.");
-        }
-
-        if (cancellationToken.IsCancellationRequested)
-        {
-            Volatile.Write(ref _outstanding, 0);
-            return ValueTask.FromCanceled<ConnectionContext?>(cancellationToken);
-        }
-
-        NetpollConnection? connection;
-        Acceptor[] released = [];
-        short version = 0;
-        bool wait = false;
+        ConnectionContext? connection;
+        Action[] released = [];
+        short? version = null;
         lock (_lock)
         {
+            if (_accept.IsOut)
+            {
+                throw new InvalidOperationException("An accept is outstanding on this listener; only one is allowed at a time.");
+            }
+
+            if (cancellationToken.IsCancellationRequested)
+            {
+                return ValueTask.FromCanceled<ConnectionContext?>(cancellationToken);
+            }
+
             if (_connections.TryDequeue(out connection))
             {
                 if (_held.Count != 0 && _connections.Count < Capacity / 2)
@@ -80,37 +71,31 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
             }
             else if (!_closed)
             {
-                _source.Reset();
-                version = _source.Version;
-                _token = cancellationToken;
-                _waiting = wait = true;
+                _accept.BeginLocked(cancellationToken);
+                version = _accept.Version;
             }
         }
 
-        foreach (Acceptor acceptor in released)
+        foreach (Action resume in released)
         {
-            acceptor.Schedule();
+            resume();
         }
 
-        if (!wait)
+        if (version is not { } waiting)
         {
-            Volatile.Write(ref _outstanding, 0);
             return new ValueTask<ConnectionContext?>(connection);
         }
 
-        if (cancellationToken.CanBeCanceled)
-        {
-            RegisterToken(cancellationToken);
-        }
-
-        return new ValueTask<ConnectionContext?>(this, version);
+        _accept.RegisterToken(
+            _lock, this, static (queue, token) => ((AcceptQueue)queue!).OnCancelled(token), cancellationToken);
+        return new ValueTask<ConnectionContext?>(this, waiting);
     }
 
     /// <summary>
-    /// On a worker, by an acceptor. False: it must not go on, because the queue is full, and it will be scheduled when there is room, or
+    /// On a worker, by an acceptor. False: it must not go on, because the queue is full, and it will be resumed when there is room, or
     /// because the queue is closed, and the connection with it.
     /// </summary>
-    internal bool Offer(NetpollConnection connection, Acceptor acceptor)
+    internal bool Offer(ConnectionContext connection, Action resume)
     {
         bool room = true;
         CancellationTokenRegistration registration = default;
@@ -118,19 +103,19 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
         {
             if (!_closed)
             {
-                if (!_waiting)
+                if (!_accept.Waits)
                 {
                     _connections.Enqueue(connection);
                     room = _connections.Count < Capacity;
                     if (!room)
                     {
-                        _held.Add(acceptor);
+                        _held.Add(resume);
                     }
 
                     return room;
                 }
 
-                registration = StopWaiting();
+                registration = _accept.EndLocked();
             }
             else
             {
@@ -147,7 +132,7 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
         registration.Unregister();
 
         // Kestrel's loop goes on in here and may have begun the next accept when this returns.
-        _source.SetResult(connection);
+        _accept.SetResult(connection);
         return true;
     }
 
@@ -170,24 +155,24 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
         {
             _closed = true;
             _held.Clear();
-            waited = _waiting;
+            waited = _accept.Waits;
             if (waited)
             {
-                registration = StopWaiting();
+                registration = _accept.EndLocked();
             }
         }
 
         if (waited)
         {
             registration.Unregister();
-            ThreadPoolQueue.Add(static queue => queue._source.SetResult(null), this);
+            ThreadPoolQueue.Add(static queue => queue._accept.SetResult(null), this);
         }
     }
 
     /// <summary>Once it is closed: ends the connections that nobody has taken. Returns when they have ended.</summary>
     internal Task EndUndeliveredAsync()
     {
-        NetpollConnection[] undelivered;
+        ConnectionContext[] undelivered;
         lock (_lock)
         {
             undelivered = [.. _connections];
@@ -199,82 +184,52 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
 
     ConnectionContext? IValueTaskSource<ConnectionContext?>.GetResult(short token)
     {
-        // Another accept's token throws here. Whoever asks at the wrong time or for the wrong accept must not end the one outstanding.
-        if (_source.GetStatus(token) == ValueTaskSourceStatus.Pending)
+        // Another accept's token throws here.
+        if (_accept.GetStatus(token) == ValueTaskSourceStatus.Pending)
         {
             throw new InvalidOperationException("The accept has not been completed yet.");
         }
 
-        try
-        {
-            return _source.GetResult(token);
-        }
-        finally
-        {
-            Volatile.Write(ref _outstanding, 0);
-        }
+        return _accept.GetResult(token);
     }
 
-    ValueTaskSourceStatus IValueTaskSource<ConnectionContext?>.GetStatus(short token) => _source.GetStatus(token);
+    ValueTaskSourceStatus IValueTaskSource<ConnectionContext?>.GetStatus(short token) => _accept.GetStatus(token);
 
     void IValueTaskSource<ConnectionContext?>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
-        if (_source.OnCompleted(continuation, state, token, flags))
+        if (_accept.OnCompleted(continuation, state, token, flags))
         {
-            ThreadPoolQueue.Add(static queue => queue._source.Deliver(), this);
+            ThreadPoolQueue.Add(static queue => queue._accept.Deliver(), this);
         }
     }
 
     // As the kernel does with what was not accepted: the client learns at once that it has to go elsewhere.
-    private static async Task EndUndeliveredAsync(NetpollConnection connection)
+    private static async Task EndUndeliveredAsync(ConnectionContext connection)
     {
-        connection.Abort(new ConnectionAbortedException("The listener was unbound before the connection was served."));
-        await connection.DisposeAsync().ConfigureAwait(false);
-    }
-
-    // Under the lock.
-    private CancellationTokenRegistration StopWaiting()
-    {
-        CancellationTokenRegistration registration = _tokenRegistration;
-        _waiting = false;
-        _token = default;
-        _tokenRegistration = default;
-        return registration;
-    }
-
-    // The token can be cancelled between the caller's look at it and here; then the callback runs at once, on this thread.
-    private void RegisterToken(CancellationToken cancellationToken)
-    {
-        CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
-            static (state, token) => ((AcceptQueue)state!).OnCancelled(token), this);
-        lock (_lock)
+        try
         {
-            // Whoever waits is still this accept: nobody can accept again before this call has returned.
-            if (_waiting)
-            {
-                _tokenRegistration = registration;
-                return;
-            }
+            connection.Abort(new ConnectionAbortedException("The listener was unbound before the connection was served."));
         }
-
-        registration.Unregister();
+        finally
+        {
+            await connection.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     private void OnCancelled(CancellationToken token)
     {
         lock (_lock)
         {
-            // A late callback, of an accept that has ended, does no harm: the next one either has another token or is meant.
-            if (!_waiting || _token != token)
+            if (!_accept.TryCancelLocked(token))
             {
                 return;
             }
 
-            StopWaiting();
+            _accept.EndLocked();
         }
 
         ThreadPoolQueue.Add(
-            static state => state.Queue._source.SetException(new OperationCanceledException(state.Token)), (Queue: this, Token: token));
+            static state => state.Queue._accept.SetException(new OperationCanceledException(state.Token)), (Queue: this, Token: token));
     }
 }

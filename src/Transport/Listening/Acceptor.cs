@@ -5,7 +5,6 @@ using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
-using KestrelNetpoll.Transport.Hosting;
 
 namespace KestrelNetpoll.Transport.Listening;
 
@@ -31,10 +30,11 @@ internal sealed class Acceptor : IAsyncDisposable
     // worker busy for ever.
     private const int MaxErrorsInARow = 1024;
 
-    private readonly NetpollTransportContext _context;
+    private readonly ConnectionServices _services;
     private readonly ListenSocket _socket;
     private readonly AcceptQueue _queue;
     private readonly AcceptTurn _turn;
+    private readonly Action _resume;
     private readonly AcceptBackoff _backoff;
     private readonly Timer _timer;
 
@@ -50,19 +50,18 @@ internal sealed class Acceptor : IAsyncDisposable
     // 1 while the turn is left to the timer. Interlocked: the timer may be late and fire in the middle of something else.
     private int _delayed;
 
-    internal Acceptor(NetpollTransportContext context, ListenSocket socket, AcceptQueue queue, AcceptBackoff.Shared backoff)
+    internal Acceptor(ConnectionServices services, ListenSocket socket, AcceptQueue queue, AcceptBackoff.Shared backoff)
     {
         _backoff = new AcceptBackoff(backoff);
-        _context = context;
+        _services = services;
         _socket = socket;
         _queue = queue;
         _turn = new AcceptTurn(this);
+        _resume = Schedule;
 
         // Fires once, in vain: the process's timer thread must be running before there is no descriptor left to start it with.
         _timer = new Timer(static state => ((Acceptor)state!).EndDelay(), this, 0, Timeout.Infinite);
     }
-
-    internal ListenSocket Socket => _socket;
 
     /// <summary>
     /// Once the queue has been told to stop filling, with a full fence: may the turn still have a connection in its hands? If not, it never
@@ -95,7 +94,7 @@ internal sealed class Acceptor : IAsyncDisposable
         {
             // Nothing throws once the turn is somewhere else, so it is here, and not parked.
             _parked = false;
-            NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
+            NetpollTransportLog.UnexpectedAcceptException(_services.Logger, _socket.LocalEndPoint, e);
             Delay(e.GetType().Name);
         }
         finally
@@ -114,9 +113,9 @@ internal sealed class Acceptor : IAsyncDisposable
             }
 
             // Counting takes a lock, for which there is mostly no reason.
-            if (_context.Headroom.IsTight && !_context.Headroom.HasRoom(_context.Connections.Count + _context.Lingering.Count))
+            if (_services.Headroom.IsTight && !_services.Headroom.HasRoom(_services.Connections.Count + _services.Lingering.Count))
             {
-                Delay($"connections have taken all of the process's {_context.Headroom.Limit} descriptors but a reserve");
+                Delay($"connections have taken all of the process's {_services.Headroom.Limit} descriptors but a reserve");
                 return;
             }
 
@@ -124,7 +123,7 @@ internal sealed class Acceptor : IAsyncDisposable
             if (failure is null && ListenSocket.IsErrorOfTheConnection(error))
             {
                 // As for the Sockets transport: the connection ended before it had an id.
-                NetpollTransportLog.ConnectionReset(_context.Logger, "(null)");
+                NetpollTransportLog.ConnectionReset(_services.Logger, "(null)");
                 if (++_errorsInARow == MaxErrorsInARow)
                 {
                     _errorsInARow = 0;
@@ -141,12 +140,12 @@ internal sealed class Acceptor : IAsyncDisposable
             {
                 case Errno.Success:
                     tries++;
-                    if (_backoff.OnSuccess(!_context.Headroom.IsTight))
+                    if (_backoff.OnSuccess(!_services.Headroom.IsTight))
                     {
-                        NetpollTransportLog.AcceptingAgain(_context.Logger, _socket.LocalEndPoint, _backoff.Failures);
+                        NetpollTransportLog.AcceptingAgain(_services.Logger, _socket.LocalEndPoint, _backoff.Failures);
                     }
 
-                    if (connection is not null && !_queue.Offer(connection, this))
+                    if (connection is not null && !_queue.Offer(connection, _resume))
                     {
                         return;
                     }
@@ -195,24 +194,23 @@ internal sealed class Acceptor : IAsyncDisposable
         StreamSocket? socket = null;
         try
         {
-            SyscallResult result = _socket.AcceptNumber(out SocketAddressBytes address);
+            SyscallResult result = _socket.Take(out TakenSocket taken);
             if (result.IsError)
             {
                 return result.Errno;
             }
 
-            _context.Headroom.OnAccepted(result.Value);
-            if (_context.AcceptPolicy is { } policy
-                && policy.Decide(_socket, result.Value, address) is var decision and not AcceptDecision.Accept)
+            _services.Headroom.OnAccepted(taken.Fd);
+            if (_services.AcceptPolicy is { } policy
+                && policy.Decide(_socket.LocalEndPoint, taken) is var decision and not AcceptDecision.Accept)
             {
-                _socket.Refuse(result.Value, reset: decision != AcceptDecision.Close);
+                _socket.Refuse(taken, reset: decision != AcceptDecision.Close);
                 return Errno.Success;
             }
 
-            socket = _socket.Adopt(result.Value, address, _context.ChooseGroup(_socket.Group));
-            NetpollConnection accepted = _context.CreateConnection(socket, _socket.LocalEndPointOf(socket));
+            socket = _socket.Adopt(taken, _services.Runtime.ChooseGroup(_socket.Group));
+            var accepted = new NetpollConnection(_services, socket, _socket.LocalEndPointOf(socket));
             accepted.Start();
-            _context.CountAccepted();
             connection = accepted;
             return Errno.Success;
         }
@@ -220,14 +218,14 @@ internal sealed class Acceptor : IAsyncDisposable
         {
             // The kernel has no room for another watch. This connection is lost, the listener is not.
             GiveUp(socket);
-            NetpollTransportLog.ConnectionError(_context.Logger, connectionId: null, e);
+            NetpollTransportLog.ConnectionError(_services.Logger, connectionId: null, e);
             failure = e;
             return Errno.EIO;
         }
         catch (Exception e)
         {
             GiveUp(socket);
-            NetpollTransportLog.UnexpectedAcceptException(_context.Logger, _socket.LocalEndPoint, e);
+            NetpollTransportLog.UnexpectedAcceptException(_services.Logger, _socket.LocalEndPoint, e);
             failure = e;
             return Errno.EIO;
         }
@@ -238,7 +236,7 @@ internal sealed class Acceptor : IAsyncDisposable
         if (socket is not null)
         {
             socket.Close(reset: true);
-            _context.AcceptPolicy?.OnEnded(socket);
+            _services.AcceptPolicy?.OnEnded(socket.Network);
         }
     }
 
@@ -247,7 +245,7 @@ internal sealed class Acceptor : IAsyncDisposable
         TimeSpan delay = _backoff.OnFailure(out bool warn);
         if (warn)
         {
-            NetpollTransportLog.AcceptBackoff(_context.Logger, _socket.LocalEndPoint, delay.TotalMilliseconds, reason, _backoff.Failures);
+            NetpollTransportLog.AcceptBackoff(_services.Logger, _socket.LocalEndPoint, delay.TotalMilliseconds, reason, _backoff.Failures);
         }
 
         Interlocked.Exchange(ref _delayed, 1);
@@ -269,6 +267,6 @@ internal sealed class Acceptor : IAsyncDisposable
 
         // Only logging and the timer are outside of Run's own guard, so this is a bug; it must at least be seen.
         internal override void OnUnhandledException(Exception exception) =>
-            NetpollTransportLog.UnexpectedAcceptException(acceptor._context.Logger, acceptor._socket.LocalEndPoint, exception);
+            NetpollTransportLog.UnexpectedAcceptException(acceptor._services.Logger, acceptor._socket.LocalEndPoint, exception);
     }
 }

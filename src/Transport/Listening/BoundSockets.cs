@@ -58,7 +58,10 @@ internal sealed class BoundSockets
             created: socket,
             (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group, what));
 
-    /// <summary>Completes when the address is free. May be called again.</summary>
+    /// <summary>
+    /// Completes when the address is free, with the exception of a socket of the application's that cannot be disposed of. May be called
+    /// again.
+    /// </summary>
     internal Task CloseAsync()
     {
         foreach (ListenSocket socket in _sockets)
@@ -67,9 +70,17 @@ internal sealed class BoundSockets
         }
 
         Task closed = Task.WhenAll(_sockets.Select(static socket => socket.CloseAsync()));
+        try
+        {
+            // Removes the file of a Unix socket, as well.
+            _created?.Dispose();
+        }
+        catch (Exception e)
+        {
+            // It may be of a class of the application's.
+            return Task.WhenAll(closed, Task.FromException(e));
+        }
 
-        // Removes the file of a Unix socket, as well.
-        _created?.Dispose();
         return closed;
     }
 

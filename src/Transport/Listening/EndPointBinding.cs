@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
@@ -11,18 +10,13 @@ namespace KestrelNetpoll.Transport.Listening;
 /// <summary>From an endpoint and the options to sockets that listen.</summary>
 internal static class EndPointBinding
 {
-    // Of the socket activation protocol: the inherited descriptors are 3 and following, if the process is the one meant.
-    private const string ActivationPid = "LISTEN_PID";
-    private const string ActivationCount = "LISTEN_FDS";
-    private const int FirstActivated = 3;
-
     /// <exception cref="SocketException">The kernel refuses.</exception>
     internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, NetpollTransportOptions options)
     {
         ListenSocketOptions settings = ToListenSocketOptions(options);
         if (endPoint is FileHandleEndPoint handle)
         {
-            ProtectIfActivated(runtime.SystemCalls, handle);
+            SocketActivation.ProtectIfActivated(runtime, handle.FileHandle);
         }
 
         // Compared with the method itself: a function that only calls it may do more.
@@ -67,20 +61,4 @@ internal static class EndPointBinding
     private static int ToDescriptor(FileHandleEndPoint handle) => handle.FileHandle <= int.MaxValue
         ? (int)handle.FileHandle
         : throw SystemErrors.ToSocketException(Errno.EBADF, $"file handle {handle.FileHandle}");
-
-    /// <summary>
-    /// A service manager passes its sockets open across exec, and it is the receiver's part to keep them from the processes that it starts
-    /// itself, as sd_listen_fds does. Other handles are left as their owner wants them.
-    /// </summary>
-    private static void ProtectIfActivated(SystemCalls systemCalls, FileHandleEndPoint handle)
-    {
-        if (int.TryParse(Environment.GetEnvironmentVariable(ActivationPid), NumberStyles.None, CultureInfo.InvariantCulture, out int pid)
-            && pid == Environment.ProcessId
-            && uint.TryParse(Environment.GetEnvironmentVariable(ActivationCount), NumberStyles.None, CultureInfo.InvariantCulture, out uint count)
-            && handle.FileHandle >= FirstActivated
-            && handle.FileHandle - FirstActivated < count)
-        {
-            systemCalls.SetFdFlags(ToDescriptor(handle), LibC.FD_CLOEXEC);
-        }
-    }
 }

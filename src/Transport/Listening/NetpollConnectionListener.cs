@@ -1,7 +1,8 @@
 using System.Net;
 using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Native.Timers;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Transport.Connections;
+using KestrelNetpoll.Transport.Diagnostics;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Listening;
@@ -17,7 +18,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(1);
 
-    private readonly NetpollTransportContext _context;
+    private readonly ConnectionServices _services;
     private readonly BoundSockets _sockets;
     private readonly Action<NetpollConnectionListener> _onClosed;
     private readonly AcceptQueue _queue = new();
@@ -29,13 +30,16 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     // Completed by the first unbind; null before there is one. Interlocked.
     private TaskCompletionSource? _unbound;
 
-    internal NetpollConnectionListener(NetpollTransportContext context, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
+    // Cancelled by whoever unbinds and is in a hurry, also if somebody else is at it. Without a timer, so that it need not be disposed of.
+    private readonly CancellationTokenSource _hurry = new();
+
+    internal NetpollConnectionListener(ConnectionServices services, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
     {
-        _context = context;
+        _services = services;
         _sockets = sockets;
         _onClosed = onClosed;
         var backoff = new AcceptBackoff.Shared(TimeProvider.System);
-        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(context, socket, _queue, backoff))];
+        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(services, socket, _queue, backoff))];
     }
 
     public EndPoint EndPoint => _sockets.LocalEndPoint;
@@ -59,11 +63,14 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     /// <summary>
     /// Stops accepting: what has been accepted can still be taken, and then accepts get null. Returns when the port is free again, unless a
     /// stuck worker keeps it from that, and when Kestrel has begun with the connections that it has just been given, both for a second at
-    /// most. Needs no worker itself. A token that is cancelled, which Kestrel passes when it is in a hurry, only ends the waiting. May be
-    /// called again.
+    /// most. Needs no worker itself. A token that is cancelled, which Kestrel passes when it is in a hurry, only ends the waiting for
+    /// Kestrel. May be called again: waits for the first call, and hurries it. Throws nothing, since Kestrel would leave its connections
+    /// alone then.
     /// </summary>
     public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
     {
+        using CancellationTokenRegistration hurry =
+            cancellationToken.UnsafeRegister(static hurry => ((CancellationTokenSource)hurry!).Cancel(), _hurry);
         var unbound = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         if (Interlocked.CompareExchange(ref _unbound, unbound, null) is { } first)
         {
@@ -73,10 +80,16 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
         try
         {
-            await UnbindOnceAsync(cancellationToken).ConfigureAwait(false);
+            await UnbindOnceAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            OnFailure(e);
         }
         finally
         {
+            // Whatever has gone wrong, nobody may wait for a connection any more.
+            _queue.Close();
             _onClosed(this);
             unbound.SetResult();
         }
@@ -86,7 +99,15 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     {
         // Nobody begins with a connection now, if nobody has.
         await UnbindAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
-        await _queue.EndUndeliveredAsync().ConfigureAwait(false);
+        try
+        {
+            await _queue.EndUndeliveredAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            OnFailure(e);
+        }
+
         foreach (Acceptor acceptor in _acceptors)
         {
             await acceptor.DisposeAsync().ConfigureAwait(false);
@@ -94,18 +115,21 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     }
 
     /// <summary>Of each of its sockets that has one. Any thread.</summary>
-    internal IEnumerable<NetpollAcceptQueue> GetAcceptQueues()
+    internal IEnumerable<NetpollAcceptQueueDepth> GetAcceptQueues()
     {
         foreach (ListenSocket socket in _sockets.Distinct)
         {
             if (socket.TryGetQueue(out int pending, out int limit))
             {
-                yield return new NetpollAcceptQueue(socket.LocalEndPoint, pending, limit);
+                yield return new NetpollAcceptQueueDepth(socket.LocalEndPoint, pending, limit);
             }
         }
     }
 
-    private async Task UnbindOnceAsync(CancellationToken cancellationToken)
+    private void OnFailure(Exception exception) =>
+        NetpollTransportLog.UnexpectedStopException(_services.Logger, $"unbinding {EndPoint}", exception);
+
+    private async Task UnbindOnceAsync()
     {
         long deadline = MonotonicClock.After(CloseTimeout);
         _queue.StopFilling();
@@ -120,6 +144,11 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         _queue.Close();
         long left = Math.Max(0, deadline - MonotonicClock.Now) / MonotonicClock.NanosecondsPerMillisecond;
         await Task.WhenAny(closed, Task.Delay(TimeSpan.FromMilliseconds(left), CancellationToken.None)).ConfigureAwait(false);
-        await _context.Connections.WaitForFirstReadsAsync(_context.FirstReadTimeout, cancellationToken).ConfigureAwait(false);
+        if (closed.IsFaulted)
+        {
+            OnFailure(closed.Exception.InnerException!);
+        }
+
+        await _services.Connections.WaitForFirstReadsAsync(_hurry.Token).ConfigureAwait(false);
     }
 }

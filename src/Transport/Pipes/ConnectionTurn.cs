@@ -3,23 +3,20 @@ using KestrelNetpoll.Native.Scheduling;
 namespace KestrelNetpoll.Transport.Pipes;
 
 /// <summary>
-/// A turn that the application goes on in: on a worker, or, if its code is to run on the thread pool (<see cref="ApplicationScheduling"/>),
-/// there. The turn as a whole moves, so that everything which is tied to a turn, such as what its end sends, stays true.
+/// A turn of one half of a connection. It runs on a worker; or, if the application goes on in it and is to run on the thread pool
+/// (<see cref="ApplicationScheduling"/>), there. The turn as a whole moves, so that everything which is tied to a turn, such as what its
+/// end sends, stays true. What it throws ends the connection.
 /// </summary>
-internal abstract class ConnectionTurn(WorkerGroup group, bool onThreadPool) : Turn, IThreadPoolWorkItem
+/// <param name="half">Whose turn it is.</param>
+/// <param name="run">What it does. Static, so that a connection needs no delegate of its own.</param>
+/// <param name="group">The workers.</param>
+/// <param name="owner">The connection.</param>
+/// <param name="onThreadPool">Does the application go on in it, on the thread pool?</param>
+/// <typeparam name="T">The half.</typeparam>
+internal sealed class ConnectionTurn<T>(T half, Action<T> run, WorkerGroup group, ISocketPipeOwner owner, bool onThreadPool = false)
+    : Turn, IThreadPoolWorkItem
+    where T : class
 {
-    internal sealed override void Run()
-    {
-        if (onThreadPool && !Thread.CurrentThread.IsThreadPoolThread)
-        {
-            ThreadPoolQueue.Add(this);
-        }
-        else
-        {
-            RunHere();
-        }
-    }
-
     /// <summary>To be scheduled once at a time, like any turn.</summary>
     internal void Schedule()
     {
@@ -33,7 +30,19 @@ internal abstract class ConnectionTurn(WorkerGroup group, bool onThreadPool) : T
         }
     }
 
-    void IThreadPoolWorkItem.Execute() => Worker.RunGuarded(this);
+    internal override void Run()
+    {
+        if (onThreadPool && !Thread.CurrentThread.IsThreadPoolThread)
+        {
+            ThreadPoolQueue.Add(this);
+        }
+        else
+        {
+            run(half);
+        }
+    }
 
-    protected abstract void RunHere();
+    internal override void OnUnhandledException(Exception exception) => owner.OnUnexpectedException(exception);
+
+    void IThreadPoolWorkItem.Execute() => Worker.RunGuarded(this);
 }

@@ -1,4 +1,3 @@
-using KestrelNetpoll.Transport.Writing;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Pipes;
@@ -44,8 +43,8 @@ internal interface ISocketPipeOwner
     void OnOutputBroken(Exception error);
 
     /// <summary>
-    /// What <see cref="SocketPipeWriter.FlushBeforeEnd"/> or <see cref="SocketPipeWriter.FlushBeforeClose"/> has asked for in vain: after the
-    /// former, everything is sent, or never will be, or the peer has had its time; after the latter, the thread that was sending has stopped.
+    /// What the writer's FlushBeforeEnd or FlushBeforeClose has asked for in vain: after the former, everything is sent, or never will be,
+    /// or the peer has had its time; after the latter, the thread that was sending has stopped.
     /// </summary>
     /// <param name="mayClose">Is it the latter, or both?</param>
     void OnSendingStopped(bool mayClose);

@@ -26,7 +26,7 @@ internal sealed class ReceiveBuffer
     internal const int PreferredBlockSize = 4096;
 
     /// <summary>The most blocks that one receive offers: 64 KiB.</summary>
-    internal const int MaxBlocks = 16;
+    internal const int MaxBlocks = StreamSocket.MaxReceiveBuffers;
 
     private readonly MemoryPool<byte> _pool;
     private readonly int _blockSize;
@@ -90,7 +90,8 @@ internal sealed class ReceiveBuffer
         long examinedTo = PositionOf(examined) ?? Math.Max(_examined, consumedTo);
         if (consumedTo < _consumed || consumedTo > examinedTo || examinedTo > _received)
         {
-            throw new InvalidOperationException("The position is not within the buffer of the last read, or less was examined than consumed.");
+            throw new InvalidOperationException(
+                "The position is not within the buffer of the last read, or less was examined than consumed.");
         }
 
         _consumed = consumedTo;
@@ -173,10 +174,10 @@ internal sealed class ReceiveBuffer
         return result;
     }
 
-    private unsafe SyscallResult ReceiveMany(StreamSocket socket, int free, int blocks, out bool filled)
+    private SyscallResult ReceiveMany(StreamSocket socket, int free, int blocks, out bool filled)
     {
-        Span<iovec> vectors = stackalloc iovec[MaxBlocks];
-        PinnedBlocks pins = default;
+        Blocks room = default;
+        Span<Memory<byte>> offer = room;
         BufferSegment? first = null;
         BufferSegment? last = null;
         int count = 0;
@@ -185,7 +186,8 @@ internal sealed class ReceiveBuffer
         {
             if (free != 0)
             {
-                offered += Add(vectors, ref pins, ref count, _tail!.Free);
+                offer[count++] = _tail!.Free;
+                offered = free;
             }
 
             while (count < blocks)
@@ -201,10 +203,11 @@ internal sealed class ReceiveBuffer
                 }
 
                 last = segment;
-                offered += Add(vectors, ref pins, ref count, segment.Block);
+                offer[count++] = segment.Block;
+                offered += segment.Block.Length;
             }
 
-            SyscallResult result = socket.Receive(vectors[..count]);
+            SyscallResult result = socket.Receive(offer[..count]);
             int received = result.IsSuccess ? result.Value : 0;
             filled = received == offered;
             Resize(received, offered);
@@ -225,11 +228,6 @@ internal sealed class ReceiveBuffer
         }
         finally
         {
-            for (int i = 0; i < count; i++)
-            {
-                pins[i].Dispose();
-            }
-
             // What was not used, or, if the pool threw, everything.
             while (first is { } segment)
             {
@@ -237,16 +235,6 @@ internal sealed class ReceiveBuffer
                 _spares.Return(segment);
             }
         }
-    }
-
-    private static unsafe int Add(Span<iovec> vectors, ref PinnedBlocks pins, ref int count, Memory<byte> memory)
-    {
-        // The pool may be anybody's; only the framework's is known to have pinned blocks, and there this costs nothing.
-        MemoryHandle pin = memory.Pin();
-        pins[count] = pin;
-        vectors[count] = new iovec { iov_base = pin.Pointer, iov_len = (nuint)memory.Length };
-        count++;
-        return memory.Length;
     }
 
     private void Return(BufferSegment segment)
@@ -326,8 +314,8 @@ internal sealed class ReceiveBuffer
     }
 
     [InlineArray(MaxBlocks)]
-    private struct PinnedBlocks
+    private struct Blocks
     {
-        private MemoryHandle _first;
+        private Memory<byte> _first;
     }
 }

@@ -14,8 +14,8 @@ internal sealed partial class SocketPipeReader
     /// <summary>Does a read wait for bytes? Any thread; may be a moment old.</summary>
     internal bool IsReadWaiting => _wait != Wait.None;
 
-    // Under the lock. Even if bytes are there, as in Go.
-    private bool DeadlinePassed => _hasDeadline && _socket.ReadDeadlinePassed;
+    // Even if bytes are there, as in Go.
+    private bool HasDeadlinePassedLocked => _hasDeadline && _socket.ReadDeadlinePassed;
 
     /// <summary>
     /// Sets the deadline on the monotonic clock, or <see cref="PollDeadline.None"/> or <see cref="PollDeadline.Expired"/>. Any thread.

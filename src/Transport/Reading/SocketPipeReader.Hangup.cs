@@ -3,7 +3,8 @@ using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Reading;
 
-/// <summary>The end of a connection is noticed while no read waits for it: by reading ahead, or, once nobody reads, by throwing away.</summary>
+/// <summary>The end of a connection is noticed while no read waits for it: by reading ahead, or, once nobody reads, by throwing
+/// away.</summary>
 internal sealed partial class SocketPipeReader
 {
     private const int DiscardBlockSize = 8 * 1024;
@@ -12,7 +13,7 @@ internal sealed partial class SocketPipeReader
     private const int MaxTurnMilliseconds = 200;
 
     // Created when first needed; most connections never hang up while the application is busy.
-    private ReadAheadTurn? _readAheadTurn;
+    private ConnectionTurn<SocketPipeReader>? _readAheadTurn;
     private bool _readAheadScheduled;
 
     // A read-ahead is left to the end of the turn that runs: an application that answers inside the turn is to be done before it
@@ -26,8 +27,8 @@ internal sealed partial class SocketPipeReader
     private volatile bool _noTimeForTurns;
     private Timer? _turnTimer;
 
-    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone on to the
-    // next request.
+    // The application may be in the middle of a turn: the one that answered its read, or the one that ended its flush, in which it has gone
+    // on to the next request.
     private bool TurnRuns => Volatile.Read(ref _turnThread) != 0 || _writer is { TurnRuns: true };
 
     /// <summary>
@@ -36,7 +37,7 @@ internal sealed partial class SocketPipeReader
     /// </summary>
     internal void OnHangup()
     {
-        Notices notices = default;
+        AfterUnlock after = default;
         bool turnRuns = false;
         bool turnIsOver = false;
         lock (_lock)
@@ -46,32 +47,32 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            // A turn says that it runs before it takes the lock in order to answer a read: as no read waits, none can begin any more that is not seen
-            // here. It may turn into the wait for a flush, however, so that this order matters.
+            // A turn says that it runs before it takes the lock in order to answer a read: as no read waits, none can begin any more that
+            // is not seen here. It may turn into the wait for a flush, however, so that this order matters.
             bool readTurnRuns = Volatile.Read(ref _turnThread) != 0;
             (bool flushTurnRuns, bool flushTurnIsToCome) = _writer?.LookAtTurns() ?? default;
             if ((readTurnRuns || flushTurnRuns) && !_noTimeForTurns)
             {
                 turnRuns = true;
             }
-            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _awaited || _onThreadPool))
+            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _read.IsOut || _onThreadPool))
             {
-                // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there. A peer
-                // that connects, sends its request and finishes must not be dropped before the application has seen the request. On the
-                // thread pool the application may also be busy outside of any turn, with what a read has found at once.
+                // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there.
+                // A peer that connects, sends its request and finishes must not be dropped before the application has seen the request. On
+                // the thread pool the application may also be busy outside of any turn, with what a read has found at once.
                 _readAheadDue = true;
-                LimitTurns();
+                LimitTurnsLocked();
 
                 // A flush may have ended in the meantime, and its turn as well, without having seen that.
                 turnIsOver = flushTurnIsToCome && _writer!.LookAtTurns() is (false, false);
             }
             else if (_completed)
             {
-                Discard(ref notices);
+                DiscardLocked(ref after);
             }
             else
             {
-                ReadAhead(ref notices);
+                ReadAheadLocked(ref after);
             }
         }
 
@@ -85,12 +86,12 @@ internal sealed partial class SocketPipeReader
         }
         else
         {
-            Raise(notices);
+            DoAfterUnlock(after);
         }
     }
 
     /// <summary>At the end of a turn of this connection, of either half, when it no longer counts as running.</summary>
-    internal void OnTurnEnded()
+    public void OnTurnEnded()
     {
         if (_readAheadDue)
         {
@@ -99,8 +100,7 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock.
-    private void ReadAhead(ref Notices notices)
+    private void ReadAheadLocked(ref AfterUnlock after)
     {
         do
         {
@@ -111,31 +111,31 @@ internal sealed partial class SocketPipeReader
 
             if (Room <= 0)
             {
-                LookForError(ref notices);
+                LookForErrorLocked(ref after);
                 break;
             }
 
-            Receive(ref notices);
+            ReceiveLocked(ref after);
         }
-        while (!_drained);
+        while (_kernel != Kernel.Drained);
 
         _hasReadAhead = _buffer.HasUnexaminedBytes;
 
         // This is what one would do.
-        notices.ReadAhead = false;
+        after.ReadAhead = false;
     }
 
-    // Under the lock. No receive gets as far as to a reset, behind bytes that there is no room for; but the bytes are worth nothing then.
-    private void LookForError(ref Notices notices)
+    // No receive gets as far as to a reset, behind bytes that there is no room for; but the bytes are worth nothing then.
+    private void LookForErrorLocked(ref AfterUnlock after)
     {
         if (_socket.GoneSeen && _socket.TakeError() is var errno && errno is not (Errno.Success or Errno.EBADF))
         {
-            EndInput(SocketFailure.From(errno), ref notices);
+            EndInputLocked(SocketFailure.From(errno), ref after);
         }
     }
 
-    // Under the lock. Nobody wants the bytes any more, but the end behind them is to be noticed.
-    private void Discard(ref Notices notices)
+    // Nobody wants the bytes any more, but the end behind them is to be noticed.
+    private void DiscardLocked(ref AfterUnlock after)
     {
         Span<byte> scrap = stackalloc byte[DiscardBlockSize];
         for (int i = 0; i < MaxReceivesPerTurn; i++)
@@ -151,10 +151,10 @@ internal sealed partial class SocketPipeReader
                 return;
             }
 
-            OnReceived(result, ref notices);
+            OnReceivedLocked(result, ref after);
         }
 
-        notices.ReadAhead = !_ended && _error is null;
+        after.ReadAhead = !_ended && _error is null;
     }
 
     private void LeaveReadAheadToTurn()
@@ -171,12 +171,12 @@ internal sealed partial class SocketPipeReader
 
         lock (_lock)
         {
-            LimitTurns();
+            LimitTurnsLocked();
         }
     }
 
-    // Under the lock. For the first turn that is given time; it is all that there is.
-    private void LimitTurns()
+    // For the first turn that is given time; it is all that there is.
+    private void LimitTurnsLocked()
     {
         if (!_ended && _error is null)
         {
@@ -184,8 +184,9 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // Under the lock, once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment does no harm.
-    private void EndTurnTimer() => _turnTimer?.Dispose();
+    // Once the end is known. The timer would keep the connection alive for nothing; that it goes off at this very moment
+    // does no harm.
+    private void EndTurnTimerLocked() => _turnTimer?.Dispose();
 
     private Timer StartTurnTimer()
     {
@@ -223,7 +224,7 @@ internal sealed partial class SocketPipeReader
     // and its edge is spent. So one more turn goes and looks.
     private void ScheduleReadAhead()
     {
-        ReadAheadTurn turn;
+        ConnectionTurn<SocketPipeReader> turn;
         lock (_lock)
         {
             if (_readAheadScheduled || _ended || _error is not null)
@@ -232,9 +233,22 @@ internal sealed partial class SocketPipeReader
             }
 
             _readAheadScheduled = true;
-            turn = _readAheadTurn ??= new ReadAheadTurn(this);
+            turn = _readAheadTurn ??= NewTurn(static reader => reader.RunReadAheadTurn());
         }
 
-        _socket.Group.Schedule(turn);
+        turn.Schedule();
     }
+
+    private void RunReadAheadTurn()
+    {
+        lock (_lock)
+        {
+            _readAheadScheduled = false;
+        }
+
+        OnHangup();
+    }
+
+    // Of the transport's own: the application does not go on in it.
+    private ConnectionTurn<SocketPipeReader> NewTurn(Action<SocketPipeReader> run) => new(this, run, _socket.Group, _owner);
 }

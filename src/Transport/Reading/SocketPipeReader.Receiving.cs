@@ -15,9 +15,6 @@ internal sealed partial class SocketPipeReader
     // The same for pipelined requests: each takes a read, and few of them a receive.
     private const int MaxReadsPerTurn = 64;
 
-    // No turn of a read has run yet. One may take an edge and not receive, because the read was cancelled.
-    private bool _isFresh = true;
-
     // There are bytes that no read has returned.
     private bool _hasReadAhead;
     private int _receivesInTurn;
@@ -29,12 +26,12 @@ internal sealed partial class SocketPipeReader
     // How much more may be buffered. What the application has looked at and left, it has asked for more of.
     private long Room => _maxBufferSize == 0 ? long.MaxValue : _maxBufferSize - _buffer.UnexaminedBytes;
 
-    // Under the lock. The upper part of the table at the top: what needs no system call.
-    private Found Look()
+    // The upper part of the table at the top: what needs no system call.
+    private Found LookLocked()
     {
         if (_error is { } error)
         {
-            Fail(error);
+            FailLocked(error);
             return new Found(error);
         }
 
@@ -43,13 +40,13 @@ internal sealed partial class SocketPipeReader
             return new Found(new ReadResult(default, isCanceled: false, isCompleted: true));
         }
 
-        if (_tokenCanceled)
+        if (_read.IsCanceled)
         {
-            return new Found(new OperationCanceledException(_token));
+            return new Found(_read.CanceledException());
         }
 
         bool canceled = _cancelRequested;
-        if (!canceled && DeadlinePassed)
+        if (!canceled && HasDeadlinePassedLocked)
         {
             return new Found(new ConnectionDeadlineExceededException());
         }
@@ -72,136 +69,135 @@ internal sealed partial class SocketPipeReader
         return new Found(new ReadResult(_buffer.Unconsumed, canceled, isCompleted: _ended && !unexamined));
     }
 
-    // Under the lock, which is what makes parking safe: whoever wants to be seen by the read sets his flag under it, too.
-    private Found LookOrWait(bool mayReceive, ref Notices notices)
+    // The lock is what makes parking safe: whoever wants to be seen by the read sets his flag under it, too.
+    private Found LookOrWaitLocked(bool mayReceive, ref AfterUnlock after)
     {
         // Bytes that were read ahead make the application begin something, like bytes just received.
         if (_hasReadAhead && !mayReceive)
         {
-            return WaitForTurn(ref notices);
+            return WaitForTurnLocked(ref after);
         }
 
         if (mayReceive && ++_readsInTurn > MaxReadsPerTurn)
         {
             // Behind everything else that is queued by now. Counted also outside the reader's own turn: a handler that has come back to a
             // worker goes on with the next requests there.
-            return WaitForTurn(ref notices);
+            return WaitForTurnLocked(ref after);
         }
 
-        // From a fresh connection nobody has received, nor has a turn taken an edge: whatever has come is a latched edge, and what will come raises one. So
-        // a read on another thread, which is how Kestrel begins each connection, parks without having asked the kernel, and without a worker.
-        bool parksUnasked = !mayReceive && _isFresh && BytesReceived == 0;
+        // From a fresh connection nobody has received, nor has a turn taken an edge: whatever has come is a latched edge, and what will
+        // come raises one. So a read on another thread, which is how Kestrel begins each connection, parks without having asked the kernel,
+        // and without a worker.
+        bool parksUnasked = !mayReceive && _kernel == Kernel.Unasked;
         if (_cancelRequested && CancelFindsNothing)
         {
             // Kestrel cancels the read of an idle connection in order to end it. A request that has come before is not to be left behind:
             // where a transport fills a pipe it would be in there by now.
             if (!mayReceive)
             {
-                return WaitForTurn(ref notices);
+                return WaitForTurnLocked(ref after);
             }
 
-            Receive(ref notices);
+            ReceiveLocked(ref after);
         }
 
         while (true)
         {
-            Found found = Look();
+            Found found = LookLocked();
             if (!found.IsNothing)
             {
-                notices.InputLeft = LeavesInput;
+                after.InputLeft = LeavesInput;
                 return found;
             }
 
-            if (!_drained && !parksUnasked)
+            if (_kernel != Kernel.Drained && !parksUnasked)
             {
                 if (!mayReceive || _receivesInTurn == MaxReceivesPerTurn)
                 {
-                    return WaitForTurn(ref notices);
+                    return WaitForTurnLocked(ref after);
                 }
 
                 _receivesInTurn++;
-                Receive(ref notices);
+                ReceiveLocked(ref after);
                 continue;
             }
 
             switch (_socket.BeginWaitReadable(_turn))
             {
                 case PollResult.Ready:
-                    _drained = false;
-                    _mayHaveLeft = true;
+                    _kernel = Kernel.MayHaveMuch;
                     parksUnasked = false;
                     break;
                 case PollResult.Pending:
                     _wait = Wait.Parked;
                     return default;
                 case PollResult.Closing:
-                    Fail(_owner.AbortReason ?? SocketFailure.Closed());
+                    FailLocked(_owner.AbortReason ?? SocketFailure.Closed());
                     break;
                 case PollResult.TimedOut:
                     // The next look says so, unless the deadline has been moved by then.
                     break;
                 default:
-                    EndInput(SocketFailure.NotPollable(), ref notices);
+                    EndInputLocked(SocketFailure.NotPollable(), ref after);
                     break;
             }
         }
     }
 
-    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some.
+    // Under the lock. A read that was cancelled would end without bytes, though the kernel may have some: also where it was drained before,
+    // since only a read that parks uses up the edge of what has come later.
     private bool CancelFindsNothing =>
-        !_drained && !_ended && !_completed && !_tokenCanceled && _error is null && !_buffer.HasUnexaminedBytes;
+        !_ended && !_completed && !_read.IsCanceled && _error is null && !_buffer.HasUnexaminedBytes;
 
-    private Found WaitForTurn(ref Notices notices)
+    private Found WaitForTurnLocked(ref AfterUnlock after)
     {
         _wait = Wait.Scheduled;
-        notices.Resume = true;
+        after.Resume = true;
         return default;
     }
 
-    // Under the lock.
-    private void Receive(ref Notices notices)
+    private void ReceiveLocked(ref AfterUnlock after)
     {
         SyscallResult result = _buffer.Receive(_socket, Room, out bool filled);
-        OnReceived(result, filled, ref notices);
+        OnReceivedLocked(result, filled, ref after);
     }
 
-    // Under the lock.
-    private void OnReceived(SyscallResult result, bool filled, ref Notices notices)
+    private void OnReceivedLocked(SyscallResult result, bool filled, ref AfterUnlock after)
     {
-        OnReceived(result, ref notices);
+        OnReceivedLocked(result, ref after);
         if (result.IsSuccess && result.Value != 0)
         {
             // Less than was asked for: there was no more, and more will come as an edge. Unless the peer has hung up, since the
             // end is no byte and its edge may have come already. Looked at after the receive: the edge is recorded before it wakes.
             bool hangup = _socket.HangupSeen;
-            _drained = !filled && !hangup && _socket.ShortReadDrains;
-            _mayHaveLeft = filled || _socket.UrgentSeen;
-            notices.ReadAhead |= hangup;
+            _kernel = filled || _socket.UrgentSeen ? Kernel.MayHaveMuch
+                : !hangup && _socket.ShortReadDrains ? Kernel.Drained
+                : Kernel.MayHaveLittle;
+            after.ReadAhead |= hangup;
             if (!_paused && Room <= 0)
             {
                 _paused = true;
-                notices.Paused = true;
+                after.Paused = true;
             }
         }
     }
 
-    // Under the lock.
-    private void OnReceived(SyscallResult result, ref Notices notices)
+    private void OnReceivedLocked(SyscallResult result, ref AfterUnlock after)
     {
         if (result.IsError)
         {
-            _drained = true;
+            _kernel = Kernel.Drained;
             if (!result.WouldBlock)
             {
-                OnReceiveFailed(result.Errno, ref notices);
+                OnReceiveFailedLocked(result.Errno, ref after);
             }
         }
         else if (result.Value == 0)
         {
             _ended = true;
-            _drained = true;
-            EndTurnTimer();
-            notices.InputEnded = true;
+            _kernel = Kernel.Drained;
+            EndTurnTimerLocked();
+            after.InputEnded = true;
         }
         else
         {
@@ -209,47 +205,47 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    private void OnReceiveFailed(Errno errno, ref Notices notices)
+    private void OnReceiveFailedLocked(Errno errno, ref AfterUnlock after)
     {
         if (errno == Errno.EBADF)
         {
             // Closed by this side, which knows already.
-            Fail(_owner.AbortReason ?? SocketFailure.Closed());
+            FailLocked(_owner.AbortReason ?? SocketFailure.Closed());
         }
         else
         {
-            EndInput(SocketFailure.From(errno), ref notices);
+            EndInputLocked(SocketFailure.From(errno), ref after);
         }
     }
 
-    private void EndInput(Exception error, ref Notices notices)
+    private void EndInputLocked(Exception error, ref AfterUnlock after)
     {
-        Fail(_owner.AbortReason ?? error);
-        notices.InputEnded = true;
-        notices.EndError = _error;
+        FailLocked(_owner.AbortReason ?? error);
+        after.InputEnded = true;
+        after.EndError = _error;
     }
 
     // Without the lock.
-    private void Raise(in Notices notices)
+    private void DoAfterUnlock(in AfterUnlock after)
     {
         try
         {
-            if (notices.Paused)
+            if (after.Paused)
             {
                 NetpollTransportLog.ConnectionPause(_owner.Logger, _owner.ConnectionId);
             }
 
-            if (notices.InputEnded)
+            if (after.InputEnded)
             {
-                _owner.OnInputEnded(notices.EndError);
+                _owner.OnInputEnded(after.EndError);
             }
 
-            if (notices.InputLeft)
+            if (after.InputLeft)
             {
                 _socket.OnInputLeft();
             }
 
-            if (notices.ReadAhead)
+            if (after.ReadAhead)
             {
                 if ((IsTurnOfCurrentThread || _writer is { IsTurnOfCurrentThread: true }) && !_noTimeForTurns)
                 {
@@ -264,7 +260,7 @@ internal sealed partial class SocketPipeReader
         finally
         {
             // A read waits for it, whatever has gone wrong.
-            if (notices.Resume)
+            if (after.Resume)
             {
                 _turn.Schedule();
             }
@@ -292,5 +288,5 @@ internal sealed partial class SocketPipeReader
     }
 
     // What must be done about what was found, once the lock has been released.
-    private record struct Notices(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume, bool Paused, bool InputLeft);
+    private record struct AfterUnlock(bool InputEnded, Exception? EndError, bool ReadAhead, bool Resume, bool Paused, bool InputLeft);
 }

@@ -1,7 +1,5 @@
 using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
-using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Transport.Pipes;
 using KestrelNetpoll.Transport.Writing;
 
 namespace KestrelNetpoll.Transport.Reading;
@@ -11,54 +9,30 @@ internal sealed partial class SocketPipeReader
 {
     private SocketPipeWriter? _writer;
 
-    // The thread (a worker, unless the application runs on the thread pool) that is inside the turn; 0: none. Written by turns only: each enters its own thread, and takes it out again unless
-    // the read's next turn has begun elsewhere in the meantime. So a thread that finds itself here is inside the turn.
+    // The thread (a worker, unless the application runs on the thread pool) that is inside the turn; 0: none. Written by turns only: each
+    // enters its own thread, and takes it out again unless the read's next turn has begun elsewhere in the meantime. So a thread that finds
+    // itself here is inside the turn.
     private int _turnThread;
 
     /// <summary>Is the calling thread in the middle of this reader's turn? </summary>
-    internal bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+    public bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
 
     /// <summary>To be called once, before the first read: who holds output while the application has the floor.</summary>
     internal void AttachWriter(SocketPipeWriter writer) => _writer = writer;
 
-    ReadResult IValueTaskSource<ReadResult>.GetResult(short token)
-    {
-        if (_source.GetStatus(token) != ValueTaskSourceStatus.Pending)
-        {
-            _awaited = false;
-        }
+    ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _read.GetResult(token);
 
-        return _source.GetResult(token);
-    }
-
-    // Not on the thread pool, nor on a worker but outside of the read's turn, where an end of the input would not be left to the turn's end.
-    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _source.LookFrom(token, IsTurnOfCurrentThread);
+    // Not on the thread pool, nor on a worker but outside of the read's turn, where an end of the input would not be left to the turn's
+    // end.
+    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _read.LookFrom(token, IsTurnOfCurrentThread);
 
     void IValueTaskSource<ReadResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
-        if (_source.OnCompleted(continuation, state, token, flags, _context))
+        if (_read.OnCompleted(continuation, state, token, flags, _context))
         {
             _turn.Schedule();
         }
-    }
-
-    // The token can be cancelled between the caller's look at it and here; then the callback runs at once, on this thread.
-    private void RegisterToken(CancellationToken cancellationToken)
-    {
-        CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
-            static (state, token) => ((SocketPipeReader)state!).OnTokenCanceled(token), this);
-        lock (_lock)
-        {
-            // Whoever waits now is still this read: nobody can read again before this call has returned.
-            if (_wait != Wait.None)
-            {
-                _tokenRegistration = registration;
-                return;
-            }
-        }
-
-        registration.Unregister();
     }
 
     private void OnTokenCanceled(CancellationToken token)
@@ -66,14 +40,7 @@ internal sealed partial class SocketPipeReader
         bool wake;
         lock (_lock)
         {
-            // A late callback, of a read that has ended, does no harm: the next read either has another token or is meant.
-            if (_wait == Wait.None || _token != token)
-            {
-                return;
-            }
-
-            _tokenCanceled = true;
-            wake = _wait == Wait.Parked;
+            wake = _read.TryCancelLocked(token) && _wait == Wait.Parked;
         }
 
         if (wake)
@@ -88,8 +55,8 @@ internal sealed partial class SocketPipeReader
         Volatile.Write(ref _turnThread, thread);
         try
         {
-            Notices notices = default;
-            if (TryTakeTurn(out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref notices))
+            AfterUnlock after = default;
+            if (TryGoOn(out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref after))
             {
                 try
                 {
@@ -98,7 +65,7 @@ internal sealed partial class SocketPipeReader
                         _owner.OnUnexpectedException(unexpected);
                     }
 
-                    Raise(notices);
+                    DoAfterUnlock(after);
                 }
                 finally
                 {
@@ -109,7 +76,7 @@ internal sealed partial class SocketPipeReader
             else
             {
                 // No read waits: the turn was scheduled because the awaiter came later than the result.
-                _source.Deliver();
+                _read.Deliver();
             }
         }
         finally
@@ -122,21 +89,20 @@ internal sealed partial class SocketPipeReader
 
     private void Answer(in Found found, CancellationTokenRegistration registration)
     {
-        // Not Dispose, which may wait for a callback; one that runs late finds its read gone.
         registration.Unregister();
         if (found.Error is { } error)
         {
-            _source.SetException(error);
+            _read.SetException(error);
         }
         else if (!found.IsNothing)
         {
-            _source.SetResult(found.Result);
+            _read.SetResult(found.Result);
         }
     }
 
     // True: a read waits, and is answered unless nothing was found.
-    private bool TryTakeTurn(
-        out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref Notices notices)
+    private bool TryGoOn(
+        out Found found, out CancellationTokenRegistration registration, out Exception? unexpected, ref AfterUnlock after)
     {
         unexpected = null;
         lock (_lock)
@@ -155,14 +121,12 @@ internal sealed partial class SocketPipeReader
             }
 
             _wait = Wait.None;
-            _drained = false;
-            _mayHaveLeft = true;
-            _isFresh = false;
+            _kernel = Kernel.MayHaveMuch;
             _receivesInTurn = 0;
             _readsInTurn = 0;
             try
             {
-                found = LookOrWait(mayReceive: true, ref notices);
+                found = LookOrWaitLocked(mayReceive: true, ref after);
             }
             catch (Exception e)
             {
@@ -174,38 +138,13 @@ internal sealed partial class SocketPipeReader
 
             if (!found.IsNothing)
             {
-                registration = _tokenRegistration;
-                _tokenRegistration = default;
-                _token = default;
-                _tokenCanceled = false;
+                registration = _read.EndLocked();
 
                 // The hang-up's turn leaves the end to a read that waits. This one may have been answered without looking for it.
-                notices.ReadAhead |= _socket.HangupSeen && !_ended && _error is null;
+                after.ReadAhead |= _socket.HangupSeen && !_ended && _error is null;
             }
         }
 
         return true;
-    }
-
-    private sealed class ReadTurn(SocketPipeReader reader, bool onThreadPool) : ConnectionTurn(reader._socket.Group, onThreadPool)
-    {
-        protected override void RunHere() => reader.RunTurn();
-
-        internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);
-    }
-
-    private sealed class ReadAheadTurn(SocketPipeReader reader) : Turn
-    {
-        internal override void Run()
-        {
-            lock (reader._lock)
-            {
-                reader._readAheadScheduled = false;
-            }
-
-            reader.OnHangup();
-        }
-
-        internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);
     }
 }

@@ -1,36 +1,38 @@
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Reading;
 
 /// <summary>
-/// Input that waits unread is read ahead after some milliseconds, up to the limit of the buffer: a peer that sends more than the kernel takes, and
-/// leaves, can tell so only once there is room for what it has sent.
+/// Input that waits unread is read ahead after some milliseconds, up to the limit of the buffer: a peer that sends more than the kernel
+/// takes, and leaves, can tell so only once there is room for what it has sent.
 /// </summary>
 internal sealed partial class SocketPipeReader
 {
     // Created when first needed; most connections never leave input unread.
-    private UnreadTurn? _unreadTurn;
+    private ConnectionTurn<SocketPipeReader>? _unreadTurn;
     private bool _unreadScheduled;
 
-    // How many results reads have had, and how many of them at the last look: the application goes on reading if they differ. They wrap around.
+    // How many results reads have had, and how many of them at the last look: the application goes on reading if they differ. They wrap
+    // around.
     private int _answers;
     private int _answersAtLook = -1;
 
     private bool MayReadAhead =>
         _wait == Wait.None && !_paused && !_ended && !_completed && _error is null && !_socket.HangupSeen && !_socket.IsClosed;
 
-    // The peer has hung up before, which has been seen to. Now it is gone, or has reset the connection; or there is room again for what is before its end.
+    // The peer has hung up before, which has been seen to. Now it is gone, or has reset the connection; or there is room again for what is
+    // before its end.
     private bool IsGone =>
         _wait == Wait.None && !_ended && _error is null && _socket.HangupSeen && (_socket.GoneSeen || !_paused);
 
     // Under the lock, when a read has been answered: is there perhaps more, of which no edge will tell? After a hang-up, that is known.
-    private bool LeavesInput => _mayHaveLeft && !_drained && !_ended && _error is null;
+    private bool LeavesInput => _kernel == Kernel.MayHaveMuch && !_ended && _error is null;
 
     /// <summary>Input was marked as unread some milliseconds ago, or looked at. True: look again. Any worker.</summary>
     internal bool LookAtUnread()
     {
-        UnreadTurn? turn = null;
+        ConnectionTurn<SocketPipeReader>? turn = null;
         lock (_lock)
         {
             if (MayReadAhead)
@@ -46,7 +48,7 @@ internal sealed partial class SocketPipeReader
                     return false;
                 }
 
-                turn = _unreadTurn ??= new UnreadTurn(this);
+                turn = _unreadTurn ??= NewTurn(static reader => reader.RunUnreadTurn());
                 _unreadScheduled = true;
             }
             else if (!IsGone)
@@ -61,7 +63,7 @@ internal sealed partial class SocketPipeReader
         }
         else
         {
-            _socket.Group.Schedule(turn);
+            turn.Schedule();
         }
 
         return false;
@@ -77,14 +79,14 @@ internal sealed partial class SocketPipeReader
         for (int i = 0; i < MaxReceivesPerTurn; i++)
         {
             // The lock is given back after each receive: the application may come to read at any time.
-            Notices notices = default;
+            AfterUnlock after = default;
             bool more;
             lock (_lock)
             {
-                more = MayReadAhead && ReceiveAhead(ref notices);
+                more = MayReadAhead && ReceiveAheadLocked(ref after);
             }
 
-            Raise(notices);
+            DoAfterUnlock(after);
             if (!more)
             {
                 return;
@@ -101,30 +103,23 @@ internal sealed partial class SocketPipeReader
             _unreadScheduled = true;
         }
 
-        _socket.Group.Schedule(_unreadTurn!);
+        _unreadTurn!.Schedule();
     }
 
-    // Under the lock. True: there may be more.
-    private bool ReceiveAhead(ref Notices notices)
+    // True: there may be more.
+    private bool ReceiveAheadLocked(ref AfterUnlock after)
     {
         SyscallResult result = _buffer.Receive(_socket, Room, out bool filled);
         if (result.IsSuccess && result.Value == 0)
         {
             // Its event is on its way. It is left to the hang-up's turn, which lets the application's turn end first.
-            _drained = false;
-            notices.ReadAhead = true;
+            _kernel = _kernel == Kernel.Drained ? Kernel.MayHaveLittle : _kernel;
+            after.ReadAhead = true;
             return false;
         }
 
-        OnReceived(result, filled, ref notices);
+        OnReceivedLocked(result, filled, ref after);
         _hasReadAhead = _buffer.HasUnexaminedBytes;
-        return !_drained;
-    }
-
-    private sealed class UnreadTurn(SocketPipeReader reader) : Turn
-    {
-        internal override void Run() => reader.RunUnreadTurn();
-
-        internal override void OnUnhandledException(Exception exception) => reader._owner.OnUnexpectedException(exception);
+        return _kernel != Kernel.Drained;
     }
 }

@@ -34,7 +34,8 @@ namespace KestrelNetpoll.Transport.Reading;
 ///   marked      an event found no read that waits, or a read took all that it offered room for, or no byte at all: see OnInputLeft
 ///   seen        some milliseconds later still no read waits; if one was answered since, it is looked at again as much later
 ///   read ahead  again as much later, and none was: a turn receives until the kernel is drained, or the buffer is full (paused)
-///   left alone  a read waits; the peer hung up, where OnHangup does the same at once; paused, until half has been examined; ended, completed
+///   left alone  a read waits; the peer hung up, where OnHangup does the same at once; paused, until half has been examined;
+///               ended, completed
 /// </code>
 /// <para>An asynchronous read on a thread that is not a worker never begins anything with new bytes there: it leaves also those to a
 /// worker that were read ahead, and finds itself waiting even if a worker was quicker than its await.</para>
@@ -50,14 +51,14 @@ namespace KestrelNetpoll.Transport.Reading;
 /// <para>Threads: as with a pipe, one at a time for reading; <see cref="CancelPendingRead"/>, <see cref="Abort"/> and
 /// <see cref="OnHangup"/> from anywhere. No continuation runs inside any of the methods here, only inside the turn.</para>
 /// </remarks>
-internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<ReadResult>
+internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValueTaskSource<ReadResult>
 {
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
     private readonly int _maxBufferSize;
     private readonly bool _onThreadPool;
     private readonly GroupContext? _context;
-    private readonly ReadTurn _turn;
+    private readonly ConnectionTurn<SocketPipeReader> _turn;
 
     // Guards every field below unless it says otherwise, and is held across receives, which do not wait. Taken before the locks of
     // the descriptor, and before the writer's; never held while the owner (but for its AbortReason) or a continuation runs.
@@ -67,27 +68,17 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     private Wait _wait;
     private Lease _lease;
 
-    // Set while a read is out whose result has not been fetched, so that a second one is refused. Cleared without the lock by the
-    // one awaiter.
-    private volatile bool _awaited;
+    // While one is out, a second one is refused.
+    private OneWait<ReadResult> _read;
 
-    // The kernel had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
-    private bool _drained;
-
-    // Unless it is drained: the last receive took all that it offered room for, or stopped in front of urgent data, or there was none since the last
-    // edge. Other short receives do not count: what they may leave behind (a Unix socket's descriptors) is little, and its end an edge.
-    private bool _mayHaveLeft;
+    private Kernel _kernel;
 
     // As much is buffered as is allowed, and the application has not looked at half of it: nothing is read ahead meanwhile.
     private bool _paused;
     private bool _ended;
     private bool _completed;
     private bool _cancelRequested;
-    private bool _tokenCanceled;
     private Exception? _error;
-    private CancellationToken _token;
-    private CancellationTokenRegistration _tokenRegistration;
-    private TurnValueTaskSource<ReadResult> _source;
 
     /// <param name="socket">The socket to receive from.</param>
     /// <param name="pool">Where blocks come from.</param>
@@ -111,7 +102,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         _onThreadPool = onThreadPool;
         _context = context;
         _buffer = new ReceiveBuffer(pool, holdsBlock);
-        _turn = new ReadTurn(this, onThreadPool);
+        _turn = new ConnectionTurn<SocketPipeReader>(
+            this, static reader => reader.RunTurn(), socket.Group, owner, onThreadPool);
     }
 
     private enum Wait : byte
@@ -119,6 +111,22 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         None,
         Parked,
         Scheduled,
+    }
+
+    // What the kernel has, as far as is known.
+    private enum Kernel : byte
+    {
+        // Nobody has received yet, nor has a turn taken an edge.
+        Unasked,
+
+        // An edge has come since it was asked; or the last receive took all that it offered room for, or stopped in front of urgent data.
+        MayHaveMuch,
+
+        // The last receive took less. What it may have left behind (a Unix socket's descriptors) is little, and its end an edge.
+        MayHaveLittle,
+
+        // It had nothing more when it was last asked, and no edge has come since: receiving would be in vain.
+        Drained,
     }
 
     // What the application holds of the buffer: nothing; a result that it must give back before it reads again; or a cancelled
@@ -141,24 +149,22 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         // application is to run on the thread pool.
         bool mayReceive = _onThreadPool || _socket.Group.IsWorkerThread;
         Found found;
-        Notices notices = default;
+        AfterUnlock after = default;
         short version = 0;
         lock (_lock)
         {
-            ThrowIfReadingIsNotAllowed();
+            ThrowIfReadingIsNotAllowedLocked();
             _readBegun = true;
-            found = LookOrWait(mayReceive, ref notices);
+            found = LookOrWaitLocked(mayReceive, ref after);
             if (found.IsNothing)
             {
                 // The turn may have been woken already, but needs the lock to go on.
-                _source.Reset();
-                version = _source.Version;
-                _awaited = true;
-                _token = cancellationToken;
+                _read.BeginLocked(cancellationToken);
+                version = _read.Version;
             }
         }
 
-        Raise(notices);
+        DoAfterUnlock(after);
         if (!found.IsNothing)
         {
             if (found.Error is { } error)
@@ -170,10 +176,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             return new ValueTask<ReadResult>(found.Result);
         }
 
-        if (cancellationToken.CanBeCanceled)
-        {
-            RegisterToken(cancellationToken);
-        }
+        _read.RegisterToken(
+            _lock, this, static (reader, token) => ((SocketPipeReader)reader!).OnTokenCanceled(token), cancellationToken);
 
         // The peer may be waiting for this before it sends more. The turn's end, which would send it, is far if the application blocks.
         _writer?.OnReadWaits();
@@ -183,17 +187,22 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     public override bool TryRead(out ReadResult result)
     {
         Found found;
-        Notices notices = default;
+        AfterUnlock after = default;
         lock (_lock)
         {
-            ThrowIfReadingIsNotAllowed();
+            ThrowIfReadingIsNotAllowedLocked();
             _readBegun = true;
-            found = Look();
+            if (_cancelRequested && CancelFindsNothing)
+            {
+                ReceiveLocked(ref after);
+            }
+
+            found = LookLocked();
             if (found.IsNothing)
             {
                 // Also when the kernel was drained: whoever only polls has no other way to learn of new bytes.
-                Receive(ref notices);
-                found = Look();
+                ReceiveLocked(ref after);
+                found = LookLocked();
             }
 
             if (found.IsNothing)
@@ -202,11 +211,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
             }
             else
             {
-                notices.InputLeft = LeavesInput;
+                after.InputLeft = LeavesInput;
             }
         }
 
-        Raise(notices);
+        DoAfterUnlock(after);
         if (found.IsNothing)
         {
             _writer?.OnReadWaits();
@@ -281,7 +290,8 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
     internal bool HasBegun => _readBegun;
 
     /// <summary>
-    /// Were there bytes that the application did not consume when it completed the reader, or when the connection ended? The peer has then probably more on its way.
+    /// Were there bytes that the application did not consume when it completed the reader, or when the connection ended? The peer has then
+    /// probably more on its way.
     /// </summary>
     internal bool HadUnreadInput { get; private set; }
 
@@ -326,13 +336,14 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         }
     }
 
-    /// <summary>The read that waits, or the next one, throws <paramref name="reason"/>. The first reason or error stays. Any thread.</summary>
+    /// <summary>The read that waits, or the next one, throws <paramref name="reason"/>. The first reason or error stays. Any
+    /// thread.</summary>
     internal void Abort(Exception reason)
     {
         bool wake;
         lock (_lock)
         {
-            Fail(reason);
+            FailLocked(reason);
             wake = _wait == Wait.Parked;
         }
 
@@ -342,25 +353,25 @@ internal sealed partial class SocketPipeReader : PipeReader, IValueTaskSource<Re
         }
     }
 
-    private void ThrowIfReadingIsNotAllowed()
+    private void ThrowIfReadingIsNotAllowedLocked()
     {
         if (_completed)
         {
             throw new InvalidOperationException("Reading is not allowed after the reader was completed.");
         }
 
-        if (_awaited || _lease == Lease.Held)
+        if (_read.IsOut || _lease == Lease.Held)
         {
             throw new InvalidOperationException(
                 "Reading is already in progress: a read is waiting, or its result was not given back with AdvanceTo.");
         }
     }
 
-    // Under the lock. An error outlives everything else and drops what is buffered, but not under the application's feet.
-    private void Fail(Exception error)
+    // An error outlives everything else and drops what is buffered, but not under the application's feet.
+    private void FailLocked(Exception error)
     {
         _error ??= error;
-        EndTurnTimer();
+        EndTurnTimerLocked();
         HadUnreadInput |= _buffer.UnconsumedBytes > 0;
         if (_lease == Lease.None)
         {

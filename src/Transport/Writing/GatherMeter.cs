@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Transport.Writing;
 
 /// <summary>
-/// Whether it pays to hold a flush that comes from outside of turns: whether another one will follow within 0.1 ms, to leave with it. Guarded by the
-/// writer's lock.
+/// Whether it pays to hold a flush that comes from outside of turns: whether another one will follow within 0.1 ms, to leave with it.
+/// Guarded by the writer's lock.
 /// </summary>
 /// <remarks>
 /// <code>

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Sockets;
@@ -12,52 +11,36 @@ namespace KestrelNetpoll.Transport.Writing;
 /// </summary>
 internal readonly record struct SendBatch(BufferSegment First, int FirstIndex, BufferSegment Last, int LastIndex)
 {
-    // Buffers of one system call: 256 KiB of pool blocks. More would not fit into a socket's send buffer anyway.
-    private const int MaxBuffers = 64;
-
     /// <summary>One send, of as much as one call takes.</summary>
     internal SyscallResult Send(StreamSocket socket) =>
         First == Last ? socket.Send(First.Block.Span[FirstIndex..LastIndex]) : SendMany(socket);
 
-    private unsafe SyscallResult SendMany(StreamSocket socket)
+    private SyscallResult SendMany(StreamSocket socket)
     {
-        Span<iovec> vectors = stackalloc iovec[MaxBuffers];
-        PinnedBuffers pins = default;
+        Pieces room = default;
+        Span<ReadOnlyMemory<byte>> pieces = room;
         int count = 0;
-        try
+        for (BufferSegment segment = First; count < pieces.Length; segment = segment.NextSegment!)
         {
-            for (BufferSegment segment = First; count < MaxBuffers; segment = segment.NextSegment!)
+            int start = segment == First ? FirstIndex : 0;
+            int end = segment == Last ? LastIndex : segment.End;
+            if (end > start)
             {
-                int start = segment == First ? FirstIndex : 0;
-                int end = segment == Last ? LastIndex : segment.End;
-                if (end > start)
-                {
-                    MemoryHandle pin = segment.Block[start..end].Pin();
-                    pins[count] = pin;
-                    vectors[count] = new iovec { iov_base = pin.Pointer, iov_len = (nuint)(end - start) };
-                    count++;
-                }
-
-                if (segment == Last)
-                {
-                    break;
-                }
+                pieces[count++] = segment.Block[start..end];
             }
 
-            return socket.Send(vectors[..count]);
-        }
-        finally
-        {
-            for (int i = 0; i < count; i++)
+            if (segment == Last)
             {
-                pins[i].Dispose();
+                break;
             }
         }
+
+        return socket.Send(pieces[..count]);
     }
 
-    [InlineArray(MaxBuffers)]
-    private struct PinnedBuffers
+    [InlineArray(StreamSocket.MaxSendBuffers)]
+    private struct Pieces
     {
-        private MemoryHandle _first;
+        private ReadOnlyMemory<byte> _first;
     }
 }

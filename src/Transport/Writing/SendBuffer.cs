@@ -134,7 +134,8 @@ internal sealed class SendBuffer
     }
 
     /// <summary>
-    /// Drops everything that is written, but not the memory that the application has on lease. Throws what the pool throws, once all is done.
+    /// Drops everything that is written, but not the memory that the application has on lease. Throws what the pool throws, once all is
+    /// done.
     /// </summary>
     internal void Clear()
     {

@@ -21,8 +21,8 @@ internal sealed partial class SocketPipeWriter
     /// <summary>Flushed bytes that the kernel has not taken. Any thread; may be a moment old.</summary>
     internal long QueuedBytes => _buffer.QueuedBytes;
 
-    // Under the lock. A flush that only lets others go first is not among them.
-    private bool PeerIsAwaited => _flush == Flush.Waiting || _drained is not null;
+    // A flush that only lets others go first is not among them.
+    private bool PeerIsAwaitedLocked => _flush == Flush.Waiting || _drained is not null;
 
     /// <summary>
     /// Sets the deadline on the monotonic clock, or <see cref="PollDeadline.None"/> or <see cref="PollDeadline.Expired"/>. Any thread.
@@ -40,10 +40,10 @@ internal sealed partial class SocketPipeWriter
             _deadline ??= new DeadlineTurn(this);
             _deadline.When = deadline;
             _deadlinePassed = deadline < 0;
-            failsNow = _deadlinePassed && PeerIsAwaited;
+            failsNow = _deadlinePassed && PeerIsAwaitedLocked;
             if (deadline > 0)
             {
-                ArmDeadline(_deadline);
+                ArmDeadlineLocked(_deadline);
             }
         }
 
@@ -58,22 +58,23 @@ internal sealed partial class SocketPipeWriter
     {
         lock (_lock)
         {
-            EndDeadlineUnderLock();
+            EndDeadlineLocked();
         }
     }
 
-    private void EndDeadlineUnderLock()
+    private void EndDeadlineLocked()
     {
         _deadlineEnded = true;
         if (_deadline is { } turn)
         {
             // If it is on its way already, it finds nothing to do.
             turn.When = PollDeadline.None;
-            _socket.Group.Poller.Deadlines.Disarm(turn.Timer);
+            _socket.Group.Cancel(turn.Timer);
         }
     }
 
-    // Before a flush begins: as in Go, it fails even if it would not have to wait.
+    // Before a flush begins: as in Go, it fails even if it would not have to wait. And once somebody waits: the deadline's turn looks for
+    // him, under the lock, after having said that it has passed.
     private void FailIfDeadlinePassed()
     {
         if (_deadlinePassed && !_closed)
@@ -82,13 +83,12 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock.
-    private void ArmDeadline(DeadlineTurn turn)
+    private void ArmDeadlineLocked(DeadlineTurn turn)
     {
         if (turn.ArmedAt != PollDeadline.NotArmed)
         {
             // Not in the heap any more: the turn is on its way, and arms the timer again.
-            if (turn.ArmedAt <= turn.When || !_socket.Group.Poller.Deadlines.Disarm(turn.Timer))
+            if (turn.ArmedAt <= turn.When || !_socket.Group.Cancel(turn.Timer))
             {
                 return;
             }
@@ -110,13 +110,13 @@ internal sealed partial class SocketPipeWriter
 
             if (turn.When > MonotonicClock.Now)
             {
-                ArmDeadline(turn);
+                ArmDeadlineLocked(turn);
                 return;
             }
 
             turn.When = PollDeadline.Expired;
             _deadlinePassed = true;
-            if (!PeerIsAwaited)
+            if (!PeerIsAwaitedLocked)
             {
                 return;
             }

@@ -18,8 +18,8 @@ internal sealed partial class SocketPipeWriter
     // The peer has finished, and the server may close at any time: nothing is held back any more.
     private bool _endIsNear;
 
-    // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter is
-    // over at the latest when so many bytes have been sent.
+    // The owner waits for everything to be sent, because the input has ended; or for the one who is sending, in order to close. The latter
+    // is over at the latest when so many bytes have been sent.
     private bool _endAwaited;
     private bool _closeAwaited;
     private long _lastByte = long.MaxValue;
@@ -63,8 +63,8 @@ internal sealed partial class SocketPipeWriter
 
     /// <summary>
     /// Sends what is held, as <see cref="SendHeld"/> does, and sees to it that nothing is held from now on. False: not everything
-    /// that is queued has been sent, and <see cref="ISocketPipeOwner.OnSendingStopped"/> will be called when it has, or never will be, at the latest
-    /// after 2 seconds. Any thread.
+    /// that is queued has been sent, and <see cref="ISocketPipeOwner.OnSendingStopped"/> will be called when it has, or never will be, at
+    /// the latest after 2 seconds. Any thread.
     /// </summary>
     internal bool FlushBeforeEnd()
     {
@@ -78,7 +78,7 @@ internal sealed partial class SocketPipeWriter
                 return true;
             }
 
-            send = TryBeginSendingQueued(mayHold: false, out batch);
+            send = TryBeginSendingQueuedLocked(mayHold: false, out batch);
             if (IsDrained)
             {
                 return true;
@@ -98,7 +98,8 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>
-    /// The same before the connection is closed from this side. False: a thread is in the middle of sending, and finishes the close when it stops.
+    /// The same before the connection is closed from this side. False: a thread is in the middle of sending, and finishes the close when it
+    /// stops.
     /// </summary>
     /// <remarks>
     /// A close must not take long. Nothing else is waited for: not
@@ -115,25 +116,25 @@ internal sealed partial class SocketPipeWriter
         lock (_lock)
         {
             _endIsNear = true;
-            if (_closed && !_sending)
+            if (_closed && _state != Sending.Sending)
             {
                 // What is left is for the abort to throw away: it copes with a pool that does not want its memory back.
                 return true;
             }
 
             _lastByte = Math.Min(_lastByte, BytesSent + _buffer.QueuedBytes);
-            if (_drainScheduled || _buffer.QueuedBytes > MaxQueuedBeforeClose)
+            if (_state == Sending.Yielded || _buffer.QueuedBytes > MaxQueuedBeforeClose)
             {
                 return true;
             }
 
-            if (_sending)
+            if (_state == Sending.Sending)
             {
                 _closeAwaited = true;
                 return false;
             }
 
-            if (!TryBeginSendingQueued(mayHold: false, out batch))
+            if (!TryBeginSendingQueuedLocked(mayHold: false, out batch))
             {
                 return true;
             }
@@ -149,13 +150,13 @@ internal sealed partial class SocketPipeWriter
     /// </summary>
     internal void Abort(Exception reason)
     {
-        Effects effects = default;
+        AfterUnlock after = default;
         lock (_lock)
         {
-            Close(ref effects);
+            CloseLocked(ref after);
         }
 
-        Raise(effects, inDrainTurn: false);
+        DoAfterUnlock(after, inDrainTurn: false);
     }
 
     // Sets the limit of the wait, unless it is over already.
@@ -166,45 +167,41 @@ internal sealed partial class SocketPipeWriter
             if (_endAwaited && _endTimer is null)
             {
                 // Under the lock: whoever ends the wait disarms it.
-                _endTimer = new TurnTimer(new EndTurn(this));
+                _endTimer = new TurnTimer(
+                    new ConnectionTurn<SocketPipeWriter>(this, static writer => writer.RunEndTurn(), _socket.Group, _owner));
                 _socket.Group.ScheduleAt(_endTimer, MonotonicClock.Now + _endNanoseconds);
             }
         }
     }
 
-    // Under the lock, when nobody sends, nor will before the peer makes room.
-    private void EndSending(ref Effects effects)
+    // When nobody sends, nor will before the peer makes room.
+    private void EndSendingLocked(ref AfterUnlock after)
     {
         bool ended = _endAwaited && (_closed || _buffer.QueuedBytes == 0);
-        effects.SendingStopped |= ended || _closeAwaited;
-        effects.MayClose |= _closeAwaited;
+        after.SendingStopped |= ended || _closeAwaited;
+        after.MayClose |= _closeAwaited;
         _endAwaited &= !ended;
         _closeAwaited = false;
         if (ended && _endTimer is { } timer)
         {
             // It would keep the connection alive for nothing. That it goes off at this very moment does no harm.
-            _socket.Group.Poller.Deadlines.Disarm(timer);
+            _socket.Group.Cancel(timer);
         }
     }
 
     // The peer has had its time.
-    private sealed class EndTurn(SocketPipeWriter writer) : Turn
+    private void RunEndTurn()
     {
-        internal override void Run()
+        lock (_lock)
         {
-            lock (writer._lock)
+            if (!_endAwaited)
             {
-                if (!writer._endAwaited)
-                {
-                    return;
-                }
-
-                writer._endAwaited = false;
+                return;
             }
 
-            writer._owner.OnSendingStopped(mayClose: false);
+            _endAwaited = false;
         }
 
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
+        _owner.OnSendingStopped(mayClose: false);
     }
 }

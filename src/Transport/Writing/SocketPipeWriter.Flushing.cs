@@ -3,26 +3,19 @@ using System.Threading.Tasks.Sources;
 
 namespace KestrelNetpoll.Transport.Writing;
 
-/// <summary>The end of a flush: answered at once, or when less is queued, or, if the turn has sent its share, when its turn comes again.</summary>
+/// <summary>The end of a flush: answered at once, or when less is queued, or, if the turn has sent its share, when its turn comes
+/// again.</summary>
 internal sealed partial class SocketPipeWriter
 {
-    FlushResult IValueTaskSource<FlushResult>.GetResult(short token)
-    {
-        if (_source.GetStatus(token) != ValueTaskSourceStatus.Pending)
-        {
-            _awaited = false;
-        }
-
-        return _source.GetResult(token);
-    }
+    FlushResult IValueTaskSource<FlushResult>.GetResult(short token) => _wait.GetResult(token);
 
     // As with a read; a turn of the reader's is as good.
-    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _source.LookFrom(token, IsInTurn);
+    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _wait.LookFrom(token, IsInTurn);
 
     void IValueTaskSource<FlushResult>.OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
-        if (_source.OnCompleted(continuation, state, token, flags, _context))
+        if (_wait.OnCompleted(continuation, state, token, flags, _context))
         {
             // Created by the flush that waited.
             _flushTurn!.Schedule();
@@ -43,23 +36,22 @@ internal sealed partial class SocketPipeWriter
         {
             if (_closed || _cancelRequested || (_buffer.QueuedBytes < _pauseThreshold && !yields))
             {
-                return new ValueTask<FlushResult>(TakeFlushResult());
+                return new ValueTask<FlushResult>(TakeFlushResultLocked());
             }
 
-            if (_awaited)
+            if (_wait.IsOut)
             {
                 // The application did not await the last one, which a pipe tolerates. This is that one, waiting or complete.
-                return new ValueTask<FlushResult>(this, _source.Version);
+                return new ValueTask<FlushResult>(this, _wait.Version);
             }
 
-            // A queue this long is not held: somebody is sending or parked, and will signal the flush. One that only yields is signalled already.
+            // A queue this long is not held: somebody is sending or parked, and will signal the flush. One that only yields is signalled
+            // already.
             yields &= _buffer.QueuedBytes < _pauseThreshold;
-            _source.Reset();
-            version = _source.Version;
-            _flushTurn ??= new FlushTurn(this);
+            _wait.BeginLocked(cancellationToken);
+            version = _wait.Version;
+            _flushTurn ??= NewApplicationTurn(static writer => writer.RunFlushTurn());
             _flush = yields ? Flush.Signalled : Flush.Waiting;
-            _awaited = true;
-            _token = cancellationToken;
             _shareBegin = BytesSent;
         }
 
@@ -67,38 +59,24 @@ internal sealed partial class SocketPipeWriter
         {
             GoOnLater(_flushTurn);
         }
-        else if (cancellationToken.CanBeCanceled)
+        else
         {
-            RegisterToken(cancellationToken);
+            _wait.RegisterToken(
+                _lock, this, static (writer, token) => ((SocketPipeWriter)writer!).OnTokenCanceled(token), cancellationToken);
+
+            // It may have passed while this thread was sending, when nobody waited yet.
+            FailIfDeadlinePassed();
         }
 
         return new ValueTask<FlushResult>(this, version);
     }
 
-    // Under the lock. A cancellation is used up by the first flush that reports it.
-    private FlushResult TakeFlushResult()
+    // A cancellation is used up by the first flush that reports it.
+    private FlushResult TakeFlushResultLocked()
     {
         bool canceled = _cancelRequested;
         _cancelRequested = false;
         return new FlushResult(canceled, _closed);
-    }
-
-    // The token can be cancelled between the caller's look at it and here; then the callback runs at once, on this thread.
-    private void RegisterToken(CancellationToken cancellationToken)
-    {
-        CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
-            static (state, token) => ((SocketPipeWriter)state!).OnTokenCanceled(token), this);
-        lock (_lock)
-        {
-            // Whoever waits now is still this flush: nobody can flush again before this call has returned.
-            if (_flush != Flush.None)
-            {
-                _tokenRegistration = registration;
-                return;
-            }
-        }
-
-        registration.Unregister();
     }
 
     private void OnTokenCanceled(CancellationToken token)
@@ -106,21 +84,14 @@ internal sealed partial class SocketPipeWriter
         bool signal;
         lock (_lock)
         {
-            // A late callback, of a flush that has ended, does no harm: the next one either has another token or is meant.
-            if (_flush != Flush.Waiting || _token != token)
-            {
-                return;
-            }
-
-            _tokenCanceled = true;
-            signal = TrySignalFlush();
+            signal = _flush == Flush.Waiting && _wait.TryCancelLocked(token) && TrySignalFlushLocked();
         }
 
         ScheduleFlushTurn(signal);
     }
 
-    // Under the lock. True: the caller, and nobody else, must see to it that the flush is completed.
-    private bool TrySignalFlush()
+    // True: the caller, and nobody else, must see to it that the flush is completed.
+    private bool TrySignalFlushLocked()
     {
         if (_flush != Flush.Waiting)
         {
@@ -159,33 +130,30 @@ internal sealed partial class SocketPipeWriter
         CancellationTokenRegistration registration;
         OperationCanceledException? canceled = null;
         FlushResult result = default;
+        _yieldedFlush?.End();
         lock (_lock)
         {
-            if (_tokenCanceled)
+            if (_wait.IsCanceled)
             {
-                canceled = new OperationCanceledException(_token);
+                canceled = _wait.CanceledException();
             }
             else
             {
-                result = TakeFlushResult();
+                result = TakeFlushResultLocked();
             }
 
             _flush = Flush.None;
-            _tokenCanceled = false;
-            _token = default;
-            registration = _tokenRegistration;
-            _tokenRegistration = default;
+            registration = _wait.EndLocked();
         }
 
-        // Not Dispose, which may wait for a callback; one that runs late finds its flush gone.
         registration.Unregister();
         if (canceled is not null)
         {
-            _source.SetException(canceled);
+            _wait.SetException(canceled);
         }
         else
         {
-            _source.SetResult(result);
+            _wait.SetResult(result);
         }
     }
 }

@@ -4,8 +4,8 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Transport.Writing;
 
 /// <summary>
-/// When flushed bytes leave. A flush is a promise that they leave when the code that flushes lets go of its thread, and not at the very call: a send is the
-/// dearest system call there is, and frameworks flush a response in two pieces and more.
+/// When flushed bytes leave. A flush is a promise that they leave when the code that flushes lets go of its thread, and not at the very
+/// call: a send is the dearest system call there is, and frameworks flush a response in two pieces and more.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -21,10 +21,10 @@ namespace KestrelNetpoll.Transport.Writing;
 ///   the thread pool, the response   if others wait for the thread pool        the same, since the next piece comes from there as well;
 ///   being larger than 32 KiB                                                  the read that finds nothing
 /// </code>
-/// And in each case: as soon as 64 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends. Nothing is held once
-/// the peer has finished.
-/// <para>The application has the floor from the moment a read has handed bytes over until it asks for more and there is none. If the monitor had to send
-/// something meanwhile, the response is a stream: nothing more of it is held.</para>
+/// And in each case: as soon as 64 KiB are queued; on <see cref="Complete"/>, <see cref="DrainAsync"/>, and before the connection ends.
+/// Nothing is held once the peer has finished.
+/// <para>The application has the floor from the moment a read has handed bytes over until it asks for more and there is none. If the
+/// monitor had to send something meanwhile, the response is a stream: nothing more of it is held.</para>
 /// </remarks>
 internal sealed partial class SocketPipeWriter
 {
@@ -34,7 +34,8 @@ internal sealed partial class SocketPipeWriter
     // What is larger than this and could be sent from the caller's memory is not copied in order to be held.
     private const int MaxHeldCopy = 4 * 1024;
 
-    // From when on the monitor sends what code outside of turns has not. A response that is not a stream has been sent by a read long before.
+    // From when on the monitor sends what code outside of turns has not. A response that is not a stream has been sent by a read long
+    // before.
     private const long FloorNanoseconds = 250_000;
 
     // The thread pool's queue may be long; that is what gathers the responses of an HTTP/2 connection.
@@ -44,11 +45,11 @@ internal sealed partial class SocketPipeWriter
     private const long LongResponse = 32 * 1024;
     private const long LongResponseNanoseconds = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
-    // Written under the lock, before what is held is listed, which is a full fence. Whoever takes it off the list, and every read, looks without.
-    private volatile bool _held;
-
     // For the flusher: what is held is to be left to the thread pool, as soon as the lock is released.
     private bool _leavesToThreadPool;
+
+    // For the flusher: others wait for the thread pool that it runs on, and the response is long.
+    private bool _takesTurns;
 
     // When the monitor is to send what is held outside of turns; 0: nothing. Written under the lock, read by the monitor.
     private long _heldUntil;
@@ -77,7 +78,7 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>Is a flush held? Any thread; may be a moment old.</summary>
-    internal bool HoldsOutput => _held;
+    internal bool HoldsOutput => _state == Sending.Held;
 
     /// <summary>A read hands new bytes to the application.</summary>
     internal void OnInputHandedOver()
@@ -85,7 +86,7 @@ internal sealed partial class SocketPipeWriter
         _floor = Floor.Application;
         _responseBegin = BytesSent;
         _shareBegin = BytesSent;
-        _yieldsInVain = false;
+        ForgetVainYields();
     }
 
     /// <summary>A read has found nothing: what the peer waits for leaves now.</summary>
@@ -99,7 +100,7 @@ internal sealed partial class SocketPipeWriter
     /// <summary>Sends what is held. Cheap if there is nothing. Any thread.</summary>
     internal void SendHeld()
     {
-        if (!_held)
+        if (_state != Sending.Held)
         {
             return;
         }
@@ -108,7 +109,7 @@ internal sealed partial class SocketPipeWriter
         bool send;
         lock (_lock)
         {
-            send = TryBeginSendingQueued(mayHold: false, out batch);
+            send = TryBeginSendingQueuedLocked(mayHold: false, out batch);
         }
 
         if (send)
@@ -126,8 +127,8 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock, for each flush that may be held. True: somebody of the table sends it. False: the caller does, and ends the holding.
-    private bool TryHold()
+    // For each flush that may be held. True: somebody of the table sends it. False: the caller does, and ends the holding.
+    private bool TryHoldLocked()
     {
         if (!MayHold(_buffer.QueuedBytes))
         {
@@ -135,14 +136,14 @@ internal sealed partial class SocketPipeWriter
         }
 
         // First: as soon as it is listed, others may look.
-        _held = true;
-        return _socket.Group.CurrentWorker is { } worker ? TryHoldInTurn(worker) : TryHoldOutside();
+        _state = Sending.Held;
+        return _socket.Group.CurrentWorker is { } worker ? TryHoldInTurnLocked(worker) : TryHoldOutsideLocked();
     }
 
     // Without the lock, after a flush that has sent nothing: what is held may need somebody to be woken.
     private void OnHeld()
     {
-        if (!_held)
+        if (_state != Sending.Held)
         {
             return;
         }
@@ -155,14 +156,21 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
+    // By the flusher, before it takes the lock: the answer is a sum over all threads of the pool.
+    private void LookAtThreadPool() => _takesTurns = BytesSent - _responseBegin > LongResponse
+        && _context is null
+        && _socket.Group.CurrentWorker is null
+        && KeepsThreadPoolWaiting;
+
     private bool MayHold(long bytes) => bytes < MaxHeldBytes && bytes < _pauseThreshold && !_endIsNear;
 
-    private bool TryHoldInTurn(Worker worker)
+    private bool TryHoldInTurnLocked(Worker worker)
     {
         HeldInTurn output = _heldInTurn ??= new HeldInTurn(this);
         if (!output.TryList())
         {
-            // In the list of this very worker, or taken from it by somebody who is about to send. Other turns must not wait for that one's end.
+            // In the list of this very worker, or taken from it by somebody who is about to send. Other turns must not wait for that one's
+            // end.
             return ReferenceEquals(output.Worker, worker);
         }
 
@@ -170,12 +178,12 @@ internal sealed partial class SocketPipeWriter
         return worker.TryHold(output);
     }
 
-    private bool TryHoldOutside()
+    private bool TryHoldOutsideLocked()
     {
         long now = MonotonicClock.Now;
         Floor floor = _floor;
         bool gathers = _meter.OnFlush(now) && floor != Floor.Stream;
-        bool takesTurns = BytesSent - _responseBegin > LongResponse && _context is null && KeepsThreadPoolWaiting;
+        bool takesTurns = _takesTurns;
         if (!gathers && !takesTurns)
         {
             return false;
@@ -202,10 +210,14 @@ internal sealed partial class SocketPipeWriter
         return true;
     }
 
-    // Under the lock: what is held is about to be sent, by a flush or by somebody else.
-    private void EndHolding(bool byFlush)
+    // What is held is about to be sent, by a flush or by somebody else.
+    private void EndHoldingLocked(bool byFlush)
     {
-        _held = false;
+        if (_state == Sending.Held)
+        {
+            _state = Sending.Idle;
+        }
+
         if (_heldUntil != 0)
         {
             Volatile.Write(ref _heldUntil, 0);

@@ -13,16 +13,13 @@ internal sealed partial class SocketPipeWriter
 
     // Created when first needed: a connection whose peer keeps up never waits. They are two, because a wait for writability and the
     // delivery of a flush result can be on their way at the same time, and a turn can be scheduled only once at a time.
-    private DrainTurn? _drainTurn;
-    private FlushTurn? _flushTurn;
+    private ConnectionTurn<SocketPipeWriter>? _drainTurn;
+    private ConnectionTurn<SocketPipeWriter>? _flushTurn;
     private TaskCompletionSource? _drained;
 
-    private bool _sending;
-    private bool _parked;
-
-    // Parked, but not on the socket: the drain turn has had its share, and is on its way to a worker again.
-    private bool _drainScheduled;
-    private bool _endReported;
+    // Written under the lock; Held before what is held is listed, which is a full fence. Whoever takes it off the list, and every read,
+    // looks without.
+    private volatile Sending _state;
 
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesSent { get; private set; }
@@ -34,7 +31,7 @@ internal sealed partial class SocketPipeWriter
         {
             lock (_lock)
             {
-                return _parked && !_drainScheduled;
+                return _state == Sending.Parked;
             }
         }
     }
@@ -42,12 +39,12 @@ internal sealed partial class SocketPipeWriter
     /// <summary>Does a flush wait until less is queued? Any thread; may be a moment old.</summary>
     internal bool IsFlushWaiting => _flush == Flush.Waiting;
 
-    private bool IsDrained => _closed || (_buffer.QueuedBytes == 0 && !_sending);
+    private bool IsDrained => _closed || (_buffer.QueuedBytes == 0 && _state != Sending.Sending);
 
-    // Under the lock. Queues what was written. True: the caller must send the batch.
-    private bool TryBeginSending(bool mayHold, out SendBatch batch)
+    // Queues what was written. True: the caller must send the batch.
+    private bool TryBeginSendingLocked(bool mayHold, out SendBatch batch)
     {
-        if (mayHold && _held && _buffer.UncommittedBytes == 0 && !_closed)
+        if (mayHold && _state == Sending.Held && _buffer.UncommittedBytes == 0)
         {
             // A flush that brings nothing belongs to the one before, which is held.
             batch = default;
@@ -55,15 +52,15 @@ internal sealed partial class SocketPipeWriter
         }
 
         _buffer.Commit();
-        return TryBeginSendingQueued(mayHold, out batch);
+        return TryBeginSendingQueuedLocked(mayHold, out batch);
     }
 
-    private bool TryBeginSendingQueued(bool mayHold, out SendBatch batch)
+    private bool TryBeginSendingQueuedLocked(bool mayHold, out SendBatch batch)
     {
         batch = default;
         if (_closed)
         {
-            if (!_sending)
+            if (_state != Sending.Sending)
             {
                 _buffer.Clear();
             }
@@ -71,26 +68,25 @@ internal sealed partial class SocketPipeWriter
             return false;
         }
 
-        // Whoever sends, or is parked, will take the new bytes along.
-        if (_sending || _parked || _buffer.QueuedBytes == 0 || (mayHold && TryHold()))
+        // Whoever sends, or will do so in the drain turn, takes the new bytes along.
+        if (_state is Sending.Sending or Sending.Parked or Sending.Yielded || _buffer.QueuedBytes == 0 || (mayHold && TryHoldLocked()))
         {
             return false;
         }
 
-        EndHolding(byFlush: mayHold);
-        _sending = true;
+        EndHoldingLocked(byFlush: mayHold);
+        _state = Sending.Sending;
         batch = _buffer.GetBatch();
         return true;
     }
 
-    // Under the lock. The caller's bytes need no copy when nothing is in front of them.
-    private bool TryBeginSendingDirectly(int length)
+    // The caller's bytes need no copy when nothing is in front of them.
+    private bool TryBeginSendingDirectlyLocked(int length)
     {
         if ((length <= MaxHeldCopy && MayHold(length))
             || length == 0
             || _closed
-            || _sending
-            || _parked
+            || _state != Sending.Idle
             || _buffer.QueuedBytes != 0
             || _buffer.UncommittedBytes != 0)
         {
@@ -98,14 +94,14 @@ internal sealed partial class SocketPipeWriter
         }
 
         _buffer.Commit();
-        _sending = true;
+        _state = Sending.Sending;
         return true;
     }
 
-    // Without the lock, by the one who has set _sending.
+    // Without the lock, by the one who has set it to Sending.
     private void Send(SendBatch batch, bool inDrainTurn)
     {
-        Effects effects = default;
+        AfterUnlock after = default;
         Exception? unexpected = null;
         Worker? worker = _socket.Group.CurrentWorker;
         int left = inDrainTurn ? MaxSendsPerDrainTurn : int.MaxValue;
@@ -128,28 +124,29 @@ internal sealed partial class SocketPipeWriter
             {
                 if (unexpected is not null)
                 {
-                    Close(ref effects);
+                    CloseLocked(ref after);
                 }
 
                 try
                 {
                     _buffer.Consume(result.IsSuccess ? result.Value : 0);
-                    more = GoOnSending(result, mayGoOn: --left > 0, out batch, ref effects);
+                    more = GoOnSendingLocked(result, mayGoOn: --left > 0, out batch, ref after);
                 }
                 catch (Exception e)
                 {
                     // It may also not want its memory back.
                     unexpected = e;
-                    more = _sending = false;
+                    more = false;
+                    _state = Sending.Idle;
                     _closed = true;
-                    EndSending(ref effects);
-                    Settle(ref effects);
+                    EndSendingLocked(ref after);
+                    SettleLocked(ref after);
                 }
             }
         }
         while (more);
 
-        Raise(effects, inDrainTurn);
+        DoAfterUnlock(after, inDrainTurn);
         ReportUnexpected(unexpected);
     }
 
@@ -157,7 +154,7 @@ internal sealed partial class SocketPipeWriter
     {
         SyscallResult result = _socket.Send(source);
         CountOutput(_socket.Group.CurrentWorker, result);
-        Effects effects = default;
+        AfterUnlock after = default;
         Exception? unexpected = null;
         SendBatch batch;
         bool more;
@@ -175,14 +172,14 @@ internal sealed partial class SocketPipeWriter
                 {
                     // The pool is foreign code. A part has been sent, so what comes next would be garbage to the peer.
                     unexpected = e;
-                    Close(ref effects);
+                    CloseLocked(ref after);
                 }
             }
 
-            more = GoOnSending(result, mayGoOn: true, out batch, ref effects);
+            more = GoOnSendingLocked(result, mayGoOn: true, out batch, ref after);
         }
 
-        Raise(effects, inDrainTurn: false);
+        DoAfterUnlock(after, inDrainTurn: false);
         ReportUnexpected(unexpected);
         if (more)
         {
@@ -206,8 +203,8 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // Under the lock, after a send. True: send the batch; false: this thread has stopped sending.
-    private bool GoOnSending(SyscallResult result, bool mayGoOn, out SendBatch batch, ref Effects effects)
+    // After a send. True: send the batch; false: this thread has stopped sending.
+    private bool GoOnSendingLocked(SyscallResult result, bool mayGoOn, out SendBatch batch, ref AfterUnlock after)
     {
         batch = default;
         bool more = false;
@@ -215,9 +212,9 @@ internal sealed partial class SocketPipeWriter
         if (_closed)
         {
             // Meanwhile, and the blocks were left to the sender.
-            _sending = false;
-            ClearBuffer(ref effects);
-            effects.OutputError = result.Errno == Errno.ECONNRESET ? SocketFailure.From(result.Errno) : null;
+            _state = Sending.Idle;
+            ClearBufferLocked(ref after);
+            after.OutputError = result.Errno == Errno.ECONNRESET ? SocketFailure.From(result.Errno) : null;
         }
         else if (result.IsSuccess)
         {
@@ -226,82 +223,84 @@ internal sealed partial class SocketPipeWriter
         }
         else if (result.WouldBlock)
         {
-            more = !TryPark(ref effects) && !_closed;
+            more = !TryParkLocked(ref after) && !_closed;
         }
         else
         {
-            Fail(result.Errno, ref effects);
+            FailLocked(result.Errno, ref after);
         }
 
         // Where a close waits, what is left is little, and no worker is waited for.
         if (more && !mayGoOn && _lastByte == long.MaxValue)
         {
             more = false;
-            _parked = _drainScheduled = true;
-            effects.DrainScheduled = true;
+            _state = Sending.Yielded;
+            after.DrainScheduled = true;
         }
-
-        _sending = more;
-        if (more)
+        else if (more)
         {
             batch = _buffer.GetBatch();
         }
-        else if (!_drainScheduled)
+        else
         {
-            EndSending(ref effects);
+            if (_state == Sending.Sending)
+            {
+                _state = Sending.Idle;
+            }
+
+            EndSendingLocked(ref after);
         }
 
-        Settle(ref effects);
+        SettleLocked(ref after);
         return more;
     }
 
-    // Under the lock, so that the drain turn cannot overtake. False: an edge came, or the writer is closed now.
-    private bool TryPark(ref Effects effects)
+    // The lock keeps the drain turn from overtaking. False: an edge came, or the writer is closed now.
+    private bool TryParkLocked(ref AfterUnlock after)
     {
-        switch (_socket.BeginWaitWritable(_drainTurn ??= new DrainTurn(this)))
+        switch (_socket.BeginWaitWritable(_drainTurn ??= NewApplicationTurn(static writer => writer.RunDrainTurn())))
         {
             case PollResult.Pending:
-                _parked = true;
+                _state = Sending.Parked;
                 return true;
             case PollResult.Ready:
                 return false;
             case PollResult.Closing:
-                Fail(Errno.EBADF, ref effects);
+                FailLocked(Errno.EBADF, ref after);
                 return false;
             default:
-                Fail(Errno.EIO, ref effects);
+                FailLocked(Errno.EIO, ref after);
                 return false;
         }
     }
 
-    // Under the lock, by the sender.
-    private void Fail(Errno errno, ref Effects effects)
+    // By the sender.
+    private void FailLocked(Errno errno, ref AfterUnlock after)
     {
-        _sending = false;
-        Close(ref effects);
+        _state = Sending.Idle;
+        CloseLocked(ref after);
 
         // EBADF: closed by this side, which knows already. A reset is the peer's doing, whatever this side has done.
         if (errno != Errno.EBADF)
         {
-            effects.OutputError = errno == Errno.ECONNRESET ? SocketFailure.From(errno) : _owner.AbortReason ?? SocketFailure.From(errno);
+            after.OutputError = errno == Errno.ECONNRESET ? SocketFailure.From(errno) : _owner.AbortReason ?? SocketFailure.From(errno);
         }
     }
 
-    // Under the lock.
-    private void Close(ref Effects effects)
+    private void CloseLocked(ref AfterUnlock after)
     {
         _closed = true;
-        EndHolding(byFlush: false);
-        EndDeadlineUnderLock();
-        Settle(ref effects);
-        if (!_sending)
+        EndHoldingLocked(byFlush: false);
+        EndDeadlineLocked();
+        SettleLocked(ref after);
+        if (_state != Sending.Sending)
         {
-            ClearBuffer(ref effects);
+            ClearBufferLocked(ref after);
         }
     }
 
-    // Under the lock. The pool is foreign code, and may not want its memory back.
-    private void ClearBuffer(ref Effects effects)
+    // The pool is foreign code, and may not want its memory back.
+    private void ClearBufferLocked(ref AfterUnlock after)
     {
         try
         {
@@ -309,70 +308,70 @@ internal sealed partial class SocketPipeWriter
         }
         catch (Exception e)
         {
-            effects.Unexpected = e;
+            after.Unexpected = e;
         }
     }
 
-    // Under the lock, whenever less is queued than before.
-    private void Settle(ref Effects effects)
+    // Whenever less is queued than before.
+    private void SettleLocked(ref AfterUnlock after)
     {
         if (_closed || _buffer.QueuedBytes < _resumeThreshold)
         {
-            effects.FlushSignalled |= TrySignalFlush();
+            after.FlushSignalled |= TrySignalFlushLocked();
         }
 
         if (_drained is not null && IsDrained)
         {
-            effects.Drained = _drained;
+            after.Drained = _drained;
             _drained = null;
         }
 
-        if (_completed && !_endReported && !_closed && IsDrained)
+        if (_completion == Completion.Completed && !_closed && IsDrained)
         {
-            _endReported = true;
-            effects.OutputEnded = true;
+            _completion = Completion.Told;
+            after.OutputEnded = true;
         }
     }
 
     // Without the lock.
-    private void Raise(in Effects effects, bool inDrainTurn)
+    private void DoAfterUnlock(in AfterUnlock after, bool inDrainTurn)
     {
-        effects.Drained?.TrySetResult();
-        if (effects.OutputError is { } error)
+        after.Drained?.TrySetResult();
+        if (after.OutputError is { } error)
         {
             _owner.OnOutputFailed(error);
         }
 
-        if (effects.OutputEnded)
+        if (after.OutputEnded)
         {
             _owner.OnOutputEnded();
         }
 
-        if (effects.SendingStopped)
+        if (after.SendingStopped)
         {
-            _owner.OnSendingStopped(effects.MayClose);
+            _owner.OnSendingStopped(after.MayClose);
         }
 
-        if (effects.DrainScheduled)
+        if (after.DrainScheduled)
         {
             // Before the application goes on in here, which may take long. This turn does not touch the sending any more.
             _drainTurn!.Schedule();
         }
 
-        if (effects.FlushSignalled && inDrainTurn)
+        if (after.FlushSignalled && inDrainTurn)
         {
             CompleteFlush();
         }
         else
         {
-            ScheduleFlushTurn(effects.FlushSignalled);
+            ScheduleFlushTurn(after.FlushSignalled);
         }
 
-        ReportUnexpected(effects.Unexpected);
+        ReportUnexpected(after.Unexpected);
     }
 
     // What must be done about what happened, once the lock has been released.
-    private record struct Effects(
+    private record struct AfterUnlock(
         bool FlushSignalled,
         Exception? OutputError,
         TaskCompletionSource? Drained,

@@ -18,43 +18,42 @@ internal sealed partial class SocketPipeWriter
     private bool IsInTurn => _reader.IsTurnOfCurrentThread || IsTurnOfCurrentThread;
 
     /// <summary>
-    /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its awaiter has not gone on
-    /// yet? Any thread. If neither, there is none.
+    /// Is the application inside a turn that has ended its flush, and is one to come, because a flush waits, or was answered and its
+    /// awaiter has not gone on yet? Any thread. If neither, there is none.
     /// </summary>
     internal (bool Runs, bool IsToCome) LookAtTurns()
     {
         lock (_lock)
         {
-            // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other way
-            // round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
-            bool isToCome = _awaited;
+            // In this order: a turn says that it runs before the application fetches the result of the flush, without the lock. The other
+            // way round, a flush begins to wait under the lock, while the turn in which the application has made it still says so.
+            bool isToCome = _wait.IsOut;
             return (TurnRuns, isToCome);
         }
     }
 
     private void RunDrainTurn()
     {
-        Effects effects = default;
+        AfterUnlock after = default;
         SendBatch batch = default;
         bool send;
         lock (_lock)
         {
-            _parked = false;
-            bool waited = !_drainScheduled;
-            _drainScheduled = false;
+            bool waited = _state == Sending.Parked;
+            _state = Sending.Idle;
             if (waited && _socket.EndWaitWritable() == PollResult.Closing)
             {
-                Close(ref effects);
+                CloseLocked(ref after);
             }
 
-            send = !_closed && TryBeginSendingQueued(mayHold: false, out batch);
+            send = !_closed && TryBeginSendingQueuedLocked(mayHold: false, out batch);
             if (!send)
             {
-                EndSending(ref effects);
+                EndSendingLocked(ref after);
             }
         }
 
-        Raise(effects, inDrainTurn: true);
+        DoAfterUnlock(after, inDrainTurn: true);
         if (send)
         {
             Send(batch, inDrainTurn: true);
@@ -79,7 +78,7 @@ internal sealed partial class SocketPipeWriter
             int thread = BeginApplication();
             try
             {
-                _source.Deliver();
+                _wait.Deliver();
             }
             finally
             {
@@ -88,8 +87,9 @@ internal sealed partial class SocketPipeWriter
         }
     }
 
-    // What the application does in a turn that ends its flush belongs to that turn. Not the whole of a drain turn: the next one may begin, on another
-    // thread, while the application is still in this one. Only one flush waits at a time, so two of these overlap only as the first one returns.
+    // What the application does in a turn that ends its flush belongs to that turn. Not the whole of a drain turn: the next one may begin,
+    // on another thread, while the application is still in this one. Only one flush waits at a time, so two of these overlap only as the
+    // first one returns.
     private int BeginApplication()
     {
         int thread = Environment.CurrentManagedThreadId;
@@ -104,17 +104,7 @@ internal sealed partial class SocketPipeWriter
         _reader.OnTurnEnded();
     }
 
-    private sealed class DrainTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
-    {
-        protected override void RunHere() => writer.RunDrainTurn();
-
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
-    }
-
-    private sealed class FlushTurn(SocketPipeWriter writer) : ConnectionTurn(writer._socket.Group, writer._onThreadPool)
-    {
-        protected override void RunHere() => writer.RunFlushTurn();
-
-        internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
-    }
+    // One that the application goes on in.
+    private ConnectionTurn<SocketPipeWriter> NewApplicationTurn(Action<SocketPipeWriter> run) =>
+        new(this, run, _socket.Group, _owner, _onThreadPool);
 }

@@ -4,7 +4,6 @@ using System.Threading.Tasks.Sources;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Pipes;
-using KestrelNetpoll.Transport.Reading;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -13,16 +12,20 @@ namespace KestrelNetpoll.Transport.Writing;
 /// a worker send that when the socket becomes writable. Behaves as the writer of a <see cref="Pipe"/> that a transport empties.
 /// </summary>
 /// <remarks>
-/// <para>Sending: at most one thread sends at a time, and the bytes leave in the order they were committed.</para>
+/// <para>Sending: at most one thread sends at a time, and the bytes leave in the order they were committed. Who has what is queued
+/// (<see cref="_state"/>), all changes under the lock:</para>
 /// <code>
 ///   state      queued bytes   leaves it by
 ///   --------   ------------   -------------------------------------------------------------------------
-///   idle       none           a flush: sending; or held, see SocketPipeWriter.Holding
-///   held       some           the read that waits, the end of the turn, others: sending
-///   sending    some           all sent: idle; EAGAIN: parked; a failure: closed
-///   parked     some           writable, or the drain turn's next share: sending, in the drain turn; the socket was closed: closed
-///   closed     none           never. What is written is dropped and flushes say IsCompleted; also by <see cref="Abort"/>
+///   Idle       none           a flush: Sending; or Held, see SocketPipeWriter.Holding
+///   Held       some           the read that waits, the end of the turn, others: Sending
+///   Sending    some           all sent: Idle; EAGAIN: Parked; the drain turn's share sent: Yielded; a failure: Idle, and closed
+///   Parked     some           the socket is writable, or was closed: the drain turn, which is Sending as long as there is something
+///   Yielded    some           the drain turn comes again: the same
 /// </code>
+/// <para>Beside that it may be closed (<see cref="_closed"/>), for good: by a failed send, or by <see cref="Abort"/>. What is written is
+/// then dropped, and flushes say IsCompleted. Nothing is Held any more. A thread that is sending leaves the blocks alone when it comes
+/// back, and a drain turn that waits is released by the close of the socket.</para>
 /// <para>The one flush that may wait, because more is queued than the limit (<see cref="_flush"/>):</para>
 /// <code>
 ///   None       → Waiting      by the flush
@@ -38,7 +41,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 {
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
-    private readonly SocketPipeReader _reader;
+    private readonly IReadingHalf _reader;
     private readonly bool _onThreadPool;
     private readonly GroupContext? _context;
     private readonly long _pauseThreshold;
@@ -52,18 +55,12 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     // Written under the lock, read also without it.
     private volatile Flush _flush;
 
-    // Set while a flush is out whose result has not been fetched. Cleared without the lock by the one awaiter.
-    private volatile bool _awaited;
-    private bool _completed;
+    private OneWait<FlushResult> _wait;
+    private Completion _completion;
 
     // Written under the lock; a flush that has just sent everything reads them without it, to answer without taking it again.
     private volatile bool _closed;
     private volatile bool _cancelRequested;
-
-    private bool _tokenCanceled;
-    private CancellationToken _token;
-    private CancellationTokenRegistration _tokenRegistration;
-    private TurnValueTaskSource<FlushResult> _source;
 
     /// <param name="socket">The socket to send to.</param>
     /// <param name="pool">Where blocks come from.</param>
@@ -78,7 +75,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         MemoryPool<byte> pool,
         ISocketPipeOwner owner,
         int maxWriteBufferSize,
-        SocketPipeReader reader,
+        IReadingHalf reader,
         bool onThreadPool = false,
         GroupContext? context = null,
         long endNanoseconds = DefaultEndNanoseconds)
@@ -94,7 +91,23 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         // "Less than half" must stay possible for the smallest limit.
         _resumeThreshold = Math.Max(_pauseThreshold / 2, 1);
         _buffer = new SendBuffer(pool);
-        reader.AttachWriter(this);
+    }
+
+    private enum Sending : byte
+    {
+        Idle,
+        Held,
+        Sending,
+        Parked,
+        Yielded,
+    }
+
+    // Of the writer, by the application. The owner is told once everything has been sent, unless it knows of an error.
+    private enum Completion : byte
+    {
+        None,
+        Completed,
+        Told,
     }
 
     private enum Flush : byte
@@ -113,7 +126,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
         lock (_lock)
         {
-            ThrowIfCompleted();
+            ThrowIfCompletedLocked();
             return _buffer.GetMemory(sizeHint);
         }
     }
@@ -137,11 +150,12 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         }
 
         FailIfDeadlinePassed();
+        LookAtThreadPool();
         SendBatch batch;
         bool send;
         lock (_lock)
         {
-            send = TryBeginSending(mayHold: true, out batch);
+            send = TryBeginSendingLocked(mayHold: true, out batch);
         }
 
         if (send)
@@ -166,13 +180,14 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
         FailIfDeadlinePassed();
+        LookAtThreadPool();
         SendBatch batch = default;
         bool sendBatch = false;
         bool sendSource = false;
         lock (_lock)
         {
-            ThrowIfCompleted();
-            if (TryBeginSendingDirectly(bytes.Length))
+            ThrowIfCompletedLocked();
+            if (TryBeginSendingDirectlyLocked(bytes.Length))
             {
                 sendSource = true;
             }
@@ -183,7 +198,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
                     _buffer.Write(bytes);
                 }
 
-                sendBatch = TryBeginSending(mayHold: true, out batch);
+                sendBatch = TryBeginSendingLocked(mayHold: true, out batch);
             }
         }
 
@@ -209,37 +224,36 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         lock (_lock)
         {
             _cancelRequested = true;
-            signal = TrySignalFlush();
+            signal = TrySignalFlushLocked();
         }
 
         ScheduleFlushTurn(signal);
     }
 
     /// <summary>
-    /// Sends what was written. A flush that waits, and everything queued, goes on as before; unless there was an error: the peer is to learn that this is
-    /// not all, and the owner ends the connection.
+    /// Sends what was written. A flush that waits, and everything queued, goes on as before; unless there was an error: the peer is to
+    /// learn that this is not all, and the owner ends the connection.
     /// </summary>
     public override void Complete(Exception? exception = null)
     {
         SendBatch batch;
-        Effects effects = default;
+        AfterUnlock after = default;
         bool send;
         lock (_lock)
         {
-            if (_completed)
+            if (_completion != Completion.None)
             {
                 return;
             }
 
-            _completed = true;
-            _endReported |= exception is not null;
-            send = TryBeginSending(mayHold: false, out batch);
-            Settle(ref effects);
+            _completion = exception is null ? Completion.Completed : Completion.Told;
+            send = TryBeginSendingLocked(mayHold: false, out batch);
+            SettleLocked(ref after);
         }
 
         try
         {
-            Raise(effects, inDrainTurn: false);
+            DoAfterUnlock(after, inDrainTurn: false);
             if (send)
             {
                 Send(batch, inDrainTurn: false);
@@ -254,9 +268,9 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         }
     }
 
-    private void ThrowIfCompleted()
+    private void ThrowIfCompletedLocked()
     {
-        if (_completed)
+        if (_completion != Completion.None)
         {
             throw new InvalidOperationException("Writing is not allowed after the writer was completed.");
         }

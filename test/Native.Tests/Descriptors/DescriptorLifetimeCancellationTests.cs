@@ -124,6 +124,7 @@ public sealed class DescriptorLifetimeCancellationTests
     }
 
     /// <summary>A close and a cancellation at once: the queued locker ends, and the count of waiters stays right.</summary>
+    [Slow]
     [Fact]
     public void Cancelling_and_closing_at_once()
     {

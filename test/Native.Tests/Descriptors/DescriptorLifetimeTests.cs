@@ -1,6 +1,5 @@
 using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 using LockResult = KestrelNetpoll.Native.Descriptors.DescriptorLifetime.LockResult;
 
 namespace KestrelNetpoll.Native.Tests.Descriptors;

@@ -1,10 +1,9 @@
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
 /// <summary>An operation that waits allocates nothing, once the file has been used a little.</summary>
-[Collection(Exclusive.Name)]
+[Collection(nameof(Alone))]
 public sealed class AllocationTests
 {
     private const int Operations = 20_000;
@@ -63,6 +62,7 @@ public sealed class AllocationTests
         });
     }
 
+    [Slow]
     [Fact(Timeout = Waits.Limit)]
     public async Task Two_loops_that_wait_for_each_other()
     {

@@ -7,7 +7,7 @@ namespace KestrelNetpoll.Native.Tests.Files;
 /// The synchronous methods of a file's stream, on a thread of its own, while the thread pool has no thread left: each thing that can wake
 /// such a call up must do so by itself.
 /// </summary>
-[Collection(Exclusive.Name)]
+[Collection(nameof(Alone))]
 public sealed class BlockingStreamTests
 {
     private const int Blockers = 200;

@@ -12,7 +12,7 @@ public sealed class FaultyKernelTests
     [InlineData(3)]
     public async Task Nothing_is_lost_on_a_bad_day(int seed)
     {
-        FaultInjection kernel = new(seed) { Interruptions = 0.1, SpuriousWouldBlocks = 0.2, ShortTransfers = 0.5 };
+        FaultyKernel kernel = new(seed) { Interruptions = 0.1, SpuriousWouldBlocks = 0.2, ShortTransfers = 0.5 };
         using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 2 }, kernel);
         await using (PipePair pipe = new(runtime))
         {
@@ -37,7 +37,7 @@ public sealed class FaultyKernelTests
     [InlineData(3)]
     public async Task A_closed_descriptor_is_never_used(int seed)
     {
-        FaultInjection kernel = new(seed) { Interruptions = 0.05, SpuriousWouldBlocks = 0.2, ShortTransfers = 0.2 };
+        FaultyKernel kernel = new(seed) { Interruptions = 0.05, SpuriousWouldBlocks = 0.2, ShortTransfers = 0.2 };
         NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 2 }, kernel);
         for (int round = 0; round < 100; round++)
         {

@@ -71,16 +71,22 @@ internal static unsafe partial class FileLibC
     internal static void SetNeverWaits(SafeFileHandle terminal)
     {
         int fd = (int)terminal.DangerousGetHandle();
-        termios mode;
-        Assert.Equal(0, LibC.tcgetattr(fd, &mode));
+        const uint Canonical = 2;
         const uint Echo = 8;
-        mode.c_lflag &= ~(LibC.ICANON | Echo);
-        mode.c_cc[LibC.VMIN] = mode.c_cc[LibC.VTIME] = 0;
+        const int Time = 5;
+        const int Min = 6;
+        TerminalMode mode;
+        Assert.Equal(0, tcgetattr(fd, &mode));
+        mode.c_lflag &= ~(Canonical | Echo);
+        mode.c_cc[Min] = mode.c_cc[Time] = 0;
         Assert.Equal(0, tcsetattr(fd, 0, &mode));
     }
 
     [LibraryImport("libc", SetLastError = true)]
-    internal static partial int tcsetattr(int fd, int optional_actions, termios* termios_p);
+    internal static partial int tcgetattr(int fd, TerminalMode* mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int tcsetattr(int fd, int optional_actions, TerminalMode* mode);
 
     /// <summary>Arms a timer to go off once.</summary>
     internal static void SetTimer(int fd, TimeSpan delay)
@@ -114,4 +120,14 @@ internal static unsafe partial class FileLibC
 
     /// <summary>The name in an inotify event: it follows 12 bytes and its own length.</summary>
     internal static string NameIn(ReadOnlySpan<byte> inotifyEvent) => Encoding.UTF8.GetString(inotifyEvent[16..].TrimEnd((byte)0));
+
+    [StructLayout(LayoutKind.Explicit, Size = 60)]
+    internal struct TerminalMode
+    {
+        [FieldOffset(12)]
+        internal uint c_lflag;
+
+        [FieldOffset(17)]
+        internal fixed byte c_cc[32];
+    }
 }

@@ -51,7 +51,7 @@ public sealed class GatherWriteTests
     public async Task Partial_writes_continue_inside_a_chunk(int seed)
     {
         Random random = new(seed);
-        PartialSystemCalls systemCalls = new(new Random(seed), limit: 300);
+        PartialKernel systemCalls = new(new Random(seed), limit: 300);
         using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1 }, systemCalls);
         for (int round = 0; round < 20; round++)
         {

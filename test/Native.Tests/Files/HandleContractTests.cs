@@ -1,6 +1,5 @@
 using System.IO.Pipes;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Tests.Files;
@@ -8,7 +7,7 @@ namespace KestrelNetpoll.Native.Tests.Files;
 /// <summary>
 /// Who closes a descriptor: its handle, if it owns it and nobody else uses it. Alone, since these tests look at numbers that were given back.
 /// </summary>
-[Collection(Exclusive.Name)]
+[Collection(nameof(Alone))]
 public sealed class HandleContractTests
 {
     [Theory(Timeout = Waits.Limit)]

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 using KestrelNetpoll.Native.Tests.Interop;
 using Microsoft.Win32.SafeHandles;
 
@@ -138,13 +139,13 @@ public sealed class OpenAsyncTests : IDisposable
         const int SetLease = 1024;
         const int WriteLease = 1;
         const int NoLease = 2;
-        Assert.SkipUnless(LeaseSignal.Ignore() && LibC.fcntl(fd, SetLease, WriteLease) == 0, "This file system gives no leases.");
+        Assert.SkipUnless(LeaseSignal.Ignore() && TestLibC.fcntl(fd, SetLease, WriteLease) == 0, "This file system gives no leases.");
 
         Task<NetpollFile> opening = synchronously
             ? Task.Factory.StartNew(() => NetpollFile.Open(path, FileAccess.Read), TaskCreationOptions.LongRunning)
             : NetpollFile.OpenAsync(path, FileAccess.Read);
         await Waits.AssertPendingAsync(opening);
-        Assert.Equal(0, LibC.fcntl(fd, SetLease, NoLease));
+        Assert.Equal(0, TestLibC.fcntl(fd, SetLease, NoLease));
         await using NetpollFile file = await opening;
         Assert.False(ProcessInfo.IsNonBlocking(file.Descriptor.Fd));
         Assert.Equal("content", Encoding.UTF8.GetString(await file.ReadSomeAsync()));

@@ -1,12 +1,12 @@
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
 /// <summary>Both ends of an anonymous pipe, closed at the end of the test.</summary>
 internal sealed class PipePair : IAsyncDisposable
 {
-    private const int SetPipeSize = 1031;
     private const int PageSize = 4096;
 
     internal PipePair(NetpollRuntime? runtime = null)
@@ -20,12 +20,12 @@ internal sealed class PipePair : IAsyncDisposable
 
     internal NetpollFile Write { get; }
 
-    internal int Capacity => SystemCalls.Instance.GetPipeSize(Write.Descriptor.Fd).Value;
+    internal int Capacity => TestLibC.fcntl(Write.Descriptor.Fd, TestLibC.F_GETPIPE_SZ, 0);
 
     /// <summary>Makes the pipe as small as it gets, so that little is needed to make writes wait.</summary>
     internal PipePair Shrink()
     {
-        Assert.Equal(PageSize, LibC.fcntl(Write.Descriptor.Fd, SetPipeSize, PageSize));
+        Assert.Equal(PageSize, TestLibC.fcntl(Write.Descriptor.Fd, TestLibC.F_SETPIPE_SZ, PageSize));
         return this;
     }
 

@@ -4,13 +4,12 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
 /// <summary>Pseudo-terminals, pipes for child processes, how far a write got, and files that nobody disposes of.</summary>
-[Collection(Exclusive.Name)]
+[Collection(nameof(Alone))]
 public sealed class ReachTests
 {
     [Fact(Timeout = Waits.Limit)]

@@ -81,7 +81,7 @@ public sealed class ScatterReadTests
     public async Task Partial_reads_lose_nothing(int seed)
     {
         Random random = new(seed);
-        using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1 }, new PartialSystemCalls(new Random(seed), limit: 50));
+        using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1 }, new PartialKernel(new Random(seed), limit: 50));
         await using PipePair pipe = new(runtime);
         byte[] sent = FileExtensions.Pattern(20_000, seed);
         Task write = Task.Run(async () =>

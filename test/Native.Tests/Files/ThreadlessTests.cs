@@ -1,10 +1,9 @@
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
 /// <summary>Waiting holds no thread: neither one of the thread pool's nor one of its own.</summary>
-[Collection(Exclusive.Name)]
+[Collection(nameof(Alone))]
 public sealed class ThreadlessTests
 {
     private const int Waiting = 100;

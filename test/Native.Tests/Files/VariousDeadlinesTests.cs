@@ -21,6 +21,7 @@ public sealed class VariousDeadlinesTests
         1_000 * Millisecond,
     ];
 
+    [Slow]
     [Theory(Timeout = Waits.Limit)]
     [InlineData(1)]
     [InlineData(4)]

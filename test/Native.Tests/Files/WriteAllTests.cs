@@ -56,7 +56,7 @@ public sealed class WriteAllTests
     [InlineData(3)]
     public async Task Partial_reads_and_writes_lose_nothing(int seed)
     {
-        PartialSystemCalls systemCalls = new(new Random(seed), limit: 700);
+        PartialKernel systemCalls = new(new Random(seed), limit: 700);
         using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 2 }, systemCalls);
         await using PipePair pipe = new(runtime);
         byte[] sent = FileExtensions.Pattern(300_000, seed);

@@ -7,9 +7,13 @@ internal sealed class FakeKernelFolder : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("netpoll-test-");
 
-    internal FakeKernelFolder(SystemCalls? systemCalls = null) => Files = new KernelFiles(systemCalls ?? SystemCalls.Instance, _folder.FullName);
+    internal FakeKernelFolder(SystemCalls? systemCalls = null) =>
+        Files = new KernelFiles(systemCalls ?? SystemCalls.Instance, _folder.FullName) { Clock = () => Now };
 
     internal KernelFiles Files { get; }
+
+    /// <summary>On a clock that does not move by itself.</summary>
+    internal long Now { get; set; } = 1000;
 
     internal void Write(string path, string text)
     {

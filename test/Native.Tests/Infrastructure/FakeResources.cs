@@ -21,6 +21,8 @@ internal sealed class FakeResources() : SystemResources(new KernelFiles(SystemCa
 
     internal int Looks { get; private set; }
 
+    internal override string? Obstacle => IsReadable ? null : "nothing can be read";
+
     internal void SetThreads(long limit, long used) => Threads = new ResourceReading(limit, used, "pids.max");
 
     internal void SetMemory(long limitMebibytes, long usedMebibytes) =>

@@ -85,8 +85,6 @@ internal sealed partial class SimulatedKernel
         return WithFile(directory, static _ => SyscallResult.Success(0));
     }
 
-    protected internal override SyscallResult GetPipeSizeOnce(int fd) => SyscallResult.Failure(Errno.EBADF);
-
     protected internal override SyscallResult SetLingerOnce(int fd, bool on, int seconds) => SyscallResult.Success(0);
 
     protected internal override SyscallResult ShutdownOnce(int fd, int how) => SyscallResult.Success(0);

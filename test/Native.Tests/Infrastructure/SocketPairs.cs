@@ -35,7 +35,7 @@ internal static class SocketPairs
         SyscallResult made = SystemCalls.Instance.SocketPair(
             LibC.AF_UNIX, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK, 0, out int first, out int second);
         Assert.True(made.IsSuccess, made.ToString());
-        if (runtime.SystemCalls is ObservedSystemCalls observed)
+        if (runtime.SystemCalls is ObservedKernel observed)
         {
             observed.Lend(first);
             observed.Lend(second);

@@ -6,6 +6,12 @@ namespace KestrelNetpoll.Native.Tests.Infrastructure;
 internal static unsafe partial class TestLibC
 {
     internal const int CLONE_NEWNET = 0x40000000;
+    internal const int EPOLL_CTL_MOD = 3;
+    internal const int F_GETPIPE_SZ = 1032;
+    internal const int F_SETPIPE_SZ = 1031;
+    internal const int MSG_PEEK = 2;
+    internal const int O_CREAT = 0x40;
+    internal const int O_EXCL = 0x80;
 
     internal const uint SIOCSIFADDR = 0x8916;
     internal const uint SIOCSIFNETMASK = 0x891c;
@@ -18,6 +24,9 @@ internal static unsafe partial class TestLibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ioctl(int fd, nuint request, void* argument);
+
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int fcntl(int fd, int cmd, nint arg);
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int usleep(uint microseconds);

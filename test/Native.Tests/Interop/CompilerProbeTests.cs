@@ -1,152 +1,165 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Text;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Sockets;
 
 namespace KestrelNetpoll.Native.Tests.Interop;
 
 /// <summary>
-/// Compares every constant, errno, size and offset that we declare with the C compiler's. Both the C program and the expectations
-/// come from our declarations by reflection, so one that is added later is compared without a change here.
+/// Compares every constant, errno, size and offset that we declare, and those of Tmds.LibC that we use, with the C compiler's. Both the C
+/// program and the expectations come from the assemblies, so one that is added later is compared without a change here.
 /// </summary>
 public sealed class CompilerProbeTests
 {
-    private const string Headers = """
-        #define _GNU_SOURCE
-        #include <errno.h>
-        #include <fcntl.h>
-        #include <limits.h>
-        #include <linux/futex.h>
-        #include <net/if.h>
-        #include <netinet/in.h>
-        #include <netinet/tcp.h>
-        #include <poll.h>
-        #include <stddef.h>
-        #include <stdio.h>
-        #include <sys/epoll.h>
-        #include <sys/eventfd.h>
-        #include <sys/ioctl.h>
-        #include <sys/prctl.h>
-        #include <sys/resource.h>
-        #include <sys/socket.h>
-        #include <sys/stat.h>
-        #include <sys/syscall.h>
-        #include <sys/uio.h>
-        #include <sys/un.h>
-        #include <termios.h>
-        #include <time.h>
-        #include <unistd.h>
-        #include <linux/if_tun.h>
-        #include <linux/sockios.h>
-        """;
+    private static readonly Architecture This = RuntimeInformation.ProcessArchitecture;
+    private static readonly Architecture Other = This == Architecture.X64 ? Architecture.Arm64 : Architecture.X64;
+
+    /// <summary>
+    /// Where the two architectures differ, among what a layer like this one uses. All else both take from asm-generic. Sources, in the kernel:
+    /// include/uapi/linux/eventpoll.h (packed on x86-64), arch/arm64/include/uapi/asm/fcntl.h (four flags of its own),
+    /// arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+    /// </summary>
+    private static readonly Dictionary<string, (long X64, long Arm64)> Differences = new()
+    {
+        ["sizeof(struct epoll_event)"] = (12, 16),
+        ["offsetof(struct epoll_event, data)"] = (4, 8),
+        ["O_DIRECT"] = (0x4000, 0x10000),
+        ["O_LARGEFILE"] = (0x8000, 0x20000),
+        ["O_DIRECTORY"] = (0x10000, 0x4000),
+        ["O_NOFOLLOW"] = (0x20000, 0x8000),
+        ["SYS_futex"] = (202, 98),
+        ["SYS_gettid"] = (186, 178),
+    };
 
     [Fact]
     public async Task Every_constant_errno_size_and_offset_is_the_compilers()
     {
-        Assert.SkipUnless(FindOnPath("cc") is not null, "The C compiler cc is not installed.");
-        SortedDictionary<string, long> declared = Declarations();
+        Assert.SkipUnless(CompilerProbe.IsInstalled("cc"), "The C compiler cc is not installed.");
+        SortedDictionary<string, long> declared = Declarations(This);
 
-        SortedDictionary<string, long> compiled = await CompileAndRunAsync(declared.Keys);
+        SortedDictionary<string, long> compiled = await CompilerProbe.EvaluateAsync("cc", declared.Keys);
 
         Assert.Equal(declared.Keys, compiled.Keys);
         Assert.Equal([], declared.Where(d => compiled[d.Key] != d.Value).Select(d => $"{d.Key}: ours {d.Value}, the compiler's {compiled[d.Key]}"));
     }
 
     [Fact]
+    public async Task Those_of_the_other_architecture_are_its_compilers()
+    {
+        string compiler = Other == Architecture.Arm64 ? "aarch64-linux-gnu-gcc" : "x86_64-linux-gnu-gcc";
+        Assert.SkipUnless(CompilerProbe.IsInstalled(compiler), $"The C compiler {compiler} is not installed.");
+
+        await CompilerProbe.VerifyAsync(compiler, DeclarationsOfTheOther());
+    }
+
+    /// <summary>For machines without the other's compiler, which is nearly all: what is right here is right there, but for the table above.</summary>
+    [Fact]
+    public void The_architectures_differ_as_the_kernels_headers_say()
+    {
+        SortedDictionary<string, long> here = Declarations(This);
+        SortedDictionary<string, long> there = DeclarationsOfTheOther();
+
+        Assert.Equal(here.Keys, there.Keys);
+        Assert.Equal([], there.Where(d => d.Value != Expected(d.Key, here)).Select(d => $"{d.Key} on {Other}: {d.Value}, not {Expected(d.Key, here)}"));
+
+        static long Expected(string name, SortedDictionary<string, long> here) =>
+            !Differences.TryGetValue(name, out (long X64, long Arm64) value) ? here[name]
+            : Other == Architecture.Arm64 ? value.Arm64 : value.X64;
+    }
+
+    [Fact]
+    public void Each_function_that_is_used_leaves_errno_behind()
+    {
+        UsedTmdsLibC used = UsedTmdsLibC.Find(This)!;
+
+        Assert.Contains("epoll_ctl", used.Functions);
+        Assert.Empty(used.FunctionsWithoutErrno());
+    }
+
+    [Fact]
     public void The_probe_covers_each_family()
     {
-        SortedDictionary<string, long> declared = Declarations();
+        SortedDictionary<string, long> declared = Declarations(This);
 
         Assert.Superset(
             new HashSet<string>
             {
-                "EPOLLET", "EFD_NONBLOCK", "SOCK_CLOEXEC", "O_NONBLOCK", "IOV_MAX", "TUNSETIFF", "EHWPOISON",
-                "sizeof(struct iovec)", "sizeof(struct timespec)", "sizeof(struct ifreq)", "sizeof(struct sockaddr_storage)",
-                "offsetof(struct msghdr, msg_flags)", "offsetof(struct epoll_event, data)",
+                "EPOLLET", "EFD_NONBLOCK", "SOCK_CLOEXEC", "O_NONBLOCK", "O_CLOEXEC", "F_GETFL", "STATX_INO", "IOV_MAX", "TUNSETIFF", "EHWPOISON",
+                "SYS_futex", "sizeof(struct iovec)", "sizeof(struct timespec)", "sizeof(struct ifreq)", "sizeof(struct sockaddr_un)",
+                "sizeof(socklen_t)", "offsetof(struct msghdr, msg_flags)", "offsetof(struct epoll_event, data)",
+                "offsetof(struct sockaddr_in6, sin6_scope_id)", "offsetof(struct statx, stx_dev_minor)", "offsetof(struct termios, c_cc)",
             },
             declared.Keys.ToHashSet());
         Assert.Equal(133 - 2, Enum.GetValues<Errno>().Length - 1); // 41 and 58 are not assigned; 0 is ours.
     }
 
-    /// <summary>C expression → the value that we believe it has.</summary>
-    private static SortedDictionary<string, long> Declarations()
+    private static SortedDictionary<string, long> DeclarationsOfTheOther()
     {
+        Assert.SkipUnless(UsedTmdsLibC.Find(Other) is not null, $"This test was built without Tmds.LibC's assembly for {Other}.");
+        return Declarations(Other);
+    }
+
+    /// <summary>C expression → the value that we believe it has.</summary>
+    private static SortedDictionary<string, long> Declarations(Architecture architecture)
+    {
+        const BindingFlags Static = BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public;
         SortedDictionary<string, long> declarations = new(StringComparer.Ordinal);
 
-        foreach (FieldInfo constant in typeof(LibC).GetFields(BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public))
+        foreach (FieldInfo constant in typeof(LibC).GetFields(Static))
         {
             if (constant.IsLiteral && constant.FieldType != typeof(string))
             {
-                declarations.Add(constant.Name, Convert.ToInt64(constant.GetRawConstantValue(), CultureInfo.InvariantCulture));
+                Declare(constant.Name, ToNumber(constant.GetRawConstantValue()!));
             }
+        }
+
+        Declare(nameof(LibC.SYS_futex), LibC.FutexOn(architecture));
+        Declare(nameof(LibC.SYS_gettid), LibC.GetTidOn(architecture));
+        foreach (PropertyInfo property in architecture == This ? typeof(LibC).GetProperties(Static) : [])
+        {
+            Declare(property.Name, ToNumber(property.GetValue(null)!));
         }
 
         foreach (Errno errno in Enum.GetValues<Errno>().Where(errno => errno != Errno.Success))
         {
-            declarations.Add(errno.ToString(), (long)errno);
+            Declare(errno.ToString(), (long)errno);
         }
 
         // What has a C spelling is a C struct; our own types in that namespace begin with a capital.
         foreach (Type type in typeof(LibC).Assembly.GetTypes().Where(type =>
             type.Namespace == typeof(LibC).Namespace && type.IsValueType && !type.IsNested && char.IsAsciiLetterLower(type.Name[0])))
         {
-            declarations.Add($"sizeof(struct {type.Name})", ManagedSizeOf(type));
+            Declare($"sizeof(struct {type.Name})", UsedTmdsLibC.SizeOf(type));
             foreach (FieldInfo field in type.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public))
             {
-                declarations.Add($"offsetof(struct {type.Name}, {field.Name})", Marshal.OffsetOf(type, field.Name));
+                Declare($"offsetof(struct {type.Name}, {field.Name})", Marshal.OffsetOf(type, field.Name));
             }
         }
 
-        declarations.Add("sizeof(struct epoll_event)", EpollEventLayout.Current.Size);
-        declarations.Add("offsetof(struct epoll_event, events)", 0);
-        declarations.Add("offsetof(struct epoll_event, data)", EpollEventLayout.Current.DataOffset);
+        foreach ((string expression, long value) in UsedTmdsLibC.Find(architecture)!.Declarations())
+        {
+            Declare(expression, value);
+        }
+
+        var layout = EpollEventLayout.For(architecture);
+        Declare("sizeof(struct epoll_event)", layout.Size);
+        Declare("offsetof(struct epoll_event, events)", 0);
+        Declare("offsetof(struct epoll_event, data)", layout.DataOffset);
+        Declare("sizeof(struct sockaddr_in6)", InternetAddress.MaxLength);
+        Declare("sizeof(struct sockaddr_un)", SocketAddresses.MaxLength);
         return declarations;
-    }
 
-    private static long ManagedSizeOf(Type type) =>
-        (int)typeof(Unsafe).GetMethod(nameof(Unsafe.SizeOf))!.MakeGenericMethod(type).Invoke(null, null)!;
-
-    private static async Task<SortedDictionary<string, long>> CompileAndRunAsync(IEnumerable<string> expressions)
-    {
-        using TemporaryDirectory directory = new();
-        StringBuilder source = new StringBuilder(Headers).Append("\nint main(void)\n{\n");
-        foreach (string expression in expressions)
+        // What two of them declare has to be the same.
+        void Declare(string expression, long value)
         {
-            source.Append(CultureInfo.InvariantCulture, $"    printf(\"%lld %s\\n\", (long long)({expression}), \"{expression}\");\n");
+            if (!declarations.TryAdd(expression, value))
+            {
+                Assert.Equal((expression, declarations[expression]), (expression, value));
+            }
         }
-
-        source.Append("    return 0;\n}\n");
-        await File.WriteAllTextAsync(directory.PathOf("probe.c"), source.ToString());
-        await RunAsync("cc", "-o", directory.PathOf("probe"), directory.PathOf("probe.c"));
-        string output = await RunAsync(directory.PathOf("probe"));
-
-        SortedDictionary<string, long> values = new(StringComparer.Ordinal);
-        foreach (string line in output.Split('\n', StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] valueAndName = line.Split(' ', 2);
-            values.Add(valueAndName[1], long.Parse(valueAndName[0], CultureInfo.InvariantCulture));
-        }
-
-        return values;
     }
 
-    private static async Task<string> RunAsync(string program, params string[] arguments)
-    {
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync();
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == 0, $"{program} failed: {await errors}");
-        return await output;
-    }
-
-    private static string? FindOnPath(string program) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "")
-            .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-            .Select(folder => Path.Combine(folder, program))
-            .FirstOrDefault(File.Exists);
+    private static long ToNumber(object value) =>
+        value is nint number ? number : Convert.ToInt64(value, CultureInfo.InvariantCulture);
 }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Interop;
 
@@ -99,7 +100,7 @@ public sealed class SystemCallsFileTests : IDisposable
         using TemporaryDirectory directory = new();
         string path = directory.PathOf("file");
 
-        _owned.Own(Kernel.Open(path, LibC.O_CREAT | LibC.O_EXCL | LibC.O_WRONLY, ReadWriteForTheOwner));
+        _owned.Own(Kernel.Open(path, TestLibC.O_CREAT | TestLibC.O_EXCL | LibC.O_WRONLY, ReadWriteForTheOwner));
 
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
     }
@@ -112,7 +113,6 @@ public sealed class SystemCallsFileTests : IDisposable
         Assert.Equal(LibC.O_RDONLY | LibC.O_NONBLOCK, Kernel.GetFlags(read).Value);
         Assert.True(Kernel.SetFlags(read, 0).IsSuccess);
         Assert.Equal(LibC.O_RDONLY, Kernel.GetFlags(read).Value);
-        Assert.InRange(Kernel.GetPipeSize(read).Value, 4096, int.MaxValue);
 
         Assert.True(IsCloseOnExec(read));
         Assert.True(Kernel.SetFdFlags(read, 0).IsSuccess);

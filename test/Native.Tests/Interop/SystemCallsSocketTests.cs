@@ -1,12 +1,16 @@
+using System.Net;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Sockets;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Interop;
 
 /// <summary>Sockets against the real kernel.</summary>
 public sealed class SystemCallsSocketTests : IDisposable
 {
+    private const int IPv4Length = 16;
+
     private static readonly SystemCalls Kernel = SystemCalls.Instance;
 
     private readonly OwnedDescriptors _owned = new();
@@ -28,7 +32,7 @@ public sealed class SystemCallsSocketTests : IDisposable
 
         Assert.True(Kernel.Recv(second, received, 0).WouldBlock);
         Assert.Equal(5, Kernel.SendMsg(first, buffers, 0).Value);
-        Assert.Equal(1, Kernel.Recv(second, received.AsSpan(0, 1), LibC.MSG_PEEK).Value);
+        Assert.Equal(1, Kernel.Recv(second, received.AsSpan(0, 1), TestLibC.MSG_PEEK).Value);
         Assert.Equal(5, Kernel.Recv(second, received, 0).Value);
         Assert.Equal("hello"u8, received.AsSpan(0, 5));
 
@@ -66,28 +70,27 @@ public sealed class SystemCallsSocketTests : IDisposable
     public void A_connection_is_accepted_and_both_ends_know_their_addresses()
     {
         int listener = _owned.Own(Kernel.Socket(LibC.AF_INET, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK, LibC.IPPROTO_TCP));
-        Span<byte> address = stackalloc byte[Unsafe.SizeOf<sockaddr_storage>()];
-        sockaddr_in loopback = new() { sin_family = LibC.AF_INET, sin_addr = 0x0100007F };
+        byte[] address = new byte[SocketAddresses.MaxLength];
         Assert.True(Kernel.SetSockOpt(listener, LibC.SOL_SOCKET, LibC.SO_REUSEADDR, 1).IsSuccess);
-        Assert.True(Kernel.Bind(listener, MemoryMarshal.AsBytes(new ReadOnlySpan<sockaddr_in>(ref loopback))).IsSuccess);
+        Assert.True(Kernel.Bind(listener, SocketAddresses.ToBytes(new IPEndPoint(IPAddress.Loopback, 0))).IsSuccess);
         Assert.True(Kernel.Listen(listener, 8).IsSuccess);
         Assert.True(Kernel.Accept4(listener, address, out _, LibC.SOCK_NONBLOCK).WouldBlock);
         Assert.True(Kernel.GetSockName(listener, address, out int length).IsSuccess);
-        Assert.Equal(Unsafe.SizeOf<sockaddr_in>(), length);
-        sockaddr_in bound = MemoryMarshal.Read<sockaddr_in>(address);
-        Assert.Equal(loopback.sin_addr, bound.sin_addr);
-        Assert.NotEqual(0, bound.sin_port);
+        Assert.Equal(IPv4Length, length);
+        IPEndPoint bound = InternetAddress.Read(address)!;
+        Assert.Equal(IPAddress.Loopback, bound.Address);
+        Assert.NotEqual(0, bound.Port);
 
         int client = _owned.Own(Kernel.Socket(LibC.AF_INET, LibC.SOCK_STREAM, LibC.IPPROTO_TCP));
-        Assert.True(Kernel.Connect(client, address[..length]).IsSuccess);
+        Assert.True(Kernel.Connect(client, address.AsSpan(0, length)).IsSuccess);
         int server = _owned.Own(Kernel.Accept4(listener, address, out length, LibC.SOCK_NONBLOCK));
 
-        Assert.Equal(Unsafe.SizeOf<sockaddr_in>(), length);
-        sockaddr_in peer = MemoryMarshal.Read<sockaddr_in>(address);
+        Assert.Equal(IPv4Length, length);
+        IPEndPoint peer = InternetAddress.Read(address)!;
         Assert.True(Kernel.GetSockName(client, address, out _).IsSuccess);
-        Assert.Equal(peer.sin_port, MemoryMarshal.Read<sockaddr_in>(address).sin_port);
+        Assert.Equal(peer, InternetAddress.Read(address));
         Assert.True(Kernel.GetPeerName(client, address, out _).IsSuccess);
-        Assert.Equal(bound.sin_port, MemoryMarshal.Read<sockaddr_in>(address).sin_port);
+        Assert.Equal(bound, InternetAddress.Read(address));
         Assert.NotEqual(0, Kernel.GetFlags(server).Value & LibC.O_NONBLOCK);
 
         // Closing with linger on and 0 seconds resets the connection.
@@ -100,7 +103,7 @@ public sealed class SystemCallsSocketTests : IDisposable
     public void An_accept_that_wants_no_address_gets_none()
     {
         int listener = _owned.Own(Kernel.Socket(LibC.AF_INET, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK, LibC.IPPROTO_TCP));
-        Span<byte> address = stackalloc byte[Unsafe.SizeOf<sockaddr_in>()];
+        Span<byte> address = stackalloc byte[IPv4Length];
         Assert.True(Kernel.Listen(listener, 8).IsSuccess);
         Assert.True(Kernel.GetSockName(listener, address, out _).IsSuccess);
         int client = _owned.Own(Kernel.Socket(LibC.AF_INET, LibC.SOCK_STREAM, LibC.IPPROTO_TCP));

@@ -13,6 +13,7 @@ public sealed class PollSemaphoreModelTests
     private const string AnEdgeCostsOneRetry = "(retriesDue>0)";
     private const string WhoIsTakenIsKnown = "(waiter==incarnation)";
 
+    [Slow]
     [Theory]
     [InlineData]
     [InlineData("REUSE")]

@@ -11,6 +11,7 @@ public sealed class WorkerSleepModelTests
     private const string OnlyTheHolderTouchesAProcessor = "(holder[mine]==me)";
     private const string ARunningTurnIsWatched = "!((monitorSleeps&&dozing))";
 
+    [Slow]
     [Theory]
     [InlineData]
     [InlineData("HAND_OFF")]

@@ -200,7 +200,7 @@ public sealed class EpollPollerTests
     [InlineData("EpollCtlOnce", (int)Errno.ENOMEM)]
     public void A_backend_that_cannot_be_made_leaves_nothing_open(string call, int error)
     {
-        FaultInjection kernel = new(seed: 0);
+        FaultyKernel kernel = new(seed: 0);
         kernel.FailNext(call, (Errno)error);
         IOException exception = Assert.ThrowsAny<IOException>(
             () => new EpollPoller(kernel, new DeadlineHeap(), EpollEventLayout.Current).Dispose());

@@ -1,5 +1,4 @@
 using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Tests.Infrastructure;
 using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Tests.Polling;

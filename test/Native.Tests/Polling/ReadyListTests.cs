@@ -11,9 +11,7 @@ public sealed class ReadyListTests
         ReadyList ready = new(capacity: 1);
         CallbackTurn[] waiters = [.. Enumerable.Range(0, 10).Select(_ => new CallbackTurn())];
         ready.Add(null);
-        ready.Add(new WokenWaiters { Reader = waiters[0], Writer = waiters[1] });
-        ready.Add(default(WokenWaiters));
-        foreach (CallbackTurn waiter in waiters[2..])
+        foreach (CallbackTurn waiter in waiters)
         {
             ready.Add(waiter);
         }

@@ -15,7 +15,7 @@ public sealed class EndlessWrite
     [Fact]
     public async Task A_peer_that_stopped_sending_does_not_make_a_full_socket_writable()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(2, out _, systemCalls);
         (StreamSocket client, StreamSocket server) = await SocketPairs.ConnectAsync(runtime);
         server.ShutdownSend();

@@ -86,7 +86,7 @@ public sealed class GoIssue59545_NonPollableRace
     }
 
     /// <summary>Gives what happens between fetching and dispatching a little more time, in which a slot can change hands.</summary>
-    private sealed class SlowDispatch : ObservedSystemCalls
+    private sealed class SlowDispatch : ObservedKernel
     {
         internal bool Enabled { get; init; }
 

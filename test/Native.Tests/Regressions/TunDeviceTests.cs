@@ -42,7 +42,7 @@ public sealed class TunDeviceTests : IDisposable
     public async Task A_read_after_the_error_event_fails_without_a_system_call(string path)
     {
         RequireDevice(path);
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls);
         using NetpollFile device = NetpollFile.Open(path, FileAccess.ReadWrite, runtime);
         Patience.Until(() => device.Descriptor.Poll!.Info.Has(PollInfo.EventError), "the error event is dispatched");

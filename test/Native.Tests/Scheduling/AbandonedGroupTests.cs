@@ -15,7 +15,7 @@ public sealed class AbandonedGroupTests
     [InlineData(2)]
     public void What_waits_behind_a_turn_that_does_not_end_runs_on_the_thread_pool(int workers)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using NetpollRuntime runtime = CreateRuntime(workers, systemCalls, out string name);
         WorkerGroup group = runtime.Groups[0];
         int onThreadPool = 0;
@@ -55,7 +55,7 @@ public sealed class AbandonedGroupTests
     [InlineData(4, 1, 3, BlockageKind.Computing)]
     public void Threads_that_stay_in_their_turns_are_counted_and_the_others_leave(int workers, int groups, int turns, BlockageKind kind)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         string name = WorkerThreads.NewName();
         NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = workers, GroupCount = groups, Name = name }, systemCalls);
         List<StreamSocket> peers = [];
@@ -96,7 +96,7 @@ public sealed class AbandonedGroupTests
     [Fact]
     public void A_turn_that_disposes_of_the_runtime_may_wait_for_others()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         NetpollRuntime runtime = CreateRuntime(1, systemCalls, out string name);
         WorkerGroup group = runtime.Groups[0];
         CallbackTurn before = new(), after = new();
@@ -135,7 +135,7 @@ public sealed class AbandonedGroupTests
     [Fact]
     public void Closing_a_descriptor_releases_its_waiter_all_the_same()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using NetpollRuntime runtime = CreateRuntime(1, systemCalls, out _);
         (StreamSocket first, StreamSocket second) = SocketPairs.CreateStarted(runtime);
         PollResult result = default;
@@ -207,7 +207,7 @@ public sealed class AbandonedGroupTests
         Random random = SeededRandom.Create();
         for (int round = 0; round < 50; round++)
         {
-            ObservedSystemCalls systemCalls = new();
+            ObservedKernel systemCalls = new();
             NetpollRuntime runtime = CreateRuntime(workers, systemCalls, out string name, stopTimeout: TimeSpan.Zero);
             CallbackTurn[] turns = [.. Enumerable.Range(0, 100).Select(_ => new CallbackTurn(() => Thread.SpinWait(100)))];
             Array.ForEach(turns[..50], runtime.Groups[0].Schedule);
@@ -226,7 +226,7 @@ public sealed class AbandonedGroupTests
 
     // At the limit from the start, so that a blocked turn keeps its processor.
     private static NetpollRuntime CreateRuntime(
-        int workers, ObservedSystemCalls systemCalls, out string name, TimeSpan? stopTimeout = null)
+        int workers, ObservedKernel systemCalls, out string name, TimeSpan? stopTimeout = null)
     {
         name = WorkerThreads.NewName();
         NetpollRuntimeOptions options = new()

@@ -13,7 +13,7 @@ public sealed class BlockedStopTests
     [InlineData(4, 2)]
     public void Every_turn_runs_once_and_no_thread_stays(int workers, int groups)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         string name = WorkerThreads.NewName();
         NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = workers, GroupCount = groups, Name = name }, systemCalls);
         List<CallbackTurn> turns = [];
@@ -60,7 +60,7 @@ public sealed class BlockedStopTests
         Random random = SeededRandom.Create();
         for (int round = 0; round < 30; round++)
         {
-            ObservedSystemCalls systemCalls = new();
+            ObservedKernel systemCalls = new();
             NetpollRuntime runtime = WorkerThreads.CreateRuntime(1 + (round % 2), out string name, systemCalls);
             CallbackTurn[] turns = [.. Enumerable.Range(0, 12).Select(_ => new CallbackTurn(() => Thread.Sleep(1)))];
             Array.ForEach(turns, runtime.Groups[0].Schedule);

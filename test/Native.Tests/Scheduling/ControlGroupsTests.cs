@@ -49,6 +49,20 @@ public sealed class ControlGroupsTests : IDisposable
         ["2 /second/b", "2 /second"],
         Find("0::/a/b\n", "1 2 0:1 /c /first rw - cgroup2 none rw\n3 2 0:1 /a /second rw - cgroup2 none rw\n4 2 0:1 / /third rw - cgroup2 none rw\n"));
 
+    /// <summary>White space and backslashes are written in octal in the mounts, and as they are in the membership.</summary>
+    [Fact]
+    public void Names_may_have_blanks_backslashes_and_any_letters() => Assert.Equal(
+        [@"2 /my groups/\x2d ü/b\040", @"2 /my groups/\x2d ü"],
+        Find("0::/a b\\/b\\040\n", "1 2 0:1 /a\\040b\\134 /my\\040groups/\\134x2d\\040ü rw - cgroup2 none rw\n"));
+
+    /// <summary>A path that fills more than what is read at once, with a letter of two bytes on the border.</summary>
+    [Fact]
+    public void Letters_are_not_torn()
+    {
+        string name = new('a', 4096 - "0::/".Length - 1);
+        Assert.Equal($"2 /sys/fs/cgroup/{name}ü", Find($"0::/{name}ü\n", Unified)[0]);
+    }
+
     [Fact]
     public void A_group_outside_of_the_namespace_is_not_looked_for() => Assert.Equal(["2 /sys/fs/cgroup"], Find("0::/../x\n", Unified));
 

@@ -21,7 +21,7 @@ public sealed class NetpollRuntimeTests
     [InlineData(3)]
     public void It_has_the_workers_it_was_asked_for(int workers)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out string name, systemCalls);
         Patience.Until(() => systemCalls.Waits >= workers, "the workers have fallen asleep");
         Assert.Equal(workers, runtime.WorkerCount);

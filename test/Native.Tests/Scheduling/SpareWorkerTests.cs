@@ -182,7 +182,7 @@ public sealed class SpareWorkerTests
     }
 
     /// <summary>The second thread that begins to run, and the later ones, are held up at once.</summary>
-    private sealed class SlowStarts : ObservedSystemCalls
+    private sealed class SlowStarts : ObservedKernel
     {
         private int _threads;
         private volatile bool _start;

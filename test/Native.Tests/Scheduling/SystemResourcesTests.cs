@@ -107,6 +107,66 @@ public sealed class SystemResourcesTests : IDisposable
         Assert.Equal(new ResourceReading(limit * Mebibyte, inUse * Mebibyte, source), ReadMemory());
     }
 
+    /// <summary>Above memory.high the kernel lets nobody go on, long before memory.max.</summary>
+    [Theory]
+    [InlineData("max", "200", 200, "memory.high")]
+    [InlineData("400", "200", 200, "memory.high")]
+    [InlineData("200", "400", 200, "memory.max")]
+    [InlineData("200", "max", 200, "memory.max")]
+    [InlineData("200", null, 200, "memory.max")]
+    public void The_lower_one_of_the_two_limits_of_a_group_counts(string max, string? high, long limit, string source)
+    {
+        _kernel.Write("/proc/meminfo", "MemTotal:   819200 kB\nMemAvailable:   819200 kB\n");
+        _kernel.Write(Group + "/memory.max", max + "\n");
+        if (high is not null)
+        {
+            _kernel.Write(Group + "/memory.high", high + "\n");
+        }
+
+        _kernel.Write(Group + "/memory.current", "150\n");
+        Assert.Equal(new ResourceReading(limit, 150, $"{Group}/{source}"), ReadMemory());
+    }
+
+    [Fact]
+    public void Half_of_what_the_kernel_keeps_for_later_counts_as_free()
+    {
+        _kernel.Write("/proc/meminfo", "MemTotal:   819200 kB\nMemAvailable:   819200 kB\n");
+        _kernel.Write(Group + "/memory.max", "1000\n");
+        _kernel.Write(Group + "/memory.current", "900\n");
+        _kernel.Write(Group + "/memory.stat", "slab 700\nslab_reclaimable 400\nslab_unreclaimable 300\ninactive_file 100\nactive_file 40\n");
+        Assert.Equal(new ResourceReading(1000, 900 - 200 - 100 - 20, Group + "/memory.max"), ReadMemory());
+    }
+
+    /// <summary>In a container, the groups above its own cannot be seen.</summary>
+    [Theory]
+    [InlineData("9223372036854771712", "500", 500, true)]
+    [InlineData("400", "500", 400, false)]
+    public void The_limit_of_groups_of_version_1_that_cannot_be_seen_counts(string own, string above, long limit, bool isAbove)
+    {
+        const string Own = "/sys/fs/cgroup/memory";
+        _kernel.Write("/proc/meminfo", "MemTotal:   819200 kB\nMemAvailable:   819200 kB\n");
+        _kernel.Write("/proc/self/cgroup", "4:memory:/docker/x\n");
+        _kernel.Write("/proc/self/mountinfo", "34 30 0:31 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+        _kernel.Write(Own + "/memory.limit_in_bytes", own + "\n");
+        _kernel.Write(Own + "/memory.usage_in_bytes", "300\n");
+        WriteAbove(above);
+        MemoryLimits limits = new(_kernel.Files);
+        Assert.True(limits.TryRead(out ResourceReading reading));
+        string source = isAbove ? $"hierarchical_memory_limit in {Own}/memory.stat" : Own + "/memory.limit_in_bytes";
+        Assert.Equal(new ResourceReading(limit, 250, source), reading);
+
+        // It is followed, if not at once.
+        WriteAbove("350");
+        Assert.True(limits.TryRead(out ResourceReading soon));
+        Assert.Equal(limit, soon.Limit);
+        _kernel.Now += MemoryLimits.HierarchyIntervalNanoseconds;
+        Assert.True(limits.TryRead(out ResourceReading later));
+        Assert.Equal(350, later.Limit);
+
+        void WriteAbove(string value) =>
+            _kernel.Write(Own + "/memory.stat", $"cache 9\nhierarchical_memory_limit {value}\ntotal_inactive_file 50\n");
+    }
+
     [Fact]
     public void Memory_of_version_1_counts_as_well()
     {
@@ -142,6 +202,103 @@ public sealed class SystemResourcesTests : IDisposable
         Assert.True(resources.TryRead(out _, out _));
     }
 
+    /// <summary>A file may be hidden from the process for good, or fail for a moment, or be served by a process that has ended.</summary>
+    [Theory]
+    [InlineData(nameof(Errno.ENOENT), true, true)]
+    [InlineData(nameof(Errno.EACCES), true, true)]
+    [InlineData(nameof(Errno.EPERM), true, true)]
+    [InlineData(nameof(Errno.EOPNOTSUPP), true, true)]
+    [InlineData(nameof(Errno.EIO), false, true)]
+    [InlineData(nameof(Errno.ENOTCONN), false, true)]
+    [InlineData(nameof(Errno.EMFILE), false, false)]
+    [InlineData(nameof(Errno.ENFILE), false, false)]
+    [InlineData(nameof(Errno.ENOMEM), false, false)]
+    public void A_file_that_cannot_be_read_is_none_or_not_known_now(string name, bool atOnce, bool later)
+    {
+        Errno error = Enum.Parse<Errno>(name);
+        SystemResources resources = new(_kernel.Files);
+        _systemCalls.OpenError = error;
+        Assert.Equal(atOnce, resources.TryRead(out _, out _));
+        Assert.Equal(atOnce, resources.Obstacle is null);
+        if (error == Errno.EIO)
+        {
+            Assert.EndsWith("cannot be read (EIO)", resources.Obstacle, StringComparison.Ordinal);
+        }
+
+        _kernel.Now += KernelFiles.PatienceNanoseconds - 1;
+        Assert.Equal(atOnce, resources.TryRead(out _, out _));
+        _kernel.Now++;
+        Assert.Equal(later, resources.TryRead(out _, out _));
+
+        // Each time anew.
+        _systemCalls.OpenError = null;
+        Assert.True(resources.TryRead(out _, out _));
+        Assert.Null(resources.Obstacle);
+        _systemCalls.OpenError = error;
+        Assert.Equal(atOnce, resources.TryRead(out _, out _));
+    }
+
+    [Fact]
+    public void A_read_that_fails_is_no_end()
+    {
+        _systemCalls.ReadError = Errno.EIO;
+        Assert.False(new SystemResources(_kernel.Files).TryRead(out _, out _));
+        _systemCalls.ReadError = Errno.ESRCH;
+        Assert.True(new SystemResources(_kernel.Files).TryRead(out _, out _));
+    }
+
+    /// <summary>There may be thousands of processes, and nobody has the time to ask all of them at once.</summary>
+    [Fact]
+    public void Threads_of_other_processes_are_counted_a_few_at_a_time()
+    {
+        const int Processes = 40;
+        _systemCalls.Processes = 1000;
+        for (int i = 0; i < Processes; i++)
+        {
+            _kernel.Write($"/proc/{5_000_000 + i}/status", "Uid:\t1000\t1000\t1000\t1000\nThreads:\t3\n");
+        }
+
+        ThreadLimits limits = new(_kernel.Files, TimeSpan.Zero);
+        for (int i = 0; i < Processes; i++)
+        {
+            int opened = _systemCalls.Opened;
+            Assert.True(limits.TryRead(out ResourceReading estimate));
+            Assert.InRange(_systemCalls.Opened - opened, 1, 20);
+
+            // Those that have not been asked are taken to be as those that have.
+            Assert.Equal(20 + (3 * Processes), estimate.Used);
+        }
+
+        // What one round has found counts until the next one is over, some seconds later.
+        _kernel.Write("/proc/5000000/status", "Uid:\t1000\t1000\t1000\t1000\nThreads:\t103\n");
+        _kernel.Now += UserThreads.IntervalNanoseconds - 1;
+        Assert.True(limits.TryRead(out ResourceReading before));
+        Assert.Equal(20 + (3 * Processes), before.Used);
+        _kernel.Now++;
+        for (int i = 0; i < Processes; i++)
+        {
+            Assert.True(limits.TryRead(out before));
+            Assert.Equal(i < Processes - 1 ? 20 + (3 * Processes) : 120 + (3 * Processes), before.Used);
+        }
+    }
+
+    [Fact]
+    public void A_process_that_cannot_be_asked_now_is_asked_again()
+    {
+        _systemCalls.Processes = 1000;
+        for (int i = 0; i < 4; i++)
+        {
+            _kernel.Write($"/proc/{5_000_000 + i}/status", "Uid:\t1000\t1000\t1000\t1000\nThreads:\t3\n");
+        }
+
+        ThreadLimits limits = new(_kernel.Files, Patience.Limit);
+        _systemCalls.FailingPath = "/500000";
+        Assert.False(limits.TryRead(out _));
+        _systemCalls.FailingPath = null;
+        Assert.True(limits.TryRead(out ResourceReading reading));
+        Assert.Equal(32, reading.Used);
+    }
+
     [Fact]
     public void Of_this_process_something_is_known()
     {
@@ -172,7 +329,7 @@ public sealed class SystemResourcesTests : IDisposable
 
     private ResourceReading ReadThreads()
     {
-        Assert.True(new ThreadLimits(_kernel.Files).TryRead(out ResourceReading reading));
+        Assert.True(new ThreadLimits(_kernel.Files, Patience.Limit).TryRead(out ResourceReading reading));
         return reading;
     }
 
@@ -192,6 +349,13 @@ public sealed class SystemResourcesTests : IDisposable
 
         internal Errno? OpenError { get; set; }
 
+        internal Errno? ReadError { get; set; }
+
+        /// <summary>A part of the paths that cannot be opened, for want of descriptors.</summary>
+        internal string? FailingPath { get; set; }
+
+        internal int Opened { get; private set; }
+
         protected internal override SyscallResult GetResourceLimitOnce(int resource, out long limit)
         {
             limit = resource == LibC.RLIMIT_NPROC ? Processes : Descriptors;
@@ -204,7 +368,14 @@ public sealed class SystemResourcesTests : IDisposable
         // Numbers that this kernel has made up are not open.
         protected internal override SyscallResult CloseOnce(int fd) => fd == NextNumber ? SyscallResult.Success(0) : base.CloseOnce(fd);
 
-        protected internal override SyscallResult OpenOnce(string path, int flags, uint mode) =>
-            OpenError is { } error ? SyscallResult.Failure(error) : base.OpenOnce(path, flags, mode);
+        protected internal override SyscallResult OpenOnce(string path, int flags, uint mode)
+        {
+            Opened++;
+            Errno? error = FailingPath is { } part && path.Contains(part, StringComparison.Ordinal) ? Errno.EMFILE : OpenError;
+            return error is { } failure ? SyscallResult.Failure(failure) : base.OpenOnce(path, flags, mode);
+        }
+
+        protected internal override SyscallResult ReadOnce(int fd, Span<byte> buffer) =>
+            ReadError is { } error ? SyscallResult.Failure(error) : base.ReadOnce(fd, buffer);
     }
 }

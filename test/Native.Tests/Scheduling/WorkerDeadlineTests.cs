@@ -218,7 +218,7 @@ public sealed class WorkerDeadlineTests
         Assert.InRange(systemCalls.Waits - before, 1, Rounds * 5);
     }
 
-    private sealed class CoarseSystemCalls : ObservedSystemCalls
+    private sealed class CoarseSystemCalls : ObservedKernel
     {
         internal bool MillisecondsOnly { get; init; }
 

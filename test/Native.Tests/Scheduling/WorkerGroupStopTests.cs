@@ -15,7 +15,7 @@ public sealed class WorkerGroupStopTests
     {
         for (int round = 0; round < 50; round++)
         {
-            ObservedSystemCalls systemCalls = new();
+            ObservedKernel systemCalls = new();
             NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out string name, systemCalls);
             if (round % 2 == 0)
             {
@@ -57,7 +57,7 @@ public sealed class WorkerGroupStopTests
     {
         for (int round = 0; round < 100; round++)
         {
-            ObservedSystemCalls systemCalls = new();
+            ObservedKernel systemCalls = new();
             NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _, systemCalls);
             List<CallbackTurn> turns = [];
             bool stop = false;
@@ -87,7 +87,7 @@ public sealed class WorkerGroupStopTests
     [Fact]
     public void Closing_a_descriptor_after_the_stop_still_releases_its_waiter()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls);
         (StreamSocket first, StreamSocket second) = SocketPairs.CreateStarted(runtime);
         using ManualResetEventSlim released = new();
@@ -111,7 +111,7 @@ public sealed class WorkerGroupStopTests
     [Fact]
     public void A_descriptor_that_comes_after_the_end_is_refused_and_not_leaked()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls);
         runtime.Dispose();
         (StreamSocket first, StreamSocket second) = SocketPairs.Create(runtime);
@@ -152,7 +152,7 @@ public sealed class WorkerGroupStopTests
         Assert.Empty(systemCalls.Violations);
     }
 
-    private sealed class SlowSignals : ObservedSystemCalls
+    private sealed class SlowSignals : ObservedKernel
     {
         private int _eventFd = -1;
 

@@ -174,15 +174,58 @@ public sealed class WorkerLimitTests
 
         // As many workers end instead of becoming spares as there are too many.
         SetThreads(limit, most: 400, others: 32);
-        Assert.False(limit.TryShed());
-        Assert.False(limit.TryGrow(Start + (2 * WorkerLimit.LookIntervalNanoseconds)));
-        int shed = 0;
-        while (limit.TryShed())
+        long lowered = Start + (2 * WorkerLimit.LookIntervalNanoseconds);
+        Assert.False(limit.TryShed(lowered));
+        Assert.False(limit.TryGrow(lowered));
+        Assert.Equal(10, Shed(limit, lowered));
+    }
+
+    /// <summary>They end in their own time, others end meanwhile because nobody needs them, and the monitor looks again.</summary>
+    [Fact]
+    public void No_more_workers_end_than_there_are_too_many()
+    {
+        WorkerLimit limit = Create(1000);
+        SetThreads(limit, most: 400, others: 22);
+        int count = Initial + Grow(limit, Start);
+        SetThreads(limit, most: 400, others: 32);
+        long now = Start + WorkerLimit.LookIntervalNanoseconds;
+        Assert.False(limit.TryGrow(now));
+
+        // Some are about to end, and some have ended, for want of work.
+        limit.OnLeaving();
+        limit.Remove(wasLeaving: true);
+        limit.OnLeaving();
+        limit.Remove();
+        for (int i = 0; i < 3; i++)
         {
-            shed++;
+            Assert.True(limit.TryShed(now));
         }
 
-        Assert.Equal(10, shed);
+        // Looked at again before any of them has ended.
+        now += WorkerLimit.LookIntervalNanoseconds;
+        Assert.False(limit.TryGrow(now));
+        Assert.Equal(4, Shed(limit, now));
+        for (int i = 0; i < 7; i++)
+        {
+            limit.Remove(wasLeaving: true);
+            Assert.False(limit.TryShed(now));
+        }
+
+        Assert.Equal(count - 9, limit.Count);
+    }
+
+    /// <summary>If none has come to end for long, nobody knows whether there are still too many.</summary>
+    [Fact]
+    public void What_a_look_has_found_does_not_count_for_ever()
+    {
+        WorkerLimit limit = Create(1000);
+        SetThreads(limit, most: 400, others: 22);
+        Grow(limit, Start);
+        SetThreads(limit, most: 400, others: 32);
+        long now = Start + WorkerLimit.LookIntervalNanoseconds;
+        Assert.False(limit.TryGrow(now));
+        Assert.True(limit.TryShed(now + WorkerLimit.FirstHoldNanoseconds - 1));
+        Assert.False(limit.TryShed(now + WorkerLimit.FirstHoldNanoseconds));
     }
 
     [Fact]
@@ -224,10 +267,10 @@ public sealed class WorkerLimitTests
         long now = Start + WorkerLimit.LookIntervalNanoseconds;
         Assert.False(limit.TryGrow(now));
         Assert.False(limit.HasRoom);
-        Assert.False(limit.TryShed());
+        Assert.False(limit.TryShed(now));
         limit.OnReached(null, again: false, now);
         reported.WaitInTime("it is reported");
-        Assert.Contains("no descriptors left", report!.Bound, StringComparison.Ordinal);
+        Assert.Equal(_resources.Obstacle, report!.Bound);
         _resources.IsReadable = true;
         Assert.Equal(2, Grow(limit, now + WorkerLimit.LookIntervalNanoseconds));
     }
@@ -257,11 +300,11 @@ public sealed class WorkerLimitTests
             // 16, and one for each of two processors.
             for (int i = 0; i < 18; i++)
             {
-                Assert.True(limit.TryShed());
-                limit.Remove();
+                Assert.True(limit.TryShed(now + 1));
+                limit.Remove(wasLeaving: true);
             }
 
-            Assert.False(limit.TryShed());
+            Assert.False(limit.TryShed(now + 1));
             Assert.False(limit.TryGrow(now + hold - 1));
             now += hold;
             for (int i = 0; i < 18; i++)
@@ -283,6 +326,32 @@ public sealed class WorkerLimitTests
         limit.OnRefused(now);
         Assert.False(limit.TryGrow(now + WorkerLimit.FirstHoldNanoseconds - 1));
         Assert.True(limit.TryGrow(now + WorkerLimit.FirstHoldNanoseconds));
+    }
+
+    [Fact]
+    public void The_reserve_is_not_taken_while_a_refused_thread_counts()
+    {
+        const int Maximum = 50;
+        WorkerLimit limit = new(Maximum, onReached: null);
+        Assert.True(limit.TryAdd());
+        Assert.True(limit.TryGrow(Start));
+        Assert.True(limit.TryExceedRoom());
+
+        limit.OnRefused(Start);
+        Assert.False(limit.TryGrow(Start + 1));
+        Assert.False(limit.TryExceedRoom());
+
+        Assert.True(limit.TryGrow(Start + WorkerLimit.FirstHoldNanoseconds));
+        Assert.True(limit.TryExceedRoom());
+    }
+
+    [Fact]
+    public void The_reserve_is_not_taken_while_nobody_knows_what_there_is()
+    {
+        WorkerLimit limit = Create(50);
+        _resources.IsReadable = false;
+        Assert.False(limit.TryGrow(Start));
+        Assert.False(limit.TryExceedRoom());
     }
 
     private WorkerLimit Create(int maximum, Action<WorkerLimitReached>? onReached = null)
@@ -308,6 +377,17 @@ public sealed class WorkerLimitTests
         }
 
         return grown;
+    }
+
+    private static int Shed(WorkerLimit limit, long now)
+    {
+        int shed = 0;
+        while (shed < 1000 && limit.TryShed(now))
+        {
+            shed++;
+        }
+
+        return shed;
     }
 
     private static void InterlockedMax(ref int target, int value)

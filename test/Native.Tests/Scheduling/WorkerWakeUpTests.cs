@@ -93,7 +93,7 @@ public sealed class WorkerWakeUpTests
     [Fact]
     public void Idle_workers_do_not_poll()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out _, systemCalls);
         Patience.Until(() => systemCalls.Waits >= 4, "the workers have fallen asleep");
         int waits = systemCalls.Waits;

@@ -14,7 +14,7 @@ public sealed class ConnectOperationTests
     [InlineData(true)]
     public async Task Nobody_listens(bool ipv6)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls))
         {
             ListenSocket listener = SocketPairs.Listen(runtime, ipv6 ? SocketPairs.AnyPortV6 : SocketPairs.AnyPortV4);
@@ -34,7 +34,7 @@ public sealed class ConnectOperationTests
     [Fact]
     public async Task An_attempt_can_be_cancelled()
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _, systemCalls))
         {
             ListenSocket listener = SocketPairs.Listen(runtime, backlog: 0);

@@ -14,7 +14,7 @@ public sealed class SocketCloseTests
     [InlineData(4)]
     public void A_close_releases_both_waiters_exactly_once(int workers)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _, systemCalls))
         {
             StreamSocket first = null!, second = null!;
@@ -150,7 +150,7 @@ public sealed class SocketCloseTests
         Assert.Equal(PollResult.Pending, result);
     }
 
-    private sealed class HeldReceives : ObservedSystemCalls
+    private sealed class HeldReceives : ObservedKernel
     {
         internal ManualResetEventSlim Entered { get; } = new();
 

@@ -19,7 +19,7 @@ public sealed class SocketEchoTests
     [InlineData(true, 4)]
     public async Task Ten_megabytes_both_ways(bool ipv6, int workers)
     {
-        ObservedSystemCalls systemCalls = new();
+        ObservedKernel systemCalls = new();
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _, systemCalls))
         {
             await EchoAsync(runtime, ipv6 ? SocketPairs.AnyPortV6 : SocketPairs.AnyPortV4, Size);
@@ -36,7 +36,7 @@ public sealed class SocketEchoTests
     [InlineData(4)]
     public async Task Half_a_megabyte_both_ways_on_a_bad_day(int workers)
     {
-        FaultInjection systemCalls = new(SeededRandom.NewSeed())
+        FaultyKernel systemCalls = new(SeededRandom.NewSeed())
         {
             Interruptions = 0.2,
             SpuriousWouldBlocks = 0.2,
@@ -138,27 +138,9 @@ public sealed class SocketEchoTests
         await socket.CloseAsync();
     }
 
-    private static unsafe SyscallResult Gather(StreamSocket socket, byte[] first, byte[] second)
-    {
-        fixed (byte* a = first, b = second)
-        {
-            return socket.Send(
-            [
-                new iovec { iov_base = a, iov_len = (nuint)first.Length },
-                new iovec { iov_base = b, iov_len = (nuint)second.Length },
-            ]);
-        }
-    }
+    private static SyscallResult Gather(StreamSocket socket, byte[] first, byte[] second) =>
+        socket.Send([first.AsMemory(), second.AsMemory()]);
 
-    private static unsafe SyscallResult Scatter(StreamSocket socket, byte[] first, byte[] second)
-    {
-        fixed (byte* a = first, b = second)
-        {
-            return socket.Receive(
-            [
-                new iovec { iov_base = a, iov_len = (nuint)first.Length },
-                new iovec { iov_base = b, iov_len = (nuint)second.Length },
-            ]);
-        }
-    }
+    private static SyscallResult Scatter(StreamSocket socket, byte[] first, byte[] second) =>
+        socket.Receive([first.AsMemory(), second.AsMemory()]);
 }

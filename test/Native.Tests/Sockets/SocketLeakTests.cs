@@ -4,7 +4,7 @@ using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Sockets;
 
-[Collection(Exclusive.Name)]
+[Collection(nameof(Alone))]
 public sealed class SocketLeakTests
 {
     private const int Connections = 10_000;

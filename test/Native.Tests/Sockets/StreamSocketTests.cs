@@ -8,7 +8,7 @@ namespace KestrelNetpoll.Native.Tests.Sockets;
 
 public sealed class StreamSocketTests : IDisposable
 {
-    private readonly ObservedSystemCalls _systemCalls = new();
+    private readonly ObservedKernel _systemCalls = new();
     private readonly NetpollRuntime _runtime;
 
     public StreamSocketTests() => _runtime = WorkerThreads.CreateRuntime(2, out _, _systemCalls);
@@ -48,7 +48,6 @@ public sealed class StreamSocketTests : IDisposable
         byte[] buffer = new byte[1];
         Assert.Equal(Errno.EBADF, client.Receive(buffer).Errno);
         Assert.Equal(Errno.EBADF, client.Send(buffer).Errno);
-        Assert.Equal(Errno.EBADF, client.Peek().Errno);
         Assert.Equal(PollResult.Closing, client.BeginWaitReadable(new CallbackTurn()));
         Assert.Equal(PollResult.Closing, client.BeginWaitWritable(new CallbackTurn()));
         client.WakeReader();
@@ -58,32 +57,6 @@ public sealed class StreamSocketTests : IDisposable
         client.Close(reset: true);
         await client.CloseAsync();
         Assert.True(client.IsClosed);
-    }
-
-    [Fact]
-    public async Task Peek_takes_nothing_out()
-    {
-        (StreamSocket client, StreamSocket server) = await SocketPairs.ConnectAsync(_runtime);
-        Assert.True(server.Peek().WouldBlock);
-        client.Send([7]);
-        while (server.Peek().WouldBlock)
-        {
-            await server.WaitReadableAsync().InTime();
-        }
-
-        byte[] buffer = new byte[1];
-        Assert.Equal(1, server.Peek().Value);
-        Assert.Equal(1, server.Receive(buffer).Value);
-        Assert.Equal(7, buffer[0]);
-
-        client.Close();
-        while (server.Peek().WouldBlock)
-        {
-            await server.WaitReadableAsync().InTime();
-        }
-
-        Assert.True(server.Peek() is { IsSuccess: true, Value: 0 });
-        server.Close();
     }
 
     [Fact]

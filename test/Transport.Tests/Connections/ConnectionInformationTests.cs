@@ -11,6 +11,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
+[OneMode]
 public class ConnectionInformationTests
 {
     [Fact]
@@ -104,7 +105,7 @@ public class ConnectionInformationTests
 
         for (int length = 0; length <= bytes.Length; length++)
         {
-            TcpInfo info = NetpollConnection.ToTcpInfo(new TcpMeasurements(bytes.AsSpan(0, length)));
+            TcpInfo info = NetpollConnection.ToTcpInfo(TcpMeasurements.From(bytes.AsSpan(0, length)));
 
             Assert.Equal(length >= 72 ? TimeSpan.FromMicroseconds(68) : default, info.RoundTripTime);
             Assert.Equal(length >= 104 ? 100 : 0, info.Retransmits);
@@ -122,7 +123,7 @@ public class ConnectionInformationTests
         byte[] bytes = new byte[TcpMeasurements.Length];
         bytes.AsSpan(TcpMeasurements.MinRttOffset, sizeof(uint)).Fill(0xFF);
 
-        Assert.Null(NetpollConnection.ToTcpInfo(new TcpMeasurements(bytes)).MinRoundTripTime);
+        Assert.Null(NetpollConnection.ToTcpInfo(TcpMeasurements.From(bytes)).MinRoundTripTime);
     }
 
     [Fact]

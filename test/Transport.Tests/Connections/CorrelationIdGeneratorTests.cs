@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using KestrelNetpoll.Transport.Connections;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
+[OneMode]
 public class CorrelationIdGeneratorTests
 {
     [Theory]

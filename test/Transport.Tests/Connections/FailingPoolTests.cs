@@ -1,6 +1,6 @@
 using System.Buffers;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -8,6 +8,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
+[OneMode]
 public class FailingPoolTests
 {
     [Fact]
@@ -17,7 +18,7 @@ public class FailingPoolTests
         var pools = new FailingPools();
         await using var factory = new NetpollTransportFactory(
             Options.Create(new NetpollTransportOptions { WorkerCount = 1 }),
-            logs, pools, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance);
+            logs, pools, new PlatformSupport());
         IConnectionListener listener = await factory.BindAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
 
         using RawClient first = await RawClient.ConnectAsync(listener.EndPoint);
@@ -46,7 +47,7 @@ public class FailingPoolTests
         using var logs = new LogCollector();
         var kernel = new EngineCountingSystemCalls();
         await using var factory = new NetpollTransportFactory(
-            Options.Create(new NetpollTransportOptions { WorkerCount = 1 }), logs, new NoPools(), new PlatformSupport(kernel), kernel);
+            Options.Create(new NetpollTransportOptions { WorkerCount = 1 }), logs, new NoPools(), new PlatformSupport(kernel));
 
         await Assert.ThrowsAsync<InsufficientMemoryException>(
             async () => await factory.BindAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0)));

@@ -81,6 +81,7 @@ public sealed class FinOnErrorTests : IDisposable
     }
 
     /// <summary>A client that does not read, and one that does not stop writing either.</summary>
+    [Slow]
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -3,6 +3,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
+[OneMode]
 public class OneShotSignalTests
 {
     private OneShotSignal _signal;
@@ -13,14 +14,14 @@ public class OneShotSignalTests
         Task first = _signal.WaitAsync();
         Task second = _signal.WaitAsync();
         Assert.False(first.IsCompleted);
-        Assert.False(_signal.IsSet);
+        Assert.False(_signal.WaitAsync().IsCompleted);
 
         _signal.Set();
         _signal.Set();
 
         await first.InTime();
         await second.InTime();
-        Assert.True(_signal.IsSet);
+        Assert.True(_signal.WaitAsync().IsCompleted);
     }
 
     [Fact]

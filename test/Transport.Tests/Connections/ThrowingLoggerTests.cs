@@ -1,8 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Connections;
-using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -11,6 +10,7 @@ using Microsoft.Extensions.Options;
 namespace KestrelNetpoll.Transport.Tests.Connections;
 
 /// <summary>An application's logging that throws costs the log entry, and nothing else.</summary>
+[OneMode]
 public sealed class ThrowingLoggerTests : IAsyncLifetime
 {
     private NetpollTransportFactory _factory = null!;
@@ -22,7 +22,7 @@ public sealed class ThrowingLoggerTests : IAsyncLifetime
     {
         var options = new NetpollTransportOptions { WorkerCount = 1 };
         _factory = new NetpollTransportFactory(
-            Options.Create(options), new ThrowingLogger(), null, new PlatformSupport(SystemCalls.Instance), SystemCalls.Instance);
+            Options.Create(options), new ThrowingLogger(), null, new PlatformSupport());
         _listener = await _factory.BindAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
         _client = await RawClient.ConnectAsync(_listener.EndPoint);
         _connection = (await _listener.AcceptAsync().InTime())!;

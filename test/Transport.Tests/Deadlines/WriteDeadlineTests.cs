@@ -1,5 +1,7 @@
 using System.IO.Pipelines;
 using KestrelNetpoll.Native;
+using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Tests.Connections;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
@@ -37,6 +39,24 @@ public class WriteDeadlineTests : OneConnection
         Assert.Equal(PeerEnd.Reset, (await Client.ReadToEndAsync()).End);
         Assert.Single(Logged(8));
         Assert.Empty(Harness.Logs.Above(Microsoft.Extensions.Logging.LogLevel.Information));
+    }
+
+    [OneMode]
+    [Fact]
+    public async Task One_that_passes_while_a_flush_is_sending_ends_it_as_soon_as_it_waits()
+    {
+        var kernel = new FullKernel();
+        await using TransportHarness harness = await TransportHarness.StartAsync(kernel);
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        using RawClient _ = client;
+        kernel.BeforeSend = () => Patience.Until(
+            () => harness.Factory.Groups.All(static group => group.Poller.Deadlines.Count == 0), "the deadline has passed");
+        connection.Features.Get<IConnectionDeadlineFeature>()!.SetWriteDeadline(Soon);
+
+        Assert.True((await connection.Transport.Output.WriteAsync(new byte[1_000_000]).InTime()).IsCompleted);
+
+        Assert.True(connection.IsClosed);
+        await connection.DisposeAsync().InTime();
     }
 
     [Fact]
@@ -167,5 +187,17 @@ public class WriteDeadlineTests : OneConnection
     {
         (byte[] bytes, PeerEnd end) = await Client.ReadToEndAsync();
         return (bytes.Length, end);
+    }
+
+    // Has no room for what is sent.
+    private sealed class FullKernel : SystemCalls
+    {
+        internal Action BeforeSend { get; set; } = static () => { };
+
+        protected internal override SyscallResult SendOnce(int fd, ReadOnlySpan<byte> buffer, int flags)
+        {
+            BeforeSend();
+            return SyscallResult.Failure(Errno.EAGAIN);
+        }
     }
 }

@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
+[OneMode]
 public class MetricsTests
 {
     [Fact]

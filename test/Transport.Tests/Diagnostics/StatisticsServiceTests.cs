@@ -14,6 +14,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
 /// <summary>The counters can be injected wherever services can.</summary>
+[OneMode]
 public sealed class StatisticsServiceTests
 {
     [Theory]

@@ -63,6 +63,7 @@ public class ServerScenarios
         OnBoth = static seen => seen.Answered("#0 HTTP/1.1 101").Answered("#0 upgraded").Noted("app: upgrade: InvalidOperationException", "app: upgrade: done"),
     });
 
+    [Slow]
     [Fact]
     public Task The_keep_alive_timeout() => CompareAsync(new Scenario
     {
@@ -77,6 +78,7 @@ public class ServerScenarios
         OnBoth = static seen => seen.Answered("HTTP/1.1 200 OK").Ended("FIN").Logged(7).Quiet(),
     });
 
+    [Slow]
     [Fact]
     public Task The_request_headers_timeout() => CompareAsync(new Scenario
     {

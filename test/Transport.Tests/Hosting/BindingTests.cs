@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class BindingTests
 {
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";

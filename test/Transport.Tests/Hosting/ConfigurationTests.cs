@@ -9,6 +9,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class ConfigurationTests
 {
     [Fact]
@@ -128,6 +129,11 @@ public class ConfigurationTests
     [InlineData("AcceptStrategy", "Reuse", "Shared or ReusePort")]
     [InlineData("DeferAccept", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
+    [InlineData("FreeBind", "on", "true or false")]
+    [InlineData("MultipathTcp", "1", "true or false")]
+    [InlineData("FirstByteTimeout", "5 s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    [InlineData("WriteStallTimeout", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    [InlineData("MaxConnectionAge", "1h", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("Mark", "red", "a whole number such as 184 or 0xB8")]
     [InlineData("TypeOfService", "0xEG", "a whole number such as 184 or 0xB8")]
     [InlineData("MaxConnectionsPerAddress", "few", "a whole number")]

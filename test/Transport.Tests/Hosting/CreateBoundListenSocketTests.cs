@@ -11,6 +11,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public sealed class CreateBoundListenSocketTests : IDisposable
 {
     private readonly string _path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());

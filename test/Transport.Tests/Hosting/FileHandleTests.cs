@@ -13,6 +13,7 @@ namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 /// <summary>Alone, since one of them sets environment variables of the process.</summary>
 [Collection(nameof(Alone))]
+[OneMode]
 public class FileHandleTests
 {
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class NetpollTransportOptionsTests
 {
     [Fact]

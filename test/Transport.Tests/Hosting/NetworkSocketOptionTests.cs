@@ -11,6 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 /// <summary>Socket options that depend on the network's setup: what accepted sockets have of them.</summary>
+[OneMode]
 public class NetworkSocketOptionTests
 {
     private const string NeedsRoot = "Needs root (CAP_NET_ADMIN).";
@@ -18,9 +19,14 @@ public class NetworkSocketOptionTests
     // Of a network that is nobody's (TEST-NET-1).
     private static readonly IPEndPoint Foreign = new(IPAddress.Parse("192.0.2.7"), 0);
 
+    public static TheoryData<string, int, int> ClassOfService => new()
+    {
+        { "127.0.0.1", LibC.IPPROTO_IP, LibC.IP_TOS },
+        { "::1", LibC.IPPROTO_IPV6, LibC.IPV6_TCLASS },
+    };
+
     [Theory]
-    [InlineData("127.0.0.1", LibC.IPPROTO_IP, LibC.IP_TOS)]
-    [InlineData("::1", LibC.IPPROTO_IPV6, LibC.IPV6_TCLASS)]
+    [MemberData(nameof(ClassOfService))]
     public async Task A_class_of_service_is_that_of_the_connections(string address, int level, int option)
     {
         Assert.SkipUnless(address != "::1" || Socket.OSSupportsIPv6, "There is no IPv6 here.");

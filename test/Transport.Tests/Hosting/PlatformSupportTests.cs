@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
@@ -11,6 +11,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class PlatformSupportTests
 {
     [Theory]
@@ -25,7 +26,6 @@ public class PlatformSupportTests
         var platform = new PlatformSupport(isLinux, architecture, SystemCalls.Instance);
 
         Assert.Equal(obstacle, platform.Obstacle);
-        Assert.Equal(obstacle is null, platform.IsSupported);
     }
 
     [Theory]
@@ -56,7 +56,7 @@ public class PlatformSupportTests
     {
         var kernel = new Sandbox("epoll_create1", after: 1);
         using var logs = new LogCollector();
-        using var factory = CreateFactory(logs, new PlatformSupport(kernel), kernel);
+        using var factory = CreateFactory(logs, new PlatformSupport(kernel));
         var endPoint = new IPEndPoint(IPAddress.Loopback, 0);
 
         Assert.False(factory.CanBind(endPoint));
@@ -84,7 +84,7 @@ public class PlatformSupportTests
     public void CanBind_is_true_for_what_is_served(EndPoint endPoint, bool expected)
     {
         using var logs = new LogCollector();
-        using var factory = CreateFactory(logs, new PlatformSupport(SystemCalls.Instance));
+        using var factory = CreateFactory(logs, new PlatformSupport());
 
         Assert.Equal(expected, factory.CanBind(endPoint));
         Assert.Empty(logs.Entries);
@@ -144,8 +144,8 @@ public class PlatformSupportTests
         Assert.Equal(0, sandbox.OpenDescriptors);
     }
 
-    private static NetpollTransportFactory CreateFactory(LogCollector logs, PlatformSupport platform, SystemCalls? systemCalls = null) =>
-        new(Options.Create(new NetpollTransportOptions()), logs, null, platform, systemCalls ?? SystemCalls.Instance);
+    private static NetpollTransportFactory CreateFactory(LogCollector logs, PlatformSupport platform) =>
+        new(Options.Create(new NetpollTransportOptions()), logs, null, platform);
 
     /// <summary>Refuses one system call, from the first or a later one on, and counts what is open.</summary>
     private sealed class Sandbox(string refused, int after = 0) : SystemCalls

@@ -2,10 +2,12 @@ using System.Reflection;
 using System.Reflection.PortableExecutable;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 /// <summary>What a project gets that references the libraries: this one is such a project, and does nothing for it.</summary>
+[OneMode]
 public class ReadyToRunTests
 {
     // The architecture's number in the image, and what it is combined with for Linux (PE format; ReadyToRun format).

@@ -10,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class ReloadTests
 {
     [Fact]

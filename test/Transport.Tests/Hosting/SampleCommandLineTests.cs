@@ -5,6 +5,7 @@ using KestrelNetpoll.Transport.Tests.Scale;
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 /// <summary>The sample is what people try first.</summary>
+[OneMode]
 public sealed class SampleCommandLineTests
 {
     [Theory]

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Connections.Features;
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
 /// <summary>What the options say is true of the accepted sockets, which are what counts.</summary>
+[OneMode]
 public class SocketOptionTests
 {
     private static readonly NetpollTransportOptions Everything = new()
@@ -21,24 +22,34 @@ public class SocketOptionTests
         SendBufferSize = 30_000,
     };
 
-    [Theory]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_NODELAY, 0)]
-    [InlineData(LibC.SOL_SOCKET, LibC.SO_KEEPALIVE, 1)]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE, 77)]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_KEEPINTVL, 5)]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_KEEPCNT, 3)]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, 12_345)]
-    [InlineData(LibC.SOL_SOCKET, LibC.SO_RCVBUF, 40_000)]
-    [InlineData(LibC.SOL_SOCKET, LibC.SO_SNDBUF, 60_000)]
-    public async Task An_accepted_socket_has_the_option(int level, int option, int expected) =>
-        Assert.Equal(expected, await AcceptedValueAsync(Everything, level, option));
+    public static TheoryData<string, int, int, int> Given => new()
+    {
+        { nameof(LibC.TCP_NODELAY), LibC.IPPROTO_TCP, LibC.TCP_NODELAY, 0 },
+        { nameof(LibC.SO_KEEPALIVE), LibC.SOL_SOCKET, LibC.SO_KEEPALIVE, 1 },
+        { nameof(LibC.TCP_KEEPIDLE), LibC.IPPROTO_TCP, LibC.TCP_KEEPIDLE, 77 },
+        { nameof(LibC.TCP_KEEPINTVL), LibC.IPPROTO_TCP, LibC.TCP_KEEPINTVL, 5 },
+        { nameof(LibC.TCP_KEEPCNT), LibC.IPPROTO_TCP, LibC.TCP_KEEPCNT, 3 },
+        { nameof(LibC.TCP_USER_TIMEOUT), LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, 12_345 },
+        { nameof(LibC.SO_RCVBUF), LibC.SOL_SOCKET, LibC.SO_RCVBUF, 40_000 },
+        { nameof(LibC.SO_SNDBUF), LibC.SOL_SOCKET, LibC.SO_SNDBUF, 60_000 },
+    };
+
+    public static TheoryData<string, int, int, int> NotGiven => new()
+    {
+        { nameof(LibC.TCP_NODELAY), LibC.IPPROTO_TCP, LibC.TCP_NODELAY, 1 },
+        { nameof(LibC.SO_KEEPALIVE), LibC.SOL_SOCKET, LibC.SO_KEEPALIVE, 0 },
+        { nameof(LibC.TCP_USER_TIMEOUT), LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, 0 },
+    };
 
     [Theory]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_NODELAY, 1)]
-    [InlineData(LibC.SOL_SOCKET, LibC.SO_KEEPALIVE, 0)]
-    [InlineData(LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, 0)]
-    public async Task By_default_it_has_not(int level, int option, int expected) =>
-        Assert.Equal(expected, await AcceptedValueAsync(new NetpollTransportOptions(), level, option));
+    [MemberData(nameof(Given))]
+    public async Task An_accepted_socket_has_the_option(string name, int level, int option, int expected) =>
+        Assert.Equal((name, expected), (name, await AcceptedValueAsync(Everything, level, option)));
+
+    [Theory]
+    [MemberData(nameof(NotGiven))]
+    public async Task By_default_it_has_not(string name, int level, int option, int expected) =>
+        Assert.Equal((name, expected), (name, await AcceptedValueAsync(new NetpollTransportOptions(), level, option)));
 
     [Fact]
     public async Task A_deferred_accept_comes_with_the_first_byte()

@@ -11,6 +11,7 @@ using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
 
+[OneMode]
 public class UseNetpollTransportTests
 {
     private const string Sockets = "SocketTransportFactory";

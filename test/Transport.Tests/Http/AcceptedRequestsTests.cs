@@ -23,7 +23,7 @@ public class AcceptedRequestsTests
             await next(connection);
         });
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup => setup.Endpoint = AddSlowStart);
-        server.Factory!.Context!.FirstReadTimeout = Patience.Limit;
+        server.Factory!.Context!.Services.Connections.FirstReadTimeout = Patience.Limit;
         List<RawClient> clients = [];
         for (int i = 0; i < 10; i++)
         {

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace KestrelNetpoll.Transport.Tests.Http;
 
+[OneMode]
 public class ApplicationSchedulingTests
 {
     [Theory]

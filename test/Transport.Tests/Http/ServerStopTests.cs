@@ -101,6 +101,7 @@ public class ServerStopTests
         await server.Pools.AllReturnedAsync();
     }
 
+    [Slow]
     [Fact]
     public async Task Stopping_ends_while_every_worker_is_blocked()
     {

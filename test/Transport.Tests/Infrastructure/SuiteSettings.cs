@@ -1,12 +1,11 @@
 using System.Globalization;
-using System.Reflection;
 
 namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 
 /// <summary>
-/// What the transport is set to where a test says nothing: the same sources are compiled into several test projects, each with other
-/// settings (<c>AssemblyMetadata</c> in its project file). A test that is only true for one setting makes it itself. An environment variable
-/// (<c>NETPOLL_TEST_WorkerGroupCount</c>, <c>NETPOLL_TEST_ApplicationScheduling</c>) outranks the project file: <c>test/repeat.sh</c> sets it.
+/// What the transport is set to where a test says nothing. The program is run several times, each time with other settings: the environment
+/// variables <c>NETPOLL_TEST_ApplicationScheduling</c> and <c>NETPOLL_TEST_WorkerGroupCount</c>, which <c>OtherModes.targets</c> and
+/// <c>repeat.sh</c> set. A test that is only true for one setting makes it itself, and is marked with <see cref="OneModeAttribute"/>.
 /// </summary>
 internal static class SuiteSettings
 {
@@ -35,8 +34,5 @@ internal static class SuiteSettings
         }
     }
 
-    private static string? Read(string name) =>
-        Environment.GetEnvironmentVariable($"NETPOLL_TEST_{name}")
-        ?? typeof(SuiteSettings).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
-            .FirstOrDefault(attribute => attribute.Key == name)?.Value;
+    private static string? Read(string name) => Environment.GetEnvironmentVariable($"NETPOLL_TEST_{name}");
 }

@@ -1,6 +1,6 @@
 using System.Net;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -129,8 +129,7 @@ internal sealed class TestServer : IAsyncDisposable
                 setup.Netpoll?.Invoke(options);
                 SuiteSettings.Complete(options);
             });
-            AddIfGiven(setup.SystemCalls);
-            AddIfGiven(setup.Platform);
+            AddIfGiven(setup.Platform ?? (setup.SystemCalls is { } kernel ? new PlatformSupport(kernel) : null));
         }
 
         builder.Services.Replace(ServiceDescriptor.Singleton<IMemoryPoolFactory<byte>>(pools));

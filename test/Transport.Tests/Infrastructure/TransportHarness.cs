@@ -1,7 +1,7 @@
 using System.Net;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Connections;
-using KestrelNetpoll.Transport.Hosting;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
 
@@ -40,7 +40,7 @@ internal sealed class TransportHarness : IAsyncDisposable
         var logs = new LogCollector();
         var pools = new TrackingMemoryPoolFactory();
         var factory = new NetpollTransportFactory(
-            Options.Create(options), logs, pools, new PlatformSupport(systemCalls), systemCalls);
+            Options.Create(options), logs, pools, new PlatformSupport(systemCalls));
         try
         {
             return new TransportHarness(factory, await factory.BindAsync(endPoint ?? new IPEndPoint(IPAddress.Loopback, 0)), logs, pools);

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Tests.Limits;
 
+[OneMode]
 public class AcceptPolicyTests
 {
     [Theory]
@@ -107,7 +108,7 @@ public class AcceptPolicyTests
 
             gone.Dispose();
             await Patience.UntilAsync(
-                () => server.Factory!.GetStatistics().ActiveConnections <= 1 && server.Factory.Context!.AcceptPolicy!.Clients == 1,
+                () => server.Factory!.GetStatistics().ActiveConnections <= 1 && server.Factory.Context!.Services.AcceptPolicy!.Clients == 1,
                 "they are gone");
             clients.Enqueue(await ConnectAsync(server, "127.0.0.1"));
         }
@@ -118,7 +119,7 @@ public class AcceptPolicyTests
             client.Dispose();
         }
 
-        await Patience.UntilAsync(() => server.Factory.Context!.AcceptPolicy!.Clients == 0, "all places are free");
+        await Patience.UntilAsync(() => server.Factory.Context!.Services.AcceptPolicy!.Clients == 0, "all places are free");
         Assert.Empty(server.Logs.Above(LogLevel.Information));
     }
 
@@ -138,7 +139,7 @@ public class AcceptPolicyTests
             _pending = harness.Listener.AcceptAsync().AsTask();
             Assert.Equal(PeerEnd.Fin, await EndOfAsync(harness.ConnectClientAsync));
             Assert.False(_pending.IsCompleted);
-            Assert.Equal(0, harness.Factory.Context!.AcceptPolicy!.Clients);
+            Assert.Equal(0, harness.Factory.Context!.Services.AcceptPolicy!.Clients);
             kernel.Decision = AcceptDecision.Accept;
             foreach (Func<NetpollConnection, Task> ending in (Func<NetpollConnection, Task>[])
                 [
@@ -154,26 +155,26 @@ public class AcceptPolicyTests
             {
                 using RawClient client = await harness.ConnectClientAsync();
                 NetpollConnection connection = await AcceptPendingAsync(harness);
-                Assert.Equal(1, harness.Factory.Context!.AcceptPolicy!.Clients);
+                Assert.Equal(1, harness.Factory.Context!.Services.AcceptPolicy!.Clients);
                 await ending(connection).InTime();
                 await connection.DisposeAsync().InTime();
-                Assert.Equal(0, harness.Factory.Context.AcceptPolicy.Clients);
+                Assert.Equal(0, harness.Factory.Context.Services.AcceptPolicy.Clients);
             }
 
             kernel.RefusesWatch = true;
             Task<ConnectionContext?> accepting = harness.Listener.AcceptAsync().AsTask();
             Assert.Equal(PeerEnd.Reset, await EndOfAsync(harness.ConnectClientAsync));
             kernel.RefusesWatch = false;
-            await Patience.UntilAsync(() => harness.Factory.Context!.AcceptPolicy!.Clients == 0, "its place is free");
+            await Patience.UntilAsync(() => harness.Factory.Context!.Services.AcceptPolicy!.Clients == 0, "its place is free");
             using RawClient last = await harness.ConnectClientAsync();
             await (await accepting.InTime())!.DisposeAsync().InTime();
 
             // Accepted, and never asked for: the end of the listener sees to it.
             using RawClient undelivered = await harness.ConnectClientAsync();
-            await Patience.UntilAsync(() => harness.Factory.Context!.AcceptPolicy!.Clients == 1, "it has been accepted");
+            await Patience.UntilAsync(() => harness.Factory.Context!.Services.AcceptPolicy!.Clients == 1, "it has been accepted");
         }
 
-        Assert.Equal(0, harness.Factory.Context!.AcceptPolicy!.Clients);
+        Assert.Equal(0, harness.Factory.Context!.Services.AcceptPolicy!.Clients);
     }
 
     [Fact]
@@ -210,7 +211,7 @@ public class AcceptPolicyTests
         Assert.Equal(400, served + refused);
         NetpollTransportStatistics statistics = server.Factory!.GetStatistics();
         Assert.Equal((served, refused), (statistics.AcceptedConnections, statistics.RefusedConnections));
-        await Patience.UntilAsync(() => server.Factory.Context!.AcceptPolicy!.Clients == 0, "all places are free");
+        await Patience.UntilAsync(() => server.Factory.Context!.Services.AcceptPolicy!.Clients == 0, "all places are free");
     }
 
     [Fact]
@@ -226,7 +227,7 @@ public class AcceptPolicyTests
         using RawClient two = await harness.ConnectClientAsync();
 
         await Patience.UntilAsync(() => statistics.GetAcceptQueues() is [{ Pending: 2 }], "both wait");
-        Assert.Equal([new NetpollAcceptQueue(harness.Listener.EndPoint, 2, 7)], statistics.GetAcceptQueues());
+        Assert.Equal([new NetpollAcceptQueueDepth(harness.Listener.EndPoint, 2, 7)], statistics.GetAcceptQueues());
         await (await harness.AcceptAsync()).DisposeAsync().InTime();
         await Patience.UntilAsync(() => statistics.GetAcceptQueues() is [{ Pending: 0 }], "none waits");
         await harness.Listener.UnbindAsync();

@@ -1,10 +1,12 @@
 using System.Net;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Sockets;
-using KestrelNetpoll.Transport.Listening;
+using KestrelNetpoll.Transport.Limits;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Limits;
 
+[OneMode]
 public class AddressCountsTests
 {
     [Theory]
@@ -22,8 +24,8 @@ public class AddressCountsTests
     [Fact]
     public void A_Unix_client_is_none_nor_is_one_without_an_address()
     {
-        Assert.False(default(SocketAddressBytes).TryGetNetwork(out _));
-        Assert.False(SocketAddressBytes.FromKernel([LibC.AF_UNIX, 0]).TryGetNetwork(out _));
+        Assert.Null(default(SocketAddressBytes).Network);
+        Assert.Null(SocketAddressBytes.FromKernel([(byte)LibC.AF_UNIX, 0]).Network);
     }
 
     [Fact]
@@ -46,9 +48,6 @@ public class AddressCountsTests
         Assert.Equal(0, counts.Count);
     }
 
-    private static NetworkKey NetworkOf(string address)
-    {
-        Assert.True(SocketAddressBytes.From(new IPEndPoint(IPAddress.Parse(address), 1)).TryGetNetwork(out NetworkKey network));
-        return network;
-    }
+    private static NetworkKey NetworkOf(string address) =>
+        Assert.NotNull(SocketAddressBytes.From(new IPEndPoint(IPAddress.Parse(address), 1)).Network);
 }

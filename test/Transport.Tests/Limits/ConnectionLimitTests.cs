@@ -232,15 +232,15 @@ public class ConnectionLimitTests
     public async Task Every_connection_is_visited_that_is_there_all_the_time()
     {
         await using TransportHarness harness = await TransportHarness.StartAsync();
-        ConnectionTracker tracker = harness.Factory.Context!.Connections;
+        ConnectionTracker tracker = harness.Factory.Context!.Services.Connections;
         var connections = new List<(NetpollConnection Server, RawClient Client)>();
         for (int i = 0; i < 7; i++)
         {
             connections.Add(await harness.ConnectAsync());
         }
 
-        var share = new NetpollConnection?[2];
-        var visited = new List<NetpollConnection>();
+        var share = new TrackedConnection?[2];
+        var visited = new List<TrackedConnection>();
         int count = tracker.Visit(share, fromStart: true, out bool hasMore);
         visited.AddRange(share[..count]!);
 

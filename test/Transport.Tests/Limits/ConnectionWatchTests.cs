@@ -1,9 +1,11 @@
 using KestrelNetpoll.Native.Timers;
 using KestrelNetpoll.Transport.Limits;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Limits;
 
 /// <summary>When a limit is reached, on a clock of the test's.</summary>
+[OneMode]
 public class ConnectionWatchTests
 {
     private const long Millisecond = MonotonicClock.NanosecondsPerMillisecond;

@@ -11,6 +11,8 @@ namespace KestrelNetpoll.Transport.Tests.Limits;
 /// A few hundred attackers of slowhttptest, which hold connections by sending or taking next to nothing: they are gone when their time is
 /// up, and others are answered all the while.
 /// </summary>
+[OneMode]
+[Slow]
 [Collection(nameof(Alone))]
 public class SlowAttackTests
 {

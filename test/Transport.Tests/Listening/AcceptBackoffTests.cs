@@ -1,7 +1,9 @@
 using KestrelNetpoll.Transport.Listening;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Listening;
 
+[OneMode]
 public class AcceptBackoffTests
 {
     private readonly ManualTime _time = new();

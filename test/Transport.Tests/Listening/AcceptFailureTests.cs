@@ -9,7 +9,7 @@ namespace KestrelNetpoll.Transport.Tests.Listening;
 
 public class AcceptFailureTests
 {
-    private readonly FaultySystemCalls _kernel = new();
+    private readonly FailingAcceptKernel _kernel = new();
 
     [Theory]
     [InlineData("EMFILE")]

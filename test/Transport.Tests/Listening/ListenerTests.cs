@@ -100,7 +100,7 @@ public class ListenerTests
     [InlineData("delayed")]
     public async Task Unbinding_needs_no_worker(string accept)
     {
-        var kernel = new FaultySystemCalls();
+        var kernel = new FailingAcceptKernel();
         await using TransportHarness harness = await TransportHarness.StartAsync(kernel, new NetpollTransportOptions { WorkerCount = 1 });
         (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
         using var blocked = new ManualResetEventSlim();

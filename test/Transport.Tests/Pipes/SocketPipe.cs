@@ -33,7 +33,9 @@ internal sealed class SocketPipe : IAsyncDisposable
         NetpollRuntime? runtime = null,
         bool hangupTurn = true,
         bool fromUnixClient = false,
-        TimeSpan? endLimit = null)
+        TimeSpan? endLimit = null,
+        bool onThreadPool = false,
+        bool workersOnly = false)
     {
         Pool = new DiagnosticMemoryPool();
         _ownsRuntime = runtime is null;
@@ -56,9 +58,18 @@ internal sealed class SocketPipe : IAsyncDisposable
 
         Socket = new StreamSocket(first, _runtime.NextGroup(), SystemCalls, address);
         Owner = new RecordingOwner();
-        Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize);
+        GroupContext? context = workersOnly ? new GroupContext(Socket.Group, new ThreadLocal<bool>(), static _ => { }, static _ => false) : null;
+        Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize, onThreadPool: onThreadPool, context: context);
         Writer = new SocketPipeWriter(
-            Socket, pool ?? Pool, Owner, maxWriteBufferSize, Reader, endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
+            Socket,
+            pool ?? Pool,
+            Owner,
+            maxWriteBufferSize,
+            Reader,
+            onThreadPool,
+            context,
+            endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
+        Reader.AttachWriter(Writer);
         if (hangupTurn)
         {
             Socket.SetHangupTurn(new InputTurn(Reader));
@@ -67,7 +78,7 @@ internal sealed class SocketPipe : IAsyncDisposable
         Socket.Start();
     }
 
-    internal ScriptedSystemCalls SystemCalls { get; } = new();
+    internal ScriptedKernel SystemCalls { get; } = new();
 
     internal DiagnosticMemoryPool Pool { get; }
 

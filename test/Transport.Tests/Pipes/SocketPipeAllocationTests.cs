@@ -4,6 +4,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 namespace KestrelNetpoll.Transport.Tests.Pipes;
 
 /// <summary>Nothing is allocated for a request and its response once a connection is warm.</summary>
+[OneMode]
 public sealed class SocketPipeAllocationTests
 {
     private const int WarmUp = 2_000;

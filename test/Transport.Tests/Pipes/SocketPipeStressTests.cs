@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport.Tests.Pipes;
 
 /// <summary>Everything at once, for a while. What goes wrong is repeated with the seed that the failure names.</summary>
+[OneMode]
 public sealed class SocketPipeStressTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(2);

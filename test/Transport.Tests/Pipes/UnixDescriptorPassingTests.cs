@@ -10,6 +10,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 namespace KestrelNetpoll.Transport.Tests.Pipes;
 
 /// <summary>A client on a Unix socket that passes descriptors. Nobody takes them, but a receive stops behind the bytes they came with.</summary>
+[OneMode]
 public sealed class UnixDescriptorPassingTests
 {
     [Fact]

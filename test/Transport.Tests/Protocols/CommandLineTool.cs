@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Protocols;
 

@@ -1,5 +1,4 @@
 using System.Net;
-using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Protocols;
 

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Reading;
 

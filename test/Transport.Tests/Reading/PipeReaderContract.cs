@@ -9,6 +9,7 @@ namespace KestrelNetpoll.Transport.Tests.Reading;
 /// What Kestrel relies on in the reader of a connection. Every case runs on the reader of a <see cref="Pipe"/>, which defines it, and
 /// on ours.
 /// </summary>
+[OneMode]
 public abstract partial class PipeReaderContract : IAsyncLifetime
 {
     protected abstract PipeReader Reader { get; }

@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport.Tests.Reading;
 
 /// <summary>How a reader learns of the end of a connection, and what it makes of it.</summary>
+[OneMode]
 public sealed class SocketPipeReaderEndTests
 {
     [Fact]

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport.Tests.Reading;
 
 /// <summary>Input that waits while nobody reads it: what a look at it does in which state, and what reading ahead does.</summary>
+[OneMode]
 public sealed class SocketPipeReaderUnreadTests
 {
     private const int Block = 4096;

@@ -9,6 +9,8 @@ using Microsoft.AspNetCore.Connections;
 namespace KestrelNetpoll.Transport.Tests.Reading;
 
 /// <summary>Where reads go on, how much they receive, and what they hold.</summary>
+[Collection(nameof(Alone))]
+[OneMode]
 public sealed class SocketPipeReaderWorkTests
 {
     [Theory]
@@ -55,104 +57,8 @@ public sealed class SocketPipeReaderWorkTests
         pipe.Reader.AdvanceTo(result.Buffer.End);
     }
 
-    /// <summary>The turn of the first read takes the edge of what has come, and does not receive it.</summary>
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task What_has_come_before_a_first_read_that_is_cancelled_the_second_one_finds(bool byToken)
-    {
-        // A worker that the monitor gives the processor to would be quicker than the cancellation, now and then.
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
-        await using var pipe = new SocketPipe(runtime: runtime);
-        using var worker = new ManualResetEventSlim();
-        using var source = new CancellationTokenSource();
-        pipe.Send([1]);
-        await pipe.ParkedAsync();
-        Task blocked = pipe.RunOnWorker(() =>
-        {
-            Assert.True(worker.Wait(Patience.Limit));
-            return Task.CompletedTask;
-        });
-        Task<ReadResult> first = pipe.Reader.ReadAsync(source.Token).AsTask();
-        if (byToken)
-        {
-            await source.CancelAsync();
-        }
-        else
-        {
-            pipe.Reader.CancelPendingRead();
-        }
-
-        worker.Set();
-        await blocked.InTime();
-        try
-        {
-            ReadResult canceled = await first.InTime();
-            Assert.True(canceled.IsCanceled);
-            pipe.Reader.AdvanceTo(canceled.Buffer.Start);
-        }
-        catch (OperationCanceledException)
-        {
-            Assert.True(byToken);
-        }
-
-        ReadResult second = await Task.Run(() => pipe.Reader.ReadAsync().InTime());
-        Assert.Equal(1, second.Buffer.Length);
-        pipe.Reader.AdvanceTo(second.Buffer.End);
-    }
-
-    /// <summary>Kestrel cancels the read of an idle connection when it stops. The request that has come just before must not be
-    /// lost.</summary>
-    [Theory]
-    [InlineData("waits for the worker", true)]
-    [InlineData("begins afterwards", true)]
-    [InlineData("begins afterwards", false)]
-    public async Task A_cancelled_read_brings_the_bytes_that_have_come_before(string read, bool onWorker)
-    {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
-        await using var pipe = new SocketPipe(runtime: runtime);
-        using var release = new ManualResetEventSlim();
-        Task<ReadResult> reading;
-        if (read == "begins afterwards")
-        {
-            pipe.Send([1]);
-            pipe.Reader.CancelPendingRead();
-            reading = onWorker
-                ? ReadOnWorkerAsync()
-                : Task.Run(() => pipe.Reader.ReadAsync().AsTask());
-        }
-        else
-        {
-            Task<ReadResult> first = pipe.Reader.ReadAsync().AsTask();
-            pipe.Send([0]);
-            pipe.Reader.AdvanceTo((await first.InTime()).Buffer.End);
-            reading = pipe.Reader.ReadAsync().AsTask();
-            Task blocked = pipe.RunOnWorker(() =>
-            {
-                Assert.True(release.Wait(Patience.Limit));
-                return Task.CompletedTask;
-            });
-            pipe.Send([1]);
-            pipe.Reader.CancelPendingRead();
-            release.Set();
-            await blocked.InTime();
-        }
-
-        ReadResult result = await reading.InTime();
-        Assert.True(result.IsCanceled);
-        Assert.Equal([1], result.Buffer.ToArray());
-        pipe.Reader.AdvanceTo(result.Buffer.End);
-
-        async Task<ReadResult> ReadOnWorkerAsync()
-        {
-            ReadResult found = default;
-            await pipe.RunOnWorker(async () => found = await pipe.Reader.ReadAsync());
-            return found;
-        }
-    }
-
     [Fact]
-    public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.OnceAsync(async () =>
+    public Task A_read_that_another_worker_answers_first_goes_on_in_a_turn() => Undisturbed.UsuallyAsync(async () =>
     {
         await using var pipe = new SocketPipe(workers: 2);
         bool parked = false;
@@ -226,41 +132,6 @@ public sealed class SocketPipeReaderWorkTests
             Assert.True(pipe.Reader.ReadAsync().AsTask().IsCompletedSuccessfully);
             return Task.CompletedTask;
         }).InTime();
-    }
-
-    [Fact]
-    public async Task Cancelling_and_aborting_run_nothing_on_the_calling_thread()
-    {
-        await using var pipe = new SocketPipe();
-        Action[] endings = [pipe.Reader.CancelPendingRead, () => pipe.Abort(new ConnectionAbortedException())];
-        foreach (Action ending in endings)
-        {
-            // The ending holds a lock that the continuation needs, as Kestrel's may.
-            object kestrelLock = new();
-            Task<bool> read = await Task.Run(() => Task.FromResult(ReadAndLockAsync(pipe, kestrelLock)));
-            lock (kestrelLock)
-            {
-                ending();
-            }
-
-            Assert.True(await read.InTime());
-        }
-
-        static async Task<bool> ReadAndLockAsync(SocketPipe pipe, object kestrelLock)
-        {
-            try
-            {
-                await pipe.Reader.ReadAsync();
-            }
-            catch (ConnectionAbortedException)
-            {
-            }
-
-            lock (kestrelLock)
-            {
-                return pipe.OnWorker;
-            }
-        }
     }
 
     [Fact]
@@ -360,7 +231,7 @@ public sealed class SocketPipeReaderWorkTests
     }
 
     [Fact]
-    public Task A_connection_that_always_has_bytes_lets_other_turns_run() => Undisturbed.OnceAsync(async () =>
+    public Task A_connection_that_always_has_bytes_lets_other_turns_run() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Sent = 150_000;
         await using var pipe = new SocketPipe(maxReadBufferSize: 1, workers: 1);
@@ -396,7 +267,7 @@ public sealed class SocketPipeReaderWorkTests
     /// and then the rest waits behind what is queued.
     /// </summary>
     [Fact]
-    public Task Pipelined_requests_let_other_turns_run_outside_the_readers_own_turn_too() => Undisturbed.OnceAsync(async () =>
+    public Task Pipelined_requests_let_other_turns_run_outside_the_readers_own_turn_too() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Requests = 200;
         await using var pipe = new SocketPipe(workers: 1);

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using KestrelNetpoll.Transport.Hosting;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 
@@ -7,9 +7,10 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Measures processor time, which others would take away.
 [Collection(nameof(Alone))]
+[OneMode]
 public class DescriptorExhaustionTests
 {
-    private const int DescriptorLimit = 220;
+    private const int DescriptorLimit = 240;
     private const int Clients = 400;
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -18,6 +19,7 @@ public class DescriptorExhaustionTests
     private const int MaxWindows = 8;
     private static readonly TimeSpan Window = TimeSpan.FromSeconds(2);
 
+    [Slow]
     [Fact]
     public async Task A_process_that_runs_out_of_descriptors_stays_alive_and_calm_and_serves_again()
     {

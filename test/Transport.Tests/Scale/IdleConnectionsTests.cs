@@ -5,6 +5,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Looks at the threads of the whole process.
 [Collection(nameof(Alone))]
+[OneMode]
 public class IdleConnectionsTests
 {
     private const int Connections = 500;

@@ -4,6 +4,7 @@ using KestrelNetpoll.Transport.Tests.Protocols;
 namespace KestrelNetpoll.Transport.Tests.Scale;
 
 /// <summary>A library that is put in front of the C library, as authbind, proxychains and faketime are.</summary>
+[OneMode]
 public sealed class PreloadTests : IDisposable
 {
     private const string Source = """

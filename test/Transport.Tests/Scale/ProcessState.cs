@@ -1,5 +1,3 @@
-using KestrelNetpoll.Transport.Tests.Infrastructure;
-
 namespace KestrelNetpoll.Transport.Tests.Scale;
 
 /// <summary>What the kernel says about this process, for tests that run alone.</summary>

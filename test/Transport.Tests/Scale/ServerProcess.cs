@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text.RegularExpressions;
-using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Scale;
 
@@ -30,7 +29,7 @@ internal sealed partial class ServerProcess : IDisposable
     /// <summary>The sample, for the dotnet host.</summary>
     internal static string Dll => Path.Combine(AppContext.BaseDirectory, "Hello.dll");
 
-    internal static async Task<ServerProcess> StartAsync(int descriptorLimit, string? preload = null)
+    internal static async Task<ServerProcess> StartAsync(int descriptorLimit, string? preload = null, PidsGroup? group = null)
     {
         Assert.SkipUnless(File.Exists("/bin/sh"), "There is no /bin/sh here.");
         string? dotnet = FindDotnet();
@@ -39,7 +38,9 @@ internal sealed partial class ServerProcess : IDisposable
         var start = new ProcessStartInfo("/bin/sh") { RedirectStandardOutput = true, RedirectStandardError = true };
         string[] arguments =
         [
-            "-c", $"ulimit -n {descriptorLimit.ToString(CultureInfo.InvariantCulture)}; exec \"$0\" \"$@\"",
+            "-c",
+            (group is null ? "" : $"echo $$ > '{group.Members}' || exit 1; ")
+                + $"ulimit -n {descriptorLimit.ToString(CultureInfo.InvariantCulture)}; exec \"$0\" \"$@\"",
             dotnet!, Dll, "--urls", "http://127.0.0.1:0", "--transport", "netpoll",
         ];
         Array.ForEach(arguments, start.ArgumentList.Add);

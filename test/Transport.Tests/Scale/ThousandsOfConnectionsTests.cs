@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using KestrelNetpoll.Native.Interop;
-using KestrelNetpoll.Transport.Listening;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -11,6 +11,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 
 // Needs most of the process's descriptors, and counts them.
 [Collection(nameof(Alone))]
+[OneMode]
 public class ThousandsOfConnectionsTests
 {
     private const int Connections = 5_000;
@@ -18,6 +19,7 @@ public class ThousandsOfConnectionsTests
     private const int Drivers = 2;
     private const int ReserveOfDescriptors = 500;
 
+    [Slow]
     [Fact]
     public async Task Five_thousand_connections_at_once_are_served_and_leave_nothing_behind()
     {

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>While many handlers block, everything that a server does besides answering goes on, too.</summary>
+[OneMode]
 public sealed class BlockedServerTests
 {
     private const int Blocked = 30;
@@ -14,6 +15,7 @@ public sealed class BlockedServerTests
 
     public static TheoryData<int> Workers => [1, 2];
 
+    [Slow]
     [Theory]
     [MemberData(nameof(Workers))]
     public async Task Kestrels_timeouts_end_idle_and_slow_connections(int workers)

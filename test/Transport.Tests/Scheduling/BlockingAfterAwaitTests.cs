@@ -10,6 +10,7 @@ namespace KestrelNetpoll.Transport.Tests.Scheduling;
 /// What <see cref="ApplicationScheduling.WorkersOnly"/> is for: handlers that block after they have awaited something, or in HTTP/2 streams, hold
 /// workers, which are replaced, and no thread of the pool.
 /// </summary>
+[OneMode]
 public sealed class BlockingAfterAwaitTests
 {
     private const int Blocked = 30;

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
-using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -10,6 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>A handler that blocks its thread hurts nobody else, whatever it blocks in.</summary>
+[OneMode]
 public sealed class BlockingHandlersTests
 {
     private const string Fast = "GET /fast HTTP/1.1\r\nHost: x\r\n\r\n";

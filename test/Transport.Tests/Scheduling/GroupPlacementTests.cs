@@ -4,6 +4,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>New connections go to the group that has the fewest.</summary>
+[OneMode]
 public sealed class GroupPlacementTests
 {
     public static TheoryData<int, AcceptStrategy> Settings => new MatrixTheoryData<int, AcceptStrategy>([1, 2, 4], Enum.GetValues<AcceptStrategy>());

@@ -9,6 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>What a handler leaves on its worker's thread is not there for the next one, of whichever connection.</summary>
+[OneMode]
 public sealed class HygieneTests
 {
     private static readonly AsyncLocal<string?> Ambient = new();

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Tests.Scheduling;
 
 /// <summary>Handlers that do not end keep nobody from stopping; and when they come back, later, they do as they do on Sockets.</summary>
+[OneMode]
 public sealed class LeftBehindTests
 {
     private const int ConnectionsLeftBehind = 107;

@@ -9,6 +9,7 @@ using static KestrelNetpoll.Transport.Tests.WorkersOnly.WorkersOnlyServer;
 namespace KestrelNetpoll.Transport.Tests.WorkersOnly;
 
 /// <summary>What follows a request from thread to thread, and what does not reach Kestrel or the next request.</summary>
+[OneMode]
 public sealed class WorkersOnlyContextTests
 {
     [Fact]

@@ -7,6 +7,7 @@ using static KestrelNetpoll.Transport.Tests.WorkersOnly.WorkersOnlyServer;
 namespace KestrelNetpoll.Transport.Tests.WorkersOnly;
 
 /// <summary>Exceptions of an application that runs under the context of its group.</summary>
+[OneMode]
 public sealed class WorkersOnlyExceptionTests
 {
     [Fact]

@@ -11,6 +11,7 @@ using static KestrelNetpoll.Transport.Tests.WorkersOnly.WorkersOnlyServer;
 namespace KestrelNetpoll.Transport.Tests.WorkersOnly;
 
 /// <summary>Streams, bodies and web sockets stay on the workers, too.</summary>
+[OneMode]
 public sealed class WorkersOnlyProtocolTests
 {
     [Theory]

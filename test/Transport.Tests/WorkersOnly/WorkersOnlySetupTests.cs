@@ -9,6 +9,7 @@ using static KestrelNetpoll.Transport.Tests.WorkersOnly.WorkersOnlyServer;
 namespace KestrelNetpoll.Transport.Tests.WorkersOnly;
 
 /// <summary>Where the context is put in place, and where it is not.</summary>
+[OneMode]
 public sealed class WorkersOnlySetupTests
 {
     [Theory]
@@ -38,7 +39,7 @@ public sealed class WorkersOnlySetupTests
                 await Task.Delay(1);
                 await context.Response.WriteAsync($"{before}, {Where()}");
             },
-            configure: static setup => setup.Platform = new KestrelNetpoll.Transport.Hosting.PlatformSupport(
+            configure: static setup => setup.Platform = new KestrelNetpoll.Native.Scheduling.PlatformSupport(
                 isLinux: false, System.Runtime.InteropServices.Architecture.X64, KestrelNetpoll.Native.Interop.SystemCalls.Instance));
         Assert.Empty(server.Factory!.EndPoints);
         using RawClient client = await server.ConnectAsync();

@@ -6,6 +6,7 @@ using static KestrelNetpoll.Transport.Tests.WorkersOnly.WorkersOnlyServer;
 namespace KestrelNetpoll.Transport.Tests.WorkersOnly;
 
 /// <summary>Where the application runs with <see cref="ApplicationScheduling.WorkersOnly"/>.</summary>
+[OneMode]
 public sealed class WorkersOnlyTests
 {
     [Theory]

@@ -1,8 +1,10 @@
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 using KestrelNetpoll.Transport.Writing;
 
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>The table of <see cref="GatherMeter"/>, with times of the test's own.</summary>
+[OneMode]
 public sealed class GatherMeterTests
 {
     private GatherMeter _meter;

@@ -9,10 +9,11 @@ using KestrelNetpoll.Transport.Writing;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>What is flushed within a turn is held until the application lets go of the worker, and no longer.</summary>
+[Collection(nameof(Alone))]
 public sealed class HoldingInTurnsTests
 {
     [Fact]
-    public Task Responses_to_pipelined_requests_leave_together() => Undisturbed.OnceAsync(static async () =>
+    public Task Responses_to_pipelined_requests_leave_together() => Undisturbed.UsuallyAsync(static async () =>
     {
         await using var pipe = new SocketPipe(workers: 1);
         Task app = pipe.RunOnWorker(() => AnswerLinesAsync(pipe, 16, static _ => default));
@@ -27,7 +28,7 @@ public sealed class HoldingInTurnsTests
     public async Task Kestrels_responses_to_pipelined_requests_leave_together()
     {
         const int Requests = 16;
-        var systemCalls = new ScriptedSystemCalls();
+        var systemCalls = new ScriptedKernel();
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
         {
             setup.SystemCalls = systemCalls;
@@ -41,7 +42,7 @@ public sealed class HoldingInTurnsTests
         const string Request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         await client.SendAsync(Request);
         await client.ReadResponseAsync();
-        await Undisturbed.OnceAsync(async () =>
+        await Undisturbed.UsuallyAsync(async () =>
         {
             int sends = systemCalls.Sends;
             await client.SendAsync(string.Concat(Enumerable.Repeat(Request, Requests)));
@@ -103,7 +104,7 @@ public sealed class HoldingInTurnsTests
     }
 
     [Fact]
-    public Task An_application_that_computes_for_long_within_a_turn_keeps_nothing_from_the_peer() => Undisturbed.OnceAsync(static async () =>
+    public Task An_application_that_computes_for_long_within_a_turn_keeps_nothing_from_the_peer() => Undisturbed.UsuallyAsync(static async () =>
     {
         bool heldBack = false;
         await InATurnWithInputLeftAsync(async pipe =>
@@ -123,7 +124,7 @@ public sealed class HoldingInTurnsTests
     });
 
     [Fact]
-    public Task Pieces_of_a_response_leave_together() => Undisturbed.OnceAsync(static async () =>
+    public Task Pieces_of_a_response_leave_together() => Undisturbed.UsuallyAsync(static async () =>
     {
         await using var pipe = new SocketPipe(workers: 1);
         Task app = pipe.RunOnWorker(async () =>
@@ -260,7 +261,7 @@ public sealed class HoldingInTurnsTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public Task Draining_and_completing_send_what_is_held_back(bool drain) => Undisturbed.OnceAsync(async () =>
+    public Task Draining_and_completing_send_what_is_held_back(bool drain) => Undisturbed.UsuallyAsync(async () =>
     {
         bool heldBack = false;
         await InATurnWithInputLeftAsync(async pipe =>

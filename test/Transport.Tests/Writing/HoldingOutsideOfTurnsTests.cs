@@ -8,15 +8,17 @@ namespace KestrelNetpoll.Transport.Tests.Writing;
 /// <summary>
 /// Flushes outside of turns: while a read waits, as on an HTTP/2 connection, and while the application has the floor, as after an await.
 /// </summary>
+[Collection(nameof(Alone))]
+[OneMode]
 public sealed class HoldingOutsideOfTurnsTests
 {
     private const int Size = 100;
 
     // How many sends it takes depends on when the thread pool gets to it: if a core is free for every one of them, each leaves by itself.
     [Fact]
-    public Task Those_that_follow_each_other_quickly_leave_together() => Undisturbed.OnceAsync(async () =>
+    public Task Those_that_follow_each_other_quickly_leave_together() => Undisturbed.UsuallyAsync(async () =>
     {
-        const int Flushes = 20_000;
+        const int Flushes = 4_000;
         await using var pipe = new SocketPipe();
         Task<byte[]> received = Task.Run(() => pipe.ReceiveExactly(Flushes * Size));
         for (int i = 0; i < Flushes; i++)
@@ -51,9 +53,9 @@ public sealed class HoldingOutsideOfTurnsTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public Task Those_that_a_quick_peer_causes_are_sent_at_once(bool flushTwice) => Undisturbed.OnceAsync(async () =>
+    public Task Those_that_a_quick_peer_causes_are_sent_at_once(bool flushTwice) => Undisturbed.UsuallyAsync(async () =>
     {
-        const int Rounds = 5_000;
+        const int Rounds = 3_000;
         await using var pipe = new SocketPipe();
         int left = 0;
         for (int i = 0; i < Rounds; i++)
@@ -85,7 +87,7 @@ public sealed class HoldingOutsideOfTurnsTests
 
     /// <summary>Responses of two pieces each, by an application that has left its turn.</summary>
     [Fact]
-    public Task Pieces_of_a_response_leave_with_the_next_read() => Undisturbed.OnceAsync(async () =>
+    public Task Pieces_of_a_response_leave_with_the_next_read() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Responses = 200;
         await using var pipe = new SocketPipe();

@@ -1,5 +1,3 @@
-using KestrelNetpoll.Transport.Tests.Infrastructure;
-
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>

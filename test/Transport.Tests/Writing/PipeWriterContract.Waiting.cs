@@ -1,5 +1,4 @@
 using System.IO.Pipelines;
-using KestrelNetpoll.Transport.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Transport.Tests.Writing;
 

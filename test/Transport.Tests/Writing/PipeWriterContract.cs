@@ -9,6 +9,7 @@ namespace KestrelNetpoll.Transport.Tests.Writing;
 /// What Kestrel relies on in the writer of a connection. Every case runs on the writer of a <see cref="Pipe"/>, which defines it, and
 /// on ours.
 /// </summary>
+[OneMode]
 public abstract partial class PipeWriterContract : IAsyncLifetime
 {
     // A flush waits from here on, however much the kernel takes first.

@@ -5,6 +5,7 @@ using KestrelNetpoll.Transport.Writing;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>The chain of blocks against a plain queue of bytes, for long random sequences of operations.</summary>
+[OneMode]
 public sealed class SendBufferTests
 {
     [Fact]

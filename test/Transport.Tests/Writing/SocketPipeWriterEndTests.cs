@@ -9,6 +9,7 @@ using static KestrelNetpoll.Transport.Tests.Writing.WriterFilling;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>How writing ends: completed, drained, aborted, failed; and what is sent before.</summary>
+[OneMode]
 public sealed class SocketPipeWriterEndTests
 {
     [Fact]

@@ -8,6 +8,7 @@ using static KestrelNetpoll.Transport.Tests.Writing.WriterFilling;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>What the writer does beyond a pipe's: system calls, blocks, threads.</summary>
+[OneMode]
 public sealed class SocketPipeWriterTests
 {
     [Fact]

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Timers;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
@@ -8,6 +9,8 @@ using KestrelNetpoll.Transport.Writing;
 namespace KestrelNetpoll.Transport.Tests.Writing;
 
 /// <summary>What has sent its share lets others go first, wherever it runs; nobody waits for them in vain.</summary>
+[Collection(nameof(Alone))]
+[OneMode]
 public sealed class YieldingTests
 {
     private const int Block = 16 * 1024;
@@ -27,7 +30,7 @@ public sealed class YieldingTests
 
     /// <summary>Where the machine is so busy that a yield takes long, a response gives up yielding.</summary>
     [Fact]
-    public Task On_the_thread_pool_it_goes_on_behind_what_waits_there() => Undisturbed.OnceAsync(async () =>
+    public Task On_the_thread_pool_it_goes_on_behind_what_waits_there() => Undisturbed.UsuallyAsync(async () =>
     {
         await using var pipe = SwallowingPipe();
         await using var others = new BusyPool();
@@ -74,9 +77,89 @@ public sealed class YieldingTests
         await download;
     }
 
+    /// <summary>One slow moment of the thread pool does not make a long download greedy to its end.</summary>
+    [Fact]
+    public async Task After_a_yield_in_vain_it_yields_again_but_more_and_more_rarely()
+    {
+        await using var pipe = SwallowingPipe();
+        var end = new ManualResetEventSlim();
+        List<int> yields = [];
+        Task download = Task.Run(() =>
+        {
+            BlockThreadPool(end);
+            const int SharesOfDistance = (int)(SocketPipeWriter.FirstDistance / Worker.OutputBudget);
+            for (int share = 1; share <= 1 + (7 * SharesOfDistance); share++)
+            {
+                Task<FlushResult> flush = pipe.Writer.WriteAsync(new byte[Worker.OutputBudget]).AsTask();
+                if (!flush.IsCompleted)
+                {
+                    yields.Add((share - 1) / SharesOfDistance);
+                    Assert.True(flush.Wait(Patience.Limit));
+                }
+            }
+        });
+        try
+        {
+            Assert.True(SpinWait.SpinUntil(() => download.IsCompleted, Patience.Limit));
+        }
+        finally
+        {
+            end.Set();
+        }
+
+        await download;
+        Assert.Equal([0, 1, 3, 7], yields);
+    }
+
+    /// <summary>Where the application is to run on the thread pool, all whose threads wait for others like themselves.</summary>
+    [Fact]
+    public async Task A_worker_helps_a_thread_pool_that_is_to_run_everything_and_cannot()
+    {
+        await using var pipe = SwallowingPipe(onThreadPool: true);
+        var end = new ManualResetEventSlim();
+        Task download = Task.Run(() =>
+        {
+            BlockThreadPool(end, 2000);
+            Assert.True(pipe.Writer.WriteAsync(new byte[Worker.OutputBudget]).AsTask().Wait(Patience.Limit));
+        });
+        try
+        {
+            Assert.True(SpinWait.SpinUntil(() => download.IsCompleted, Patience.Limit));
+        }
+        finally
+        {
+            end.Set();
+        }
+
+        await download;
+    }
+
+    /// <summary>The last worker that there may be waits for a worker, which nobody has known when it began to.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_worker_that_waits_for_its_place_gets_it_even_if_there_is_no_room_for_another_one(bool workersOnly)
+    {
+        var resources = new Resources();
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 1, Name = "test", Resources = resources }, new ScriptedKernel());
+        await using var pipe = SwallowingPipe(runtime: runtime, workersOnly: workersOnly);
+        bool yielded = false;
+        await pipe.RunOnWorker(() =>
+        {
+            _ = pipe.RunOnWorker(static () => Task.CompletedTask);
+            resources.IsFull = true;
+            Task<FlushResult> flush = pipe.Writer.WriteAsync(new byte[Worker.OutputBudget]).AsTask();
+            yielded = !flush.IsCompleted;
+            Assert.True(flush.Wait(Patience.Limit));
+            return Task.CompletedTask;
+        }).InTime();
+        Assert.True(yielded);
+    }
+
     /// <summary>As a static file is sent: each piece is read on the thread pool, which is busy.</summary>
     [Fact]
-    public Task Pieces_of_a_long_response_gather_while_others_wait_for_the_thread_pool() => Undisturbed.OnceAsync(async () =>
+    public Task Pieces_of_a_long_response_gather_while_others_wait_for_the_thread_pool() => Undisturbed.UsuallyAsync(async () =>
     {
         const int Small = 4 * 1024;
         const int Pieces = 8;
@@ -127,7 +210,7 @@ public sealed class YieldingTests
     [Fact]
     public async Task Many_that_yield_do_not_keep_the_poller_waiting()
     {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "test" }, new ScriptedSystemCalls());
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "test" }, new ScriptedKernel());
         await using var first = SwallowingPipe(runtime: runtime);
         await using var second = SwallowingPipe(runtime: runtime);
         await using var asking = new SocketPipe(runtime: runtime);
@@ -169,18 +252,30 @@ public sealed class YieldingTests
         }
     }
 
-    // More items than the pool has, or makes soon, threads.
-    private static void BlockThreadPool(ManualResetEventSlim end)
+    // More items than the pool has threads, many of which an earlier test may have left behind, or makes soon.
+    private static void BlockThreadPool(ManualResetEventSlim end, int more = 64)
     {
-        for (int i = 0; i < 64; i++)
+        int items = MostThreads + more;
+        for (int i = 0; i < items; i++)
         {
             ThreadPool.UnsafeQueueUserWorkItem(static state => state.Wait(Patience.Limit), end, preferLocal: false);
         }
     }
 
-    private static SocketPipe SwallowingPipe(int maxWriteBufferSize = 0, NetpollRuntime? runtime = null)
+    private static int MostThreads
     {
-        var pipe = new SocketPipe(maxWriteBufferSize: maxWriteBufferSize, workers: 1, runtime: runtime);
+        get
+        {
+            ThreadPool.GetMinThreads(out int threads, out _);
+            return Math.Max(threads, ThreadPool.ThreadCount);
+        }
+    }
+
+    private static SocketPipe SwallowingPipe(
+        int maxWriteBufferSize = 0, NetpollRuntime? runtime = null, bool onThreadPool = false, bool workersOnly = false)
+    {
+        var pipe = new SocketPipe(
+            maxWriteBufferSize: maxWriteBufferSize, workers: 1, runtime: runtime, onThreadPool: onThreadPool, workersOnly: workersOnly);
         pipe.SystemCalls.Swallows = true;
         return pipe;
     }
@@ -203,19 +298,36 @@ public sealed class YieldingTests
         return yields;
     }
 
+    private sealed class Resources() : SystemResources(new KernelFiles(SystemCalls.Instance))
+    {
+        private volatile bool _isFull;
+
+        internal bool IsFull
+        {
+            get => _isFull;
+            set => _isFull = value;
+        }
+
+        internal override bool TryRead(out ResourceReading threadReading, out ResourceReading memoryReading)
+        {
+            threadReading = IsFull ? new ResourceReading(10, 10, "test") : ResourceReading.Unlimited;
+            memoryReading = ResourceReading.Unlimited;
+            return true;
+        }
+    }
+
     // Work items that queue themselves again, so that somebody always waits for the thread pool.
     private sealed class BusyPool : IThreadPoolWorkItem, IAsyncDisposable
     {
-        private const int Items = 8;
-
         private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private int _left = Items;
+        private int _left = MostThreads + 8;
         private long _runs;
         private volatile bool _ends;
 
         internal BusyPool()
         {
-            for (int i = 0; i < Items; i++)
+            int items = _left;
+            for (int i = 0; i < items; i++)
             {
                 ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
             }

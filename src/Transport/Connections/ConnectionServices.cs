@@ -1,0 +1,52 @@
+using System.Buffers;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Limits;
+using Microsoft.Extensions.Logging;
+
+namespace KestrelNetpoll.Transport.Connections;
+
+/// <summary>What the connections of one factory share, and those who accept them: pools, limits, and who is told of what.</summary>
+internal sealed class ConnectionServices
+{
+    internal required NetpollRuntime Runtime { get; init; }
+
+    internal required ILogger Logger { get; init; }
+
+    /// <summary>By <see cref="WorkerGroup.Id"/>. Blocks are rented and returned by the workers of one group, so each has its own.</summary>
+    internal required IReadOnlyList<MemoryPool<byte>> Pools { get; init; }
+
+    /// <summary>By <see cref="WorkerGroup.Id"/>: what the application runs under; null unless it is to run on workers only.</summary>
+    internal required IReadOnlyList<GroupContext>? GroupContexts { get; init; }
+
+    /// <summary>What a connection says of its transport.</summary>
+    internal required INetpollTransportFeature Feature { get; init; }
+
+    internal required DescriptorHeadroom Headroom { get; init; }
+
+    /// <summary>0: no limit.</summary>
+    internal required int MaxReadBufferSize { get; init; }
+
+    /// <summary>0: no limit.</summary>
+    internal required int MaxWriteBufferSize { get; init; }
+
+    /// <summary>May a connection that waits for data hold a block?</summary>
+    internal required bool HoldsBlock { get; init; }
+
+    /// <summary>Does the application run on the thread pool?</summary>
+    internal required bool OnThreadPool { get; init; }
+
+    /// <summary>Does an abort end in a FIN instead of a RST?</summary>
+    internal required bool FinOnError { get; init; }
+
+    /// <summary>Null where all connections are served.</summary>
+    internal required AcceptPolicy? AcceptPolicy { get; init; }
+
+    /// <summary>Null where connections have no limits.</summary>
+    internal required ConnectionSweep? Sweep { get; init; }
+
+    internal required ConnectionTracker Connections { get; init; }
+
+    internal CorrelationIdGenerator ConnectionIds { get; } = new();
+
+    internal LingeringSockets Lingering { get; } = new();
+}
