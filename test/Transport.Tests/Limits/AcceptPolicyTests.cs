@@ -220,7 +220,7 @@ public class AcceptPolicyTests
         var options = new NetpollTransportOptions { Backlog = 7 };
         await using TransportHarness harness = await TransportHarness.StartAsync(options: options);
         await using IConnectionListener unix = await harness.Factory.BindAsync(new UnixDomainSocketEndPoint($"\0{Guid.NewGuid()}"));
-        INetpollTransportStatistics statistics = harness.Factory;
+        NetpollTransportFactory statistics = harness.Factory;
 
         // Nobody accepts before somebody wants to.
         using RawClient one = await harness.ConnectClientAsync();

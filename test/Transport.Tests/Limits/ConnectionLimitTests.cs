@@ -132,7 +132,7 @@ public class ConnectionLimitTests
         await using TestServer server = await StartAsync(
             http: true,
             options => (options.WriteStallTimeout, options.SendBufferSize) = (TimeSpan.FromSeconds(3), 100_000),
-            app: context => context.Response.BodyWriter.WriteAsync(new byte[Length]).AsTask());
+            app: static async context => await context.Response.BodyWriter.WriteAsync(new byte[Length]));
         using RawClient client = await ConnectSmallAsync(server);
         await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         int received = 0;
