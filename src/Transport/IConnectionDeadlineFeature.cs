@@ -12,9 +12,9 @@ namespace KestrelNetpoll.Transport;
 /// <para>A deadline is a point in time and not a timeout that begins anew with each operation: it stays in force until it is moved or
 /// cleared, and one that has passed fails every operation at once, even if bytes are there. There is one for each direction; null means
 /// none. It never fires early. How late it may fire: as soon as a worker is free, usually within a millisecond.</para>
-/// <para>Reads of a connection whose deadline has passed throw a <see cref="ConnectionDeadlineExceededException"/>. No byte is lost: move the
-/// deadline and read on. Kestrel, if it is the one who reads, closes the connection and logs at Debug. Within a request body it is the
-/// application that reads, and gets the exception in one of Kestrel's: an <see cref="OperationCanceledException"/>, or, with TLS, an
+/// <para>Reads of a connection whose deadline has passed throw a <see cref="ConnectionDeadlineExceededException"/>. No byte is lost: move
+/// the deadline and read on. Kestrel, if it is the one who reads, closes the connection and logs at Debug. Within a request body it is
+/// the application that reads, and gets the exception in one of Kestrel's: an <see cref="OperationCanceledException"/>, or, with TLS, an
 /// <see cref="IOException"/>. The base exception is a <see cref="DeadlineExceededException"/> in each case.</para>
 /// <para>A write deadline bounds what waits for the peer: a flush that is incomplete, a flush that begins later, and the last bytes when
 /// the connection ends. It ends the connection with RST: what has been sent by then is a fragment, after which nothing can follow. As

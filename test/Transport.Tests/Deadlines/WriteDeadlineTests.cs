@@ -194,7 +194,11 @@ public class WriteDeadlineTests : OneConnection
     {
         internal Action BeforeSend { get; set; } = static () => { };
 
-        protected internal override SyscallResult SendOnce(int fd, ReadOnlySpan<byte> buffer, int flags)
+        protected internal override SyscallResult SendOnce(int fd, ReadOnlySpan<byte> buffer, int flags) => Refuse();
+
+        protected internal override SyscallResult SendMsgOnce(int fd, ReadOnlySpan<iovec> buffers, int flags) => Refuse();
+
+        private SyscallResult Refuse()
         {
             BeforeSend();
             return SyscallResult.Failure(Errno.EAGAIN);
