@@ -34,6 +34,8 @@ internal sealed class ConfigurationKey
             nameof(NetpollTransportOptions.ApplicationScheduling), static (options, value) => options.ApplicationScheduling = value),
         Number(nameof(NetpollTransportOptions.Backlog), static (options, value) => options.Backlog = value),
         Text(nameof(NetpollTransportOptions.BindToDevice), static (options, value) => options.BindToDevice = value),
+        OptionalTime(
+            nameof(NetpollTransportOptions.BlockedTurnThreshold), static (options, value) => options.BlockedTurnThreshold = value),
         OptionalTime(nameof(NetpollTransportOptions.DeferAccept), static (options, value) => options.DeferAccept = value),
         OptionalNumber(nameof(NetpollTransportOptions.FastOpen), static (options, value) => options.FastOpen = value),
         OptionalTime(nameof(NetpollTransportOptions.FirstByteTimeout), static (options, value) => options.FirstByteTimeout = value),
@@ -46,6 +48,7 @@ internal sealed class ConfigurationKey
         Number(nameof(NetpollTransportOptions.MaxWorkerCount), static (options, value) => options.MaxWorkerCount = value),
         OptionalSize(nameof(NetpollTransportOptions.MaxWriteBufferSize), static (options, value) => options.MaxWriteBufferSize = value),
         Flag(nameof(NetpollTransportOptions.MultipathTcp), static (options, value) => options.MultipathTcp = value),
+        Flag(nameof(NetpollTransportOptions.NameBlockedRequests), static (options, value) => options.NameBlockedRequests = value),
         Flag(nameof(NetpollTransportOptions.NoDelay), static (options, value) => options.NoDelay = value),
         OptionalTime(nameof(NetpollTransportOptions.ReadIdleTimeout), static (options, value) => options.ReadIdleTimeout = value),
         OptionalNumber(nameof(NetpollTransportOptions.ReceiveBufferSize), static (options, value) => options.ReceiveBufferSize = value),
