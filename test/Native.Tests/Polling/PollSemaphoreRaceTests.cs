@@ -34,7 +34,8 @@ public sealed class PollSemaphoreRaceTests
                     }
                 }
             }
-        }) { IsBackground = true };
+        })
+        { IsBackground = true };
         releaser.Start();
 
         int parked = 0;

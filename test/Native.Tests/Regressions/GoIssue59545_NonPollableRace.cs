@@ -39,7 +39,8 @@ public sealed class GoIssue59545_NonPollableRace
                     NetpollFile.Open(device, FileAccess.ReadWrite, runtime).Dispose();
                     devicesOpened++;
                 }
-            }) { Name = "device opener" };
+            })
+            { Name = "device opener" };
             opener.Start();
             try
             {
