@@ -48,8 +48,6 @@ internal sealed partial class WorkerGroup
 
     internal IdleProcessors Idle => _idle;
 
-    internal int IdleProcessorCount => _idle.Count;
-
     /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for
     /// events.</summary>
     internal void OnTurnLasts(long now, long nanoseconds)
