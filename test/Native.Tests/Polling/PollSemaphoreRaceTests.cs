@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Native.Tests.Polling;
 
 public sealed class PollSemaphoreRaceTests
 {
-    private const int Rounds = 200_000;
+    private const int Rounds = 100_000;
 
     private PollSemaphore _semaphore;
     private volatile bool _stop;

@@ -11,7 +11,7 @@ namespace KestrelNetpoll.Native.Tests.Regressions;
 /// </summary>
 public sealed class GoIssue59545_NonPollableRace
 {
-    private const int Rounds = 20_000;
+    private const int Rounds = 10_000;
 
     [Theory]
     [InlineData("/dev/net/tun", 1, false)]
