@@ -118,6 +118,8 @@ public sealed partial class NetpollTransportFactory
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
 
+    internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
+
     /// <summary>Gets the endpoints that are bound through this factory now, with their real ports. A snapshot.</summary>
     public IReadOnlyCollection<EndPoint> EndPoints
     {

@@ -117,7 +117,7 @@ public class LingeringTests
         client.Dispose();
     }
 
-    private static int Lingering(TransportHarness harness) => harness.Factory.Context!.Services.Lingering.Count;
+    private static int Lingering(TransportHarness harness) => harness.Factory.LingeringConnections;
 
     private static async Task AnswerAndDisposeAsync(ConnectionContext connection)
     {
