@@ -32,11 +32,17 @@ public class NetpollTransportOptionsTests
     {
         Assert.True(Validate(new NetpollTransportOptions
         {
-            WorkerCount = 1, Backlog = 1, MaxReadBufferSize = null, MaxWriteBufferSize = null,
+            WorkerCount = 1,
+            Backlog = 1,
+            MaxReadBufferSize = null,
+            MaxWriteBufferSize = null,
         }).Succeeded);
         Assert.True(Validate(new NetpollTransportOptions
         {
-            WorkerCount = 1024, Backlog = int.MaxValue, MaxReadBufferSize = 0, MaxWriteBufferSize = 0,
+            WorkerCount = 1024,
+            Backlog = int.MaxValue,
+            MaxReadBufferSize = 0,
+            MaxWriteBufferSize = 0,
         }).Succeeded);
         Assert.True(Validate(new NetpollTransportOptions { MaxReadBufferSize = int.MaxValue, MaxWriteBufferSize = int.MaxValue }).Succeeded);
     }
@@ -86,7 +92,9 @@ public class NetpollTransportOptionsTests
     public void Counts_that_do_not_fit_together_are_named(int workers, int maxWorkers, int? groups, string message) =>
         Assert.Equal([message], Validate(new NetpollTransportOptions
         {
-            WorkerCount = workers, MaxWorkerCount = maxWorkers, WorkerGroupCount = groups,
+            WorkerCount = workers,
+            MaxWorkerCount = maxWorkers,
+            WorkerGroupCount = groups,
         }).Failures);
 
     [Theory]
@@ -96,7 +104,9 @@ public class NetpollTransportOptionsTests
     public void Counts_may_be_equal(int workers, int maxWorkers, int groups) =>
         Assert.True(Validate(new NetpollTransportOptions
         {
-            WorkerCount = workers, MaxWorkerCount = maxWorkers, WorkerGroupCount = groups,
+            WorkerCount = workers,
+            MaxWorkerCount = maxWorkers,
+            WorkerGroupCount = groups,
         }).Succeeded);
 
     [Theory]
