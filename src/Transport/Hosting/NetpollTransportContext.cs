@@ -45,8 +45,10 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 headroom.Limit - headroom.FirstReserved);
         }
 
+        var parts = EngineParts.FromSwitches();
         Runtime = platform.Start(new NetpollRuntimeOptions
         {
+            Parts = parts,
             WorkerCount = options.WorkerCount,
             MaxWorkerCount = options.MaxWorkerCount,
             GroupCount = options.EffectiveWorkerGroupCount,
@@ -78,7 +80,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             Runtime = Runtime,
             Logger = logger,
             Pools = _pools,
-            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts() : null,
+            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts(parts) : null,
             Feature = this,
             Headroom = headroom,
 
@@ -87,6 +89,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
             HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
             OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool,
+            GathersFlushes = parts.GatherMeter,
             FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError,
         };
     }
@@ -188,11 +191,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         }
     }
 
-    private GroupContext[] CreateGroupContexts()
+    private GroupContext[] CreateGroupContexts(EngineParts parts)
     {
         var relays = new Relays();
         var inRelay = new ThreadLocal<bool>();
-        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
+        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, state => parts.Relays && relays.Contain(state)))];
     }
 
     private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(_logger, exception);
