@@ -18,8 +18,10 @@ internal sealed record Leg(string Name, string Transport, IReadOnlyList<string> 
 
     private const string WorkersOnly = "WorkersOnly";
 
-    internal static readonly IReadOnlyList<string> Names = [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline,
-        .. from part in new[] { "IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays" } select Without + part];
+    private static readonly string[] Parts = ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays"];
+
+    internal static readonly IReadOnlyList<string> Names =
+        [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline, .. Parts.Select(static part => Without + part)];
 
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="netpollArguments">The options of netpoll; the one with a scheduling of its own takes that.</param>

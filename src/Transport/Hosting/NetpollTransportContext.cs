@@ -196,8 +196,9 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     private GroupContext[] CreateGroupContexts(EngineParts parts)
     {
         var relays = new Relays();
+        Func<object, bool> isRelay = parts.Relays ? relays.Contain : static _ => false;
         var inRelay = new ThreadLocal<bool>();
-        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, state => parts.Relays && relays.Contain(state)))];
+        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, isRelay))];
     }
 
     private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(_logger, exception);
