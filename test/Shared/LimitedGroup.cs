@@ -1,7 +1,6 @@
 using System.Globalization;
-using KestrelNetpoll.Transport.Tests.Infrastructure;
 
-namespace KestrelNetpoll.Transport.Tests.Scale;
+namespace KestrelNetpoll.Tests.Common;
 
 /// <summary>A control group of its own, of whichever version, with a limit of threads or of memory.</summary>
 internal sealed class LimitedGroup : IDisposable
@@ -10,7 +9,7 @@ internal sealed class LimitedGroup : IDisposable
 
     private LimitedGroup(string folder) => _folder = folder;
 
-    internal string Members => Path.Combine(_folder, "cgroup.procs");
+    internal string Members => PathOf("cgroup.procs");
 
     /// <summary>Skips the test where there can be none: without root mostly, or in a container that shows its groups read-only.</summary>
     internal static LimitedGroup OfThreadsOrSkip(int limit) => CreateOrSkip(
@@ -22,7 +21,9 @@ internal sealed class LimitedGroup : IDisposable
         limit, ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"));
 
     /// <summary>A number that the group has in one of its files, such as <c>pids.current</c>.</summary>
-    internal int Read(string name) => int.Parse(File.ReadAllText(Path.Combine(_folder, name)), CultureInfo.InvariantCulture);
+    internal int Read(string name) => int.Parse(File.ReadAllText(PathOf(name)), CultureInfo.InvariantCulture);
+
+    internal string PathOf(string name) => Path.Combine(_folder, name);
 
     // What was killed is a member until it has been waited for.
     public void Dispose() => Assert.True(SpinWait.SpinUntil(TryDelete, Patience.Limit), $"{_folder} is not empty.");
