@@ -33,11 +33,14 @@ internal sealed class ConfigurationKey
         Named<ApplicationScheduling>(
             nameof(NetpollTransportOptions.ApplicationScheduling), static (options, value) => options.ApplicationScheduling = value),
         Number(nameof(NetpollTransportOptions.Backlog), static (options, value) => options.Backlog = value),
+        OptionalTime(
+            nameof(NetpollTransportOptions.BlockedTurnThreshold), static (options, value) => options.BlockedTurnThreshold = value),
         OptionalTime(nameof(NetpollTransportOptions.DeferAccept), static (options, value) => options.DeferAccept = value),
         OptionalNumber(nameof(NetpollTransportOptions.FastOpen), static (options, value) => options.FastOpen = value),
         OptionalSize(nameof(NetpollTransportOptions.MaxReadBufferSize), static (options, value) => options.MaxReadBufferSize = value),
         Number(nameof(NetpollTransportOptions.MaxWorkerCount), static (options, value) => options.MaxWorkerCount = value),
         OptionalSize(nameof(NetpollTransportOptions.MaxWriteBufferSize), static (options, value) => options.MaxWriteBufferSize = value),
+        Flag(nameof(NetpollTransportOptions.NameBlockedRequests), static (options, value) => options.NameBlockedRequests = value),
         Flag(nameof(NetpollTransportOptions.NoDelay), static (options, value) => options.NoDelay = value),
         OptionalNumber(nameof(NetpollTransportOptions.ReceiveBufferSize), static (options, value) => options.ReceiveBufferSize = value),
         Flag(nameof(NetpollTransportOptions.ReplaceStaleUnixSocket), static (options, value) => options.ReplaceStaleUnixSocket = value),
