@@ -40,7 +40,9 @@ internal sealed class NetpollRuntime : IDisposable
         _stopTimeout = options.StopTimeout;
         var headroom = new WorkerHeadroom(options.Resources ?? CreateResources(), Environment.ProcessorCount);
         _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached, headroom);
-        _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls, observer: options.Observer) : null;
+        _monitor = options.HandsOff
+            ? new SystemMonitor(options.Name, SystemCalls, observer: options.Observer, adaptsPace: options.Parts.MonitorPace)
+            : null;
         _groups = new WorkerGroup[options.GroupCount];
         int started = 0;
         try
@@ -175,7 +177,9 @@ internal sealed class NetpollRuntime : IDisposable
         var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
         var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor)
         {
-            BusyPolls = options.BusyPolls,
+            BusyPolls = options.BusyPolls && options.Parts.BusyPolling,
+            Gathers = options.Parts.IdleProcessors,
+            MetersLoad = options.Parts.LoadMeter,
         };
         var group = new WorkerGroup(id, setup, poller, SystemCalls, _current);
         group.Start();

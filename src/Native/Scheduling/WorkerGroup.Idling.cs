@@ -3,8 +3,8 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How many processors share the work. A group that is busy with short turns keeps as few of them active as can do it: if all of them
-/// waited for events, each event would wake one that sleeps again a few microseconds later, and waking costs more than the turn.
+/// How many processors share the work. A group that is busy with short turns keeps as few of them active as can do it. If all of them
+/// waited for events, each event would wake one that sleeps again a few microseconds later. Waking costs more than the turn.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -13,16 +13,16 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///                                                         it); or there is little to do
 ///   gathered       goes idle, if another one is active    processors fall asleep every few microseconds
 /// </code>
-/// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
+/// In a gathered group one processor at most waits for events, most of the time. An idle one becomes active when
 /// <list type="bullet">
-/// <item>one has found, for 5 ms and at each look, as many events as it takes at once, or several that were there before it could
-/// fall asleep, or turns in the group's queue;</item>
-/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread,
-/// so that who is active waits for events;</item>
+/// <item>an active one cannot keep up. That is: for 5 ms, each of its looks found a full batch, or several events that were there before
+/// it could fall asleep, or turns in the group's queue;</item>
+/// <item>the monitor finds one in the same turn twice, and nobody waiting for events. After a millisecond of it the group counts as
+/// spread, so that who is active waits for events;</item>
 /// <item>the group is spread again.</item>
 /// </list>
-/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If it is inside a
-/// turn that does not end, it is the monitor that helps, which does not doze while a turn runs.
+/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If its turn does
+/// not end, the monitor helps, which does not doze while a turn runs.
 /// </remarks>
 internal sealed partial class WorkerGroup
 {
@@ -34,6 +34,8 @@ internal sealed partial class WorkerGroup
     private const long LastingTurn = 1 * MonotonicClock.NanosecondsPerMillisecond;
 
     private readonly IdleProcessors _idle;
+    private readonly bool _gathers;
+    private readonly bool _metersLoad;
 
     // A turn that waits for a collection to begin, or is stopped by a busy machine, looks blocked once in a while. Turns that block come
     // more often.
@@ -47,8 +49,6 @@ internal sealed partial class WorkerGroup
     private long _spreadUntil;
 
     internal IdleProcessors Idle => _idle;
-
-    internal int IdleProcessorCount => _idle.Count;
 
     /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for
     /// events.</summary>
@@ -71,7 +71,9 @@ internal sealed partial class WorkerGroup
             ? processor.Batch.Capacity
             : Math.Min(SharedBatch, processor.Batch.Capacity);
 
-    private bool IsGathered(long now) => now < Volatile.Read(ref _gatheredUntil) && now >= Volatile.Read(ref _spreadUntil);
+    private bool TurnsAreLong(Processor processor) => _metersLoad && processor.Load.TurnsAreLong;
+
+    private bool IsGathered(long now) => _gathers && now < Volatile.Read(ref _gatheredUntil) && now >= Volatile.Read(ref _spreadUntil);
 
     // Every processor is needed: others must not wait for the turns that run now.
     private void Spread(long now)
@@ -122,7 +124,7 @@ internal sealed partial class WorkerGroup
             Volatile.Write(ref _gatheredUntil, now + GatheredTime);
         }
 
-        if (processor.Load.TurnsAreLong)
+        if (TurnsAreLong(processor))
         {
             processor.IsGathered = false;
             Spread(now);
@@ -171,7 +173,7 @@ internal sealed partial class WorkerGroup
         }
 
         // A processor that always finds turns in the group's queue never gets as far as to rest, where this is asked otherwise.
-        if (processor.Load.TurnsAreLong && _idle.Count != 0)
+        if (TurnsAreLong(processor) && _idle.Count != 0)
         {
             Spread(now);
         }

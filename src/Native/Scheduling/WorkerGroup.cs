@@ -54,6 +54,8 @@ internal sealed partial class WorkerGroup
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
         _busyPolls = setup.BusyPolls;
+        _gathers = setup.Gathers;
+        _metersLoad = setup.MetersLoad;
         _unreadTimer = new TurnTimer(new UnreadLook(this));
         _processors = new Processor[setup.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
@@ -175,8 +177,10 @@ internal sealed partial class WorkerGroup
         }
     }
 
-    /// <summary>Forgets what <see cref="ScheduleAt"/> was given, unless it is on its way already. Any thread.</summary>
-    internal void Cancel(TurnTimer timer) => Poller.Deadlines.Disarm(timer);
+    /// <summary>
+    /// Forgets what <see cref="ScheduleAt"/> was given. False: there is nothing, or it is on its way already. Any thread.
+    /// </summary>
+    internal bool Cancel(TurnTimer timer) => Poller.Deadlines.Disarm(timer);
 
     /// <exception cref="OutOfMemoryException">No thread to be had; those that have started leave.</exception>
     internal void Start()

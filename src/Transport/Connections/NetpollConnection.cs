@@ -61,12 +61,16 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _reader = new SocketPipeReader(
             socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.OnThreadPool, groupContext);
         _writer = new SocketPipeWriter(
-            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.OnThreadPool, groupContext);
+            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.OnThreadPool, groupContext)
+        {
+            GathersFlushes = services.GathersFlushes,
+        };
         _reader.AttachWriter(_writer);
         Transport = new DuplexPipe(_reader, _writer);
         ConnectionClosed = _connectionClosedSource.Token;
         LocalEndPoint = localEndPoint;
         InitializeFeatures(groupContext);
+        BeginWatch();
     }
 
     public override ILogger Logger => _services.Logger;
@@ -94,6 +98,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _services.Connections.Add(this);
+        _services.Sweep?.OnConnectionAdded();
     }
 
     /// <summary>
@@ -140,6 +145,8 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         }
         finally
         {
+            _writer.EndDeadline();
+            _services.AcceptPolicy?.OnEnded(_socket.Network);
             _services.Connections.Remove(this);
             _disposed.Set();
         }

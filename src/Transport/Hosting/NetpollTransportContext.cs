@@ -2,6 +2,7 @@ using System.Buffers;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.Limits;
 using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -46,8 +47,10 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 headroom.Limit - headroom.FirstReserved);
         }
 
+        var parts = EngineParts.FromSwitches();
         Runtime = platform.Start(new NetpollRuntimeOptions
         {
+            Parts = parts,
             WorkerCount = options.WorkerCount,
             MaxWorkerCount = options.MaxWorkerCount,
             GroupCount = options.EffectiveWorkerGroupCount,
@@ -75,20 +78,27 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             throw;
         }
 
+        var connections = new ConnectionTracker();
         Services = new ConnectionServices
         {
             Runtime = Runtime,
             Logger = logger,
             Pools = _pools,
-            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts() : null,
+            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts(parts) : null,
             Feature = this,
             Headroom = headroom,
+            AcceptPolicy = AcceptPolicy.From(options, logger),
+            Sweep = ConnectionLimits.From(options) is { } limits
+                ? new ConnectionSweep(limits, Runtime.Groups[0], connections, logger)
+                : null,
+            Connections = connections,
 
             // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
             MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0),
             MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
             HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
             OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool,
+            GathersFlushes = parts.GatherMeter,
             FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError,
         };
     }
@@ -132,7 +142,15 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 HandOffs: engine.HandOffs,
                 Workers: engine.Workers,
                 SpareWorkers: engine.SpareWorkers,
-                WorkerLimitReached: engine.WorkerLimitReached);
+                WorkerLimitReached: engine.WorkerLimitReached)
+            {
+                FirstByteTimeouts = CountReached(ConnectionLimit.FirstByteTimeout),
+                ReadIdleTimeouts = CountReached(ConnectionLimit.ReadIdleTimeout),
+                WriteStallTimeouts = CountReached(ConnectionLimit.WriteStallTimeout),
+                MaxConnectionAgesReached = CountReached(ConnectionLimit.MaxConnectionAge),
+                RefusedConnections = Services.AcceptPolicy?.RefusedByHook ?? 0,
+                ConnectionsOverAddressLimit = Services.AcceptPolicy?.RefusedByAddress ?? 0,
+            };
         }
     }
 
@@ -190,11 +208,14 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         }
     }
 
-    private GroupContext[] CreateGroupContexts()
+    private long CountReached(ConnectionLimit limit) => Services.Sweep?.CountReached(limit) ?? 0;
+
+    private GroupContext[] CreateGroupContexts(EngineParts parts)
     {
         var relays = new Relays();
+        Func<object, bool> isRelay = parts.Relays ? relays.Contain : static _ => false;
         var inRelay = new ThreadLocal<bool>();
-        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
+        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, isRelay))];
     }
 
     private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(_logger, exception);

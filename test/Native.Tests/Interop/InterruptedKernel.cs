@@ -53,6 +53,10 @@ internal sealed class InterruptedKernel : SystemCalls
 
     protected internal override SyscallResult SetFlagsOnce(int fd, int flags) => Next(flags);
 
+    protected internal override SyscallResult GetSignalOnce(int fd) => Next();
+
+    protected internal override SyscallResult SetSignalOnce(int fd, int signal) => Next(signal);
+
     protected internal override SyscallResult DuplicateOnce(int fd) => Next();
 
     protected internal override SyscallResult IdentifyOnce(string path, out FileIdentity identity)
@@ -142,6 +146,21 @@ internal sealed class InterruptedKernel : SystemCalls
     protected internal override SyscallResult GetSockOptOnce(int fd, int level, int option, out int value)
     {
         value = 0;
+        return Next();
+    }
+
+    protected internal override SyscallResult GetSockOptBytesOnce(int fd, int level, int option, Span<byte> value, out int length)
+    {
+        length = 0;
+        return Next();
+    }
+
+    protected internal override SyscallResult SetSockOptBytesOnce(int fd, int level, int option, ReadOnlySpan<byte> value) => Next();
+
+    protected internal override SyscallResult GetPeerCredentialsOnce(int fd, out int processId, out uint userId, out uint groupId)
+    {
+        processId = -1;
+        userId = groupId = 0;
         return Next();
     }
 
