@@ -142,6 +142,8 @@ internal sealed partial class SocketPipeWriter
 
         internal long ArmedAt { get; set; }
 
+        internal override object Subject => _writer._owner;
+
         internal override void Run() => _writer.OnDeadlineTurn(this);
 
         internal override void OnUnhandledException(Exception exception) => _writer._owner.OnUnexpectedException(exception);
