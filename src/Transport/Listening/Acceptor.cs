@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;

@@ -49,7 +49,7 @@ public class AcceptPolicyTests
         // Nobody accepts before somebody wants to.
         using RawClient client = await harness.ConnectClientAsync();
         await client.SendAsync(new string('x', 20_000));
-        _ = harness.Listener.AcceptAsync();
+        _ = harness.Listener.AcceptAsync().AsTask();
 
         Assert.Equal(PeerEnd.Fin, (await client.ReadToEndAsync()).End);
     }
