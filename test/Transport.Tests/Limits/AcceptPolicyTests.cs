@@ -109,13 +109,19 @@ public class AcceptPolicyTests
             MaxConnectionsPerAddress = 1,
         };
         await using TransportHarness harness = await TransportHarness.StartAsync(options: options, endPoint: endPoint);
+        var connections = new List<(NetpollConnection Server, RawClient Client)>();
         for (int i = 0; i < 3; i++)
         {
             // No address, hence no limit.
-            await harness.ConnectAsync();
+            connections.Add(await harness.ConnectAsync());
         }
 
         Assert.Equal(Environment.ProcessId, seen?.ProcessId);
+        foreach ((NetpollConnection server, RawClient client) in connections)
+        {
+            await server.DisposeAsync().InTime();
+            client.Dispose();
+        }
     }
 
     [Theory]
@@ -264,6 +270,7 @@ public class AcceptPolicyTests
 
         await Patience.UntilAsync(() => statistics.GetAcceptQueues() is [{ Pending: 2 }], "both wait");
         Assert.Equal([new NetpollAcceptQueueDepth(harness.Listener.EndPoint, 2, 7)], statistics.GetAcceptQueues());
+        await (await harness.AcceptAsync()).DisposeAsync().InTime();
         await (await harness.AcceptAsync()).DisposeAsync().InTime();
         await Patience.UntilAsync(() => statistics.GetAcceptQueues() is [{ Pending: 0 }], "none waits");
         await harness.Listener.UnbindAsync();

@@ -19,7 +19,7 @@ public class SlowAttackTests
     private const int Attackers = 100;
 
     // Longer than the limits, shorter than the test.
-    private const string Interval = "3";
+    private const string Interval = "2";
     private const string TestSeconds = "40";
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(1);
