@@ -174,7 +174,7 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(
         133,
         LogLevel.Information,
-        "The kernel has no Multipath TCP, or it is turned off (net.mptcp.enabled): {EndPoint} is served with TCP.",
+        "The kernel has no Multipath TCP, or none with these options, or it is off (net.mptcp.enabled): {EndPoint} is served with TCP.",
         EventName = "NoMultipathTcp")]
     internal static partial void NoMultipathTcp(ILogger logger, EndPoint endPoint);
 }

@@ -20,6 +20,7 @@ public class ConnectionLimitTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMilliseconds(200);
 
+    [OneMode]
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -59,18 +60,19 @@ public class ConnectionLimitTests
         }
     }
 
+    [OneMode]
     [Fact]
-    public async Task A_handler_may_take_longer_than_a_read_may_and_a_client_may_take_its_time_byte_by_byte()
+    public async Task A_handler_may_take_longer_than_a_read_may_and_a_client_may_take_its_time_bit_by_bit()
     {
         await using TestServer server = await StartAsync(http: true, options => options.ReadIdleTimeout = Limit, app: async context =>
         {
-            await Task.Delay(Limit * 4);
+            await Task.Delay(Limit * 2);
             await context.Response.WriteAsync("at last");
         });
         using RawClient client = await server.ConnectAsync();
-        foreach (char c in "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        foreach (char[] part in "GET / HTTP/1.1\r\nHost: x\r\n\r\n".Chunk(2))
         {
-            await client.SendAsync($"{c}");
+            await client.SendAsync(new string(part));
             await Task.Delay(Limit / 10);
         }
 
@@ -125,6 +127,7 @@ public class ConnectionLimitTests
         AssertQuiet(server, 1);
     }
 
+    [OneMode]
     [Fact]
     public async Task A_client_that_takes_a_little_now_and_then_stays()
     {
@@ -140,13 +143,14 @@ public class ConnectionLimitTests
         while (await client.ReceiveAsync(buffer) is var count and not 0)
         {
             received += count;
-            await Task.Delay(50);
+            await Task.Delay(20);
         }
 
         Assert.InRange(received, Length, Length * 2);
         Assert.Equal(0, server.Factory!.GetStatistics().WriteStallTimeouts);
     }
 
+    [OneMode]
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -172,6 +176,7 @@ public class ConnectionLimitTests
         AssertQuiet(server, 1);
     }
 
+    [OneMode]
     [Fact]
     public async Task No_request_fails_when_connections_become_old_also_with_HTTP2()
     {
@@ -199,6 +204,7 @@ public class ConnectionLimitTests
         AssertQuiet(server);
     }
 
+    [OneMode]
     [Fact]
     public async Task An_old_connection_without_HTTP_hears_of_it()
     {
@@ -215,6 +221,7 @@ public class ConnectionLimitTests
         await AssertReachedAsync(server, "MaxConnectionAge", static statistics => statistics.MaxConnectionAgesReached, 1);
     }
 
+    [OneMode]
     [Fact]
     public async Task Looking_ends_with_the_last_connection_and_begins_with_the_next()
     {
@@ -228,6 +235,7 @@ public class ConnectionLimitTests
         }
     }
 
+    [OneMode]
     [Fact]
     public async Task Every_connection_is_visited_that_is_there_all_the_time()
     {
