@@ -98,7 +98,16 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _services.Connections.Add(this);
-        _services.Sweep?.OnConnectionAdded();
+        try
+        {
+            _services.Sweep?.OnConnectionAdded();
+        }
+        catch
+        {
+            // Nobody is going to close it in Kestrel's name, and a stop would wait for that.
+            _services.Connections.Remove(this);
+            throw;
+        }
     }
 
     /// <summary>

@@ -15,20 +15,24 @@ internal sealed class Mailbox<T>(int capacity, Action<T> handle) : IThreadPoolWo
 {
     private readonly ConcurrentQueue<T> _entries = new();
 
+    // Those that wait, and the one that is being handled. Interlocked.
+    private int _count;
+
     // 1: a work item is queued, or runs. Interlocked.
     private int _isAtWork;
 
     /// <summary>Has everything been handled?</summary>
-    internal bool IsEmpty => _entries.IsEmpty;
+    internal bool IsEmpty => Volatile.Read(ref _count) == 0;
 
     /// <summary>False: too many wait.</summary>
     internal bool TryAdd(T entry)
     {
-        if (_entries.Count >= capacity)
+        if (Volatile.Read(ref _count) >= capacity)
         {
             return false;
         }
 
+        Interlocked.Increment(ref _count);
         _entries.Enqueue(entry);
         WorkUnlessSomebodyDoes();
         return true;
@@ -36,12 +40,12 @@ internal sealed class Mailbox<T>(int capacity, Action<T> handle) : IThreadPoolWo
 
     void IThreadPoolWorkItem.Execute()
     {
-        // Taken off afterwards, so that it counts meanwhile. One for each work item, so that foreign code has an execution context of its
-        // own, and others of the pool's queue have their turn.
-        if (_entries.TryPeek(out T? entry))
+        // One for each work item, so that foreign code has an execution context of its own, and others of the pool's queue have their turn.
+        // Taken off, and not looked at: the queue would keep what somebody has looked at, and the connection with it.
+        if (_entries.TryDequeue(out T? entry))
         {
             handle(entry);
-            _entries.TryDequeue(out _);
+            Interlocked.Decrement(ref _count);
         }
 
         // With a full fence: either this sees what has been added since, or who adds it sees that nobody is at work.

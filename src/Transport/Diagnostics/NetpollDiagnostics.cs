@@ -120,11 +120,13 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
             }
 
             BlockedTurnEventArgs blocked = Describe(sighting);
-            Log(blocked);
             if (isListenedTo)
             {
+                // First: a logger may block.
                 _events.TryAdd(blocked);
             }
+
+            Log(blocked);
         }
         catch (Exception e)
         {

@@ -133,7 +133,7 @@ internal static partial class NetpollTransportLog
         120,
         LogLevel.Warning,
         @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
-            + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others of the kind, not logged: {Suppressed}.",
+            + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others that were not logged: {Suppressed}.",
         EventName = "BlockedTurn")]
     internal static partial void BlockedTurn(
         ILogger logger,

@@ -121,7 +121,8 @@ public sealed class BlockedTurnReportTests
 
         // What looks like the end of a line is none in the log.
         const string Request = "Request: PUT /orders/7%0A, route /orders/{id}.";
-        Assert.Contains(Logged(server), static entry => entry.Message.Contains(Request, StringComparison.Ordinal));
+        await Patience.UntilAsync(
+            () => Logged(server).Any(static entry => entry.Message.Contains(Request, StringComparison.Ordinal)), "it is logged, too");
     }
 
     [Fact]
