@@ -53,7 +53,11 @@ public class NetworkSocketOptionTests
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var options = new NetpollTransportOptions
         {
-            Mark = 7, TypeOfService = 0x20, FreeBind = true, BindToDevice = "lo", MultipathTcp = true,
+            Mark = 7,
+            TypeOfService = 0x20,
+            FreeBind = true,
+            BindToDevice = "lo",
+            MultipathTcp = true,
         };
         await using TransportHarness harness = await TransportHarness.StartAsync(
             options: options, endPoint: new FileHandleEndPoint((ulong)listener.Handle, FileHandleType.Tcp));
@@ -203,7 +207,11 @@ public class NetworkSocketOptionTests
     {
         var options = new NetpollTransportOptions
         {
-            FreeBind = true, BindToDevice = "nosuch0", Mark = 7, TypeOfService = 8, MultipathTcp = true,
+            FreeBind = true,
+            BindToDevice = "nosuch0",
+            Mark = 7,
+            TypeOfService = 8,
+            MultipathTcp = true,
         };
         await using TransportHarness harness = await TransportHarness.StartAsync(
             options: options, endPoint: new UnixDomainSocketEndPoint($"\0{Guid.NewGuid()}"));

@@ -171,7 +171,9 @@ public class AcceptPolicyTests
         var kernel = new FailingKernel();
         var options = new NetpollTransportOptions
         {
-            MaxConnectionsPerAddress = 1, FirstByteTimeout = TimeSpan.FromMilliseconds(20), OnAccept = _ => kernel.Decision,
+            MaxConnectionsPerAddress = 1,
+            FirstByteTimeout = TimeSpan.FromMilliseconds(20),
+            OnAccept = _ => kernel.Decision,
         };
         TransportHarness harness = await TransportHarness.StartAsync(kernel, options);
         await using (harness)
