@@ -30,7 +30,7 @@ public class ContainerLimitTests
     [Fact]
     public async Task A_server_whose_handlers_block_lives_in_a_group_that_has_less_memory_than_they_want()
     {
-        const int Mebibytes = 150;
+        const int Mebibytes = 110;
         using LimitedGroup group = LimitedGroup.OfMemoryOrSkip(Mebibytes * 1024L * 1024);
         using ServerProcess server = await ServeBlockedAsync(group, clients: 1200, milliseconds: 3000, static () => { });
 
