@@ -120,7 +120,7 @@ internal sealed class ConnectionSweep : Turn
     {
         try
         {
-            ArmTimer();
+            _group.ScheduleAt(_timer, MonotonicClock.Now + Limits.LookInterval);
         }
         catch
         {
@@ -129,6 +129,4 @@ internal sealed class ConnectionSweep : Turn
             throw;
         }
     }
-
-    private void ArmTimer() => _group.ScheduleAt(_timer, MonotonicClock.Now + Limits.LookInterval);
 }
