@@ -97,6 +97,11 @@ public static class NetpollWebHostBuilderExtensions
             factory.Diagnostics.HandOffDelay = NetpollMetrics.Register(meterFactory, factory.CreateMetricsSource());
         }
 
+        if (provider.GetService<IHostApplicationLifetime>() is { } host)
+        {
+            factory.Attach(host, provider.GetService<IHostLifetime>());
+        }
+
         return factory;
     }
 

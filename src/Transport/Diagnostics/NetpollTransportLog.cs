@@ -130,6 +130,13 @@ internal static partial class NetpollTransportLog
     internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 
     [LoggerMessage(
+        114,
+        LogLevel.Warning,
+        "The service manager could not be told {State} at {Socket} (NOTIFY_SOCKET).",
+        EventName = "ServiceManagerNotTold")]
+    internal static partial void ServiceManagerNotTold(ILogger logger, string state, string socket, Exception? exception);
+
+    [LoggerMessage(
         120,
         LogLevel.Warning,
         @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "

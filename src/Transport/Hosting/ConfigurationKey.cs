@@ -50,6 +50,7 @@ internal sealed class ConfigurationKey
         Flag(nameof(NetpollTransportOptions.MultipathTcp), static (options, value) => options.MultipathTcp = value),
         Flag(nameof(NetpollTransportOptions.NameBlockedRequests), static (options, value) => options.NameBlockedRequests = value),
         Flag(nameof(NetpollTransportOptions.NoDelay), static (options, value) => options.NoDelay = value),
+        Flag(nameof(NetpollTransportOptions.NotifySystemd), static (options, value) => options.NotifySystemd = value),
         OptionalTime(nameof(NetpollTransportOptions.ReadIdleTimeout), static (options, value) => options.ReadIdleTimeout = value),
         OptionalNumber(nameof(NetpollTransportOptions.ReceiveBufferSize), static (options, value) => options.ReceiveBufferSize = value),
         Flag(nameof(NetpollTransportOptions.ReplaceStaleUnixSocket), static (options, value) => options.ReplaceStaleUnixSocket = value),

@@ -49,6 +49,7 @@ public class ConfigurationTests
             ["Mark"] = "0xFFFFFFFF",
             ["TypeOfService"] = "184",
             ["MultipathTcp"] = "true",
+            ["NotifySystemd"] = "true",
         });
 
         Assert.Equal(3, options.WorkerCount);
@@ -83,6 +84,7 @@ public class ConfigurationTests
         Assert.Equal(uint.MaxValue, options.Mark);
         Assert.Equal(184, options.TypeOfService);
         Assert.True(options.MultipathTcp);
+        Assert.True(options.NotifySystemd);
     }
 
     [Fact]

@@ -56,6 +56,7 @@ internal static class Rooms
     private static readonly string[] Entries =
     [
         "KestrelNetpoll.Native.NetpollFile", "KestrelNetpoll.Native.NetpollFileStream", "KestrelNetpoll.Transport.NetpollTransportFactory",
+        "Microsoft.AspNetCore.Hosting.ActivatedSocketKestrelServerOptionsExtensions",
         "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions", "Microsoft.AspNetCore.Hosting.ProxyProtocolListenOptionsExtensions",
         "Microsoft.Extensions.DependencyInjection.NetpollHealthChecksBuilderExtensions",
     ];
