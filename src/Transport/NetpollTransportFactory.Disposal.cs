@@ -75,6 +75,7 @@ public sealed partial class NetpollTransportFactory
     {
         _hostStopping.Unregister();
         _relief.End();
+        EndHost();
     }
 
     private async Task StopAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)

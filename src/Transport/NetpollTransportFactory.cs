@@ -175,11 +175,16 @@ public sealed partial class NetpollTransportFactory
     /// An <see cref="IPEndPoint"/>, a <see cref="UnixDomainSocketEndPoint"/>, or a <see cref="FileHandleEndPoint"/> of a stream socket that
     /// is bound; the handle stays its owner's and is not closed.
     /// </param>
-    /// <param name="cancellationToken">Not needed: binding does not wait.</param>
+    /// <param name="cancellationToken">
+    /// Ends the waiting for another process (<see cref="NetpollTransportOptions.HandOverPath"/>); nothing else waits.
+    /// </param>
     /// <returns>The listener.</returns>
     /// <exception cref="AddressInUseException">Another socket has the address.</exception>
     /// <exception cref="SocketException">Any other failure of the system calls.</exception>
     /// <exception cref="ArgumentException"><paramref name="endpoint"/> is of another kind.</exception>
+    /// <exception cref="IOException">
+    /// Another process, at <see cref="NetpollTransportOptions.HandOverPath"/>, cannot be trusted or does not answer as it should.
+    /// </exception>
     /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
     /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
@@ -193,17 +198,26 @@ public sealed partial class NetpollTransportFactory
         }
 
         NetpollTransportContext context = GetOrCreateContext();
-        BoundSockets sockets;
+        return HandOver is { } handOver
+            ? BindOrInheritAsync(handOver, context, endpoint, cancellationToken)
+            : new ValueTask<IConnectionListener>(Listen(context, endpoint, Bind(context, endpoint), isHeld: false));
+    }
+
+    private BoundSockets Bind(NetpollTransportContext context, EndPoint endpoint)
+    {
         try
         {
-            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options.Value);
+            return EndPointBinding.Bind(context.Runtime, endpoint, _options.Value);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
             throw new AddressInUseException(e.Message, e);
         }
+    }
 
-        var listener = new NetpollConnectionListener(context.Services, sockets, OnListenerClosed);
+    private NetpollConnectionListener Listen(NetpollTransportContext context, EndPoint endpoint, BoundSockets sockets, bool isHeld)
+    {
+        var listener = new NetpollConnectionListener(context.Services, endpoint, sockets, isHeld, OnListenerClosed);
         bool disposed;
         lock (_lock)
         {
@@ -222,7 +236,7 @@ public sealed partial class NetpollTransportFactory
 
         _multipath.LogIfMissing(endpoint, sockets, _options.Value);
         NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
-        return new ValueTask<IConnectionListener>(listener);
+        return listener;
     }
 
     /// <summary>

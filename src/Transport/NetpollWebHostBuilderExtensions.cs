@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport;
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.HandOver;
 using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Builder;
@@ -60,6 +61,7 @@ public static class NetpollWebHostBuilderExtensions
             {
                 services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, WorkersOnlyFilter>());
                 services.Insert(1, ServiceDescriptor.Singleton<IStartupFilter, RequestNamesFilter>());
+                services.Insert(2, ServiceDescriptor.Singleton<IStartupFilter, DrainFilter>());
             }
 
             // Registered under its own type too, so that an application can ask it for its endpoints and counters.
@@ -83,7 +85,7 @@ public static class NetpollWebHostBuilderExtensions
         }
     }
 
-    // The platform is not registered outside tests, which put their own in.
+    // The platform, and the times, are not registered outside tests, which put their own in.
     private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
     {
         var factory = new NetpollTransportFactory(
@@ -99,7 +101,7 @@ public static class NetpollWebHostBuilderExtensions
 
         if (provider.GetService<IHostApplicationLifetime>() is { } host)
         {
-            factory.Attach(host, provider.GetService<IHostLifetime>());
+            factory.Attach(host, provider.GetService<IHostLifetime>(), provider.GetService<HandOverTimes>() ?? new HandOverTimes());
         }
 
         return factory;
@@ -139,6 +141,24 @@ public static class NetpollWebHostBuilderExtensions
             return builder =>
             {
                 builder.Use(pipeline => context => names.InvokeAsync(context, pipeline));
+                next(builder);
+            };
+        }
+    }
+
+    /// <summary>Puts <see cref="DrainMiddleware"/> in front of the application's pipeline, behind the others, if the option says so.</summary>
+    private sealed class DrainFilter(NetpollTransportFactory factory) : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
+        {
+            if (factory.HandOver is not { } handOver)
+            {
+                return next;
+            }
+
+            return builder =>
+            {
+                builder.Use(pipeline => new DrainMiddleware(handOver, pipeline).InvokeAsync);
                 next(builder);
             };
         }

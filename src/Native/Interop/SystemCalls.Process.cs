@@ -64,4 +64,12 @@ internal partial class SystemCalls
         while ((result = GetResourceLimitOnce(resource, out limit)).IsInterrupted) { }
         return result;
     }
+
+    /// <summary>Whose rights the process has: what a peer is told of it (<see cref="GetPeerCredentials"/>).</summary>
+    internal SyscallResult GetEffectiveUserId()
+    {
+        SyscallResult result;
+        while ((result = GetEffectiveUserIdOnce()).IsInterrupted) { }
+        return result;
+    }
 }

@@ -152,4 +152,29 @@ internal partial class SystemCalls
         while ((result = SendMsgOnce(fd, buffers, flags | LibC.MSG_NOSIGNAL)).IsInterrupted) { }
         return result;
     }
+
+    /// <summary>Sends bytes, at least one, and with the first of them descriptors, on a Unix socket. Does not wait.</summary>
+    internal SyscallResult SendDescriptors(int fd, ReadOnlySpan<byte> bytes, ReadOnlySpan<int> descriptors)
+    {
+        SyscallResult result;
+        while ((result = SendDescriptorsOnce(fd, bytes, descriptors, LibC.MSG_DONTWAIT | LibC.MSG_NOSIGNAL)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Receives bytes, and the descriptors that have come with them. Does not wait.</summary>
+    /// <param name="fd">A Unix socket.</param>
+    /// <param name="bytes">Where the bytes go.</param>
+    /// <param name="descriptors">Where the descriptors go, which are the caller's then, also if there were more.</param>
+    /// <param name="count">How many have come.</param>
+    /// <param name="isTruncated">There were more than there was room for, here or in the process; they are lost.</param>
+    internal SyscallResult ReceiveDescriptors(int fd, Span<byte> bytes, Span<int> descriptors, out int count, out bool isTruncated)
+    {
+        SyscallResult result;
+        while ((result = ReceiveDescriptorsOnce(
+            fd, bytes, descriptors, LibC.MSG_DONTWAIT | LibC.MSG_CMSG_CLOEXEC, out count, out isTruncated)).IsInterrupted)
+        {
+        }
+
+        return result;
+    }
 }

@@ -87,7 +87,7 @@ internal sealed partial class ListenSocket : Descriptor
     /// </summary>
     internal void RemoveFile()
     {
-        if (Interlocked.Exchange(ref _fileRemoved, 1) == 0)
+        if (!LeavesFile && Interlocked.Exchange(ref _fileRemoved, 1) == 0)
         {
             File?.Remove();
         }

@@ -128,6 +128,23 @@ internal static class ListenSocketSetup
         }
     }
 
+    /// <summary>Whether somebody's descriptor is a stream socket that listens.</summary>
+    /// <returns>The address it listens on.</returns>
+    /// <exception cref="SocketException">It is something else.</exception>
+    internal static EndPoint CheckListener(SystemCalls systemCalls, int fd, string what)
+    {
+        ThrowOnError(systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_TYPE, out int type), "getsockopt(SO_TYPE)", what);
+        ThrowOnError(systemCalls.GetSockOpt(fd, LibC.SOL_SOCKET, LibC.SO_ACCEPTCONN, out int listens), "getsockopt(SO_ACCEPTCONN)", what);
+        return type == LibC.SOCK_STREAM && listens != 0
+            ? GetLocalEndPoint(systemCalls, fd, what)
+            : throw SystemErrors.ToSocketException(Errno.EINVAL, $"{what} does not listen");
+    }
+
+    /// <summary>Of a socket that another process may be listening on as well.</summary>
+    /// <exception cref="SocketException">The kernel refuses one.</exception>
+    internal static void SetOptionsOfInherited(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options) =>
+        SetOptions(systemCalls, fd, SocketAddresses.DomainOf(endPoint), endPoint, options with { LeavesListener = true });
+
     /// <returns>The address it listens on.</returns>
     internal static EndPoint Listen(SystemCalls systemCalls, int fd, int backlog)
     {

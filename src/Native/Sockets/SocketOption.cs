@@ -50,6 +50,10 @@ internal readonly record struct SocketOption(int Level, int Option, int Value, s
         }
     }
 
+    /// <summary>Does a socket have it already, as far as can be told? The kernel says other sizes of buffers than it was given.</summary>
+    internal bool IsSetOn(int fd, SystemCalls systemCalls) =>
+        systemCalls.GetSockOpt(fd, Level, Option, out int value).IsSuccess && value == Value;
+
     /// <summary>What only a listening TCP socket has.</summary>
     internal static List<SocketOption> OfListener(ListenSocketOptions options)
     {

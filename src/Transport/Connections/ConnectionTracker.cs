@@ -195,8 +195,18 @@ internal sealed class ConnectionTracker
         }
     }
 
-    // The condition only looks.
-    private List<TrackedConnection> Find(Func<TrackedConnection, bool> condition)
+    /// <summary>Those that were accepted first, and how many there are.</summary>
+    internal TrackedConnection[] FindOldest(int most, out int count)
+    {
+        List<TrackedConnection> all = Find(static _ => true);
+        count = all.Count;
+
+        // The list begins with the youngest.
+        return [.. all.TakeLast(most).Reverse()];
+    }
+
+    /// <summary>Under the lock: the condition only looks.</summary>
+    internal List<TrackedConnection> Find(Func<TrackedConnection, bool> condition)
     {
         List<TrackedConnection> found = [];
         lock (_lock)

@@ -18,6 +18,9 @@ internal abstract class TrackedConnection : ConnectionContext
     /// <summary>Has this side closed it? Any thread.</summary>
     internal abstract bool IsClosed { get; }
 
+    /// <summary>It has had several requests at once, or may: HTTP/2. Set by whoever has seen that, if anybody looks.</summary>
+    internal volatile bool IsMultiplexed;
+
     public abstract ILogger Logger { get; }
 
     internal abstract long BytesReceived { get; }

@@ -184,4 +184,42 @@ internal static partial class NetpollTransportLog
         "The kernel has no Multipath TCP, or none with these options, or it is off (net.mptcp.enabled): {EndPoint} is served with TCP.",
         EventName = "NoMultipathTcp")]
     internal static partial void NoMultipathTcp(ILogger logger, EndPoint endPoint);
+
+    [LoggerMessage(
+        140,
+        LogLevel.Information,
+        "Process {ProcessId} serves from now on. This one ends its {Connections} connection(s), and then stops.",
+        EventName = "HandedOver")]
+    internal static partial void HandedOver(ILogger logger, int processId, int connections);
+
+    [LoggerMessage(141, LogLevel.Information, "This process serves from now on, in the place of process {ProcessId}.", EventName = "TookOver")]
+    internal static partial void TookOver(ILogger logger, int processId);
+
+    [LoggerMessage(
+        142,
+        LogLevel.Warning,
+        "Process {ProcessId} wanted to take over, and has not got as far. This one serves as before.",
+        EventName = "HandOverFailed")]
+    internal static partial void HandOverFailed(ILogger logger, int processId, Exception exception);
+
+    [LoggerMessage(
+        143,
+        LogLevel.Warning,
+        "No process can take over from this one for now: it cannot listen, or accept, at HandOverPath '{Path}'.",
+        EventName = "HandOverUnavailable")]
+    internal static partial void HandOverUnavailable(ILogger logger, string path, Exception exception);
+
+    [LoggerMessage(
+        144,
+        LogLevel.Error,
+        "The process that serves has not let this one take over. This one, which has not accepted anything, stops.",
+        EventName = "HandOverRefused")]
+    internal static partial void HandOverRefused(ILogger logger, Exception exception);
+
+    [LoggerMessage(
+        145,
+        LogLevel.Information,
+        "{Connections} connection(s) are still open {Seconds} s after {Occasion}. The oldest: {Oldest}.",
+        EventName = "StillConnected")]
+    internal static partial void StillConnected(ILogger logger, int connections, long seconds, string occasion, string oldest);
 }

@@ -40,6 +40,8 @@ internal sealed class ConfigurationKey
         OptionalNumber(nameof(NetpollTransportOptions.FastOpen), static (options, value) => options.FastOpen = value),
         OptionalTime(nameof(NetpollTransportOptions.FirstByteTimeout), static (options, value) => options.FirstByteTimeout = value),
         Flag(nameof(NetpollTransportOptions.FreeBind), static (options, value) => options.FreeBind = value),
+        Time(nameof(NetpollTransportOptions.HandOverGracePeriod), static (options, value) => options.HandOverGracePeriod = value),
+        Text(nameof(NetpollTransportOptions.HandOverPath), static (options, value) => options.HandOverPath = value),
         OptionalBits(nameof(NetpollTransportOptions.Mark), static (options, value) => options.Mark = value),
         OptionalTime(nameof(NetpollTransportOptions.MaxConnectionAge), static (options, value) => options.MaxConnectionAge = value),
         OptionalNumber(
@@ -121,6 +123,9 @@ internal sealed class ConfigurationKey
 
     private static ConfigurationKey Named<T>(string name, Action<NetpollTransportOptions, T> set)
         where T : struct, Enum => Required(name, static _ => Names<T>(" or "), TryParseName, set);
+
+    private static ConfigurationKey Time(string name, Action<NetpollTransportOptions, TimeSpan> set) =>
+        Required(name, FormOfTime, TryParseTime, set);
 
     private static ConfigurationKey OptionalTime(string name, Action<NetpollTransportOptions, TimeSpan?> set) =>
         Optional<TimeSpan>(name, FormOfTime, TryParseTime, set);

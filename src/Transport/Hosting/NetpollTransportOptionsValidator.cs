@@ -14,6 +14,10 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
         Encoding.UTF8.GetByteCount(name) is > 0 and <= NetpollTransportOptions.MaxDeviceNameLength
         && !name.Any(static c => c is '/' or ':' or '\0' || char.IsWhiteSpace(c));
 
+    // As the kernel sees it (sun_path), with the zero at its end.
+    private static bool IsSocketPath(string path) =>
+        path.StartsWith('/') && !path.Contains('\0') && Encoding.UTF8.GetByteCount(path) <= NetpollTransportOptions.MaxHandOverPathLength;
+
     public ValidateOptionsResult Validate(string? name, NetpollTransportOptions options)
     {
         List<string>? failures = null;
@@ -66,6 +70,16 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
         if (options.BindToDevice is { } device && !IsDeviceName(device))
         {
             Fail(nameof(options.BindToDevice), $"'{device}'", "null or the name of a network interface, of 1 to 15 bytes");
+        }
+
+        CheckSpan(
+            nameof(options.HandOverGracePeriod), options.HandOverGracePeriod, TimeSpan.Zero, NetpollTransportOptions.MaxHandOverGracePeriod);
+        if (options.HandOverPath is { } path && !IsSocketPath(path))
+        {
+            Fail(
+                nameof(options.HandOverPath),
+                $"'{path}'",
+                $"null or an absolute path of at most {NetpollTransportOptions.MaxHandOverPathLength} bytes");
         }
 
         if (options.UnixSocketMode is { } mode && ((int)mode & ~PermissionBits) != 0)

@@ -16,14 +16,27 @@ internal sealed class BoundSockets
     // What the application's CreateBoundListenSocket made; ours to dispose of.
     private readonly Socket? _created;
 
-    private readonly bool _onePerGroup;
+    // So many come first; the others are only other numbers of theirs.
+    private int _distinct;
 
-    private BoundSockets(Socket? created, bool onePerGroup) => (_created, _onePerGroup) = (created, onePerGroup);
+    private BoundSockets(Socket? created, bool isOwn) => (_created, IsOwn) = (created, isOwn);
 
     internal IReadOnlyList<ListenSocket> Sockets => _sockets;
 
-    /// <summary>Without those that are only another number of the first.</summary>
-    internal IEnumerable<ListenSocket> Distinct => _onePerGroup ? _sockets : _sockets.Take(1);
+    /// <summary>Without those that are only another number of one of them.</summary>
+    internal IEnumerable<ListenSocket> Distinct => _sockets.Take(_distinct);
+
+    /// <summary>Were they made by a transport like this one, here or where they were inherited from?</summary>
+    internal bool IsOwn { get; }
+
+    /// <summary>May another process go on with them? A socket of the application's may do anything when it is disposed of.</summary>
+    internal bool CanBeHandedOver => _created is null;
+
+    /// <summary>The file of a Unix socket is another process's to remove.</summary>
+    internal bool LeaveFile
+    {
+        set => _sockets.ForEach(socket => socket.LeavesFile = value);
+    }
 
     internal EndPoint LocalEndPoint => _sockets[0].LocalEndPoint;
 
@@ -35,6 +48,7 @@ internal sealed class BoundSockets
             // One group needs one socket, and a second process that binds the address must then be refused as usual.
             options with { ReusePort = options.ReusePort && endPoint is IPEndPoint && runtime.Groups.Count > 1 },
             created: null,
+            isOwn: true,
             (first, group, settings) => ListenSocket.Listen(runtime, first ?? endPoint, settings, group));
 
     /// <summary>Listens on a socket that stays its owner's.</summary>
@@ -44,6 +58,7 @@ internal sealed class BoundSockets
             runtime,
             options with { ReusePort = false, LeavesListener = true },
             created: null,
+            isOwn: false,
             (_, group, settings) => ListenSocket.Borrow(runtime, fd, settings, group));
 
     /// <summary>
@@ -56,7 +71,41 @@ internal sealed class BoundSockets
             runtime,
             options with { ReusePort = false },
             created: socket,
+            isOwn: false,
             (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group, what));
+
+    /// <summary>
+    /// Goes on with the sockets of another process, which serves them still, perhaps with another number of groups: every socket is
+    /// accepted from, and every group accepts. Those that were not taken from <paramref name="descriptors"/> are the caller's to close.
+    /// </summary>
+    /// <exception cref="SocketException">One of them cannot be listened on.</exception>
+    internal static BoundSockets Inherit(NetpollRuntime runtime, ReceivedDescriptors descriptors, bool isOwn, ListenSocketOptions options)
+    {
+        IReadOnlyList<WorkerGroup> groups = runtime.Groups;
+        var bound = new BoundSockets(created: null, isOwn);
+        options = options with { Shared = descriptors.Count < groups.Count };
+        try
+        {
+            while (descriptors.Count != 0)
+            {
+                WorkerGroup group = groups[bound._distinct % groups.Count];
+                bound._sockets.Add(ListenSocket.Inherit(runtime, descriptors.Take(), options, group, isOwn));
+                bound._distinct++;
+            }
+
+            for (int i = bound._distinct; i < groups.Count; i++)
+            {
+                bound._sockets.Add(bound._sockets[i % bound._distinct].ShareWith(groups[i]));
+            }
+
+            return bound;
+        }
+        catch
+        {
+            _ = bound.CloseAsync();
+            throw;
+        }
+    }
 
     /// <summary>
     /// Completes when the address is free, with the exception of a socket of the application's that cannot be disposed of. May be called
@@ -88,11 +137,12 @@ internal sealed class BoundSockets
         NetpollRuntime runtime,
         ListenSocketOptions options,
         Socket? created,
+        bool isOwn,
         Func<EndPoint?, WorkerGroup, ListenSocketOptions, ListenSocket> open)
     {
         IReadOnlyList<WorkerGroup> groups = runtime.Groups;
         bool onePerGroup = options.ReusePort;
-        var bound = new BoundSockets(created, onePerGroup);
+        var bound = new BoundSockets(created, isOwn) { _distinct = onePerGroup ? groups.Count : 1 };
         try
         {
             ListenSocket first = open(null, groups[0], options with { Shared = groups.Count > 1 && !onePerGroup });

@@ -34,6 +34,12 @@ internal static class EndPointBinding
             : BoundSockets.Bind(runtime, endPoint, settings);
     }
 
+    /// <summary>Goes on with what another process has bound.</summary>
+    /// <exception cref="SocketException">The kernel refuses.</exception>
+    internal static BoundSockets Inherit(
+        NetpollRuntime runtime, ReceivedDescriptors descriptors, bool isOwn, NetpollTransportOptions options) =>
+        BoundSockets.Inherit(runtime, descriptors, isOwn, ToListenSocketOptions(options));
+
     private static ListenSocketOptions ToListenSocketOptions(NetpollTransportOptions options) => new()
     {
         Backlog = options.Backlog,

@@ -18,6 +18,11 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(1);
 
+    // In _start: nothing is accepted before somebody wants it, nor, of sockets that another process serves still, before that one leaves
+    // it to this.
+    private const int Wanted = 1;
+    private const int Allowed = 2;
+
     private readonly ConnectionServices _services;
     private readonly BoundSockets _sockets;
     private readonly Action<NetpollConnectionListener> _onClosed;
@@ -25,8 +30,10 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     private readonly AcceptBackoff.Shared _backoff;
     private readonly Acceptor[] _acceptors;
 
-    // 0 until the first accept has started the acceptors, then 1: nothing is accepted before somebody wants it.
-    private int _started;
+    // The acceptors are started by whoever makes this Wanted | Allowed.
+    private int _start;
+
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // Completed by the first unbind; null before there is one. Interlocked.
     private TaskCompletionSource? _unbound;
@@ -34,8 +41,20 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     // Cancelled by whoever unbinds and is in a hurry, also if somebody else is at it. Without a timer, so that it need not be disposed of.
     private readonly CancellationTokenSource _hurry = new();
 
-    internal NetpollConnectionListener(ConnectionServices services, BoundSockets sockets, Action<NetpollConnectionListener> onClosed)
+    /// <param name="services">What its connections use.</param>
+    /// <param name="requested">The endpoint that was to be bound.</param>
+    /// <param name="sockets">The sockets; they are owned from now on.</param>
+    /// <param name="isHeld">Nothing is accepted before <see cref="Release"/>.</param>
+    /// <param name="onClosed">Called when it is unbound.</param>
+    internal NetpollConnectionListener(
+        ConnectionServices services,
+        EndPoint requested,
+        BoundSockets sockets,
+        bool isHeld,
+        Action<NetpollConnectionListener> onClosed)
     {
+        _start = isHeld ? 0 : Allowed;
+        Requested = requested;
         _services = services;
         _sockets = sockets;
         _onClosed = onClosed;
@@ -45,6 +64,14 @@ internal sealed class NetpollConnectionListener : IConnectionListener
 
     public EndPoint EndPoint => _sockets.LocalEndPoint;
 
+    /// <summary>As it was asked for, perhaps with port 0.</summary>
+    internal EndPoint Requested { get; }
+
+    internal BoundSockets Sockets => _sockets;
+
+    /// <summary>Completes when it is unbound, and this process has no descriptor of the sockets any more.</summary>
+    internal Task WhenClosed => _closed.Task;
+
     /// <summary>How accepting goes. Any thread; may be a moment old.</summary>
     internal ListenerState State => new(EndPoint, _backoff.Failures, _acceptors.Any(static acceptor => acceptor.IsPaused));
 
@@ -53,15 +80,31 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     public ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
     {
         ValueTask<ConnectionContext?> accepting = _queue.AcceptAsync(cancellationToken);
-        if (Volatile.Read(ref _started) == 0 && Interlocked.Exchange(ref _started, 1) == 0)
+        if ((Volatile.Read(ref _start) & Wanted) == 0)
         {
-            foreach (Acceptor acceptor in _acceptors)
-            {
-                acceptor.Schedule();
-            }
+            StartIfComplete(Wanted);
         }
 
         return accepting;
+    }
+
+    /// <summary>Nobody else accepts on the sockets any more, or is about to stop. May be called again.</summary>
+    internal void Release()
+    {
+        _sockets.LeaveFile = false;
+        StartIfComplete(Allowed);
+    }
+
+    /// <summary>
+    /// Whoever else had descriptors of the sockets has closed them. Until then the kernel may have told them, and only them, of a connection
+    /// (EPOLLEXCLUSIVE).
+    /// </summary>
+    internal void LookAgain()
+    {
+        foreach (ListenSocket socket in _sockets.Sockets)
+        {
+            socket.WakeAcceptor();
+        }
     }
 
     /// <summary>
@@ -95,6 +138,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
             // Whatever has gone wrong, nobody may wait for a connection any more.
             _queue.Close();
             _onClosed(this);
+            _closed.TrySetResult();
             unbound.SetResult();
         }
     }
@@ -130,6 +174,18 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         }
     }
 
+    private void StartIfComplete(int flag)
+    {
+        int before = Interlocked.Or(ref _start, flag);
+        if (before != (Wanted | Allowed) && (before | flag) == (Wanted | Allowed))
+        {
+            foreach (Acceptor acceptor in _acceptors)
+            {
+                acceptor.Schedule();
+            }
+        }
+    }
+
     private void OnFailure(Exception exception) =>
         NetpollTransportLog.UnexpectedStopException(_services.Logger, $"unbinding {EndPoint}", exception);
 
@@ -152,6 +208,8 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         {
             OnFailure(closed.Exception.InnerException!);
         }
+
+        _closed.TrySetResult();
 
         await _services.Connections.WaitForFirstReadsAsync(_hurry.Token).ConfigureAwait(false);
     }

@@ -188,6 +188,19 @@ internal sealed class InterruptedKernel : SystemCalls
         return Next();
     }
 
+    protected internal override SyscallResult GetEffectiveUserIdOnce() => Next();
+
+    protected internal override SyscallResult SendDescriptorsOnce(
+        int fd, ReadOnlySpan<byte> bytes, ReadOnlySpan<int> descriptors, int flags) => Next(flags);
+
+    protected internal override SyscallResult ReceiveDescriptorsOnce(
+        int fd, Span<byte> bytes, Span<int> descriptors, int flags, out int count, out bool isTruncated)
+    {
+        count = 0;
+        isTruncated = false;
+        return Next(flags);
+    }
+
     protected internal override SyscallResult ShutdownOnce(int fd, int how) => Next();
 
     protected internal override SyscallResult RecvOnce(int fd, Span<byte> buffer, int flags) => Next(flags);

@@ -58,6 +58,9 @@ public sealed class SystemCallsRetryTests
         ["RecvOnce"] = calls => calls.Recv(0, [], 0),
         ["SendOnce"] = calls => calls.Send(0, [], 0),
         ["SendMsgOnce"] = calls => calls.SendMsg(0, [], 0),
+        ["SendDescriptorsOnce"] = calls => calls.SendDescriptors(0, [], []),
+        ["ReceiveDescriptorsOnce"] = calls => calls.ReceiveDescriptors(0, [], [], out _, out _),
+        ["GetEffectiveUserIdOnce"] = calls => calls.GetEffectiveUserId(),
         ["GetThreadIdOnce"] = calls => calls.GetThreadId(),
         ["GetThreadCpuTimeOnce"] = calls => calls.GetThreadCpuTime(1, out _),
         ["SetTimerSlackOnce"] = calls => calls.SetTimerSlack(1),
@@ -87,6 +90,8 @@ public sealed class SystemCallsRetryTests
         ["Accept4Once"] = LibC.SOCK_CLOEXEC,
         ["SendOnce"] = LibC.MSG_NOSIGNAL,
         ["SendMsgOnce"] = LibC.MSG_NOSIGNAL,
+        ["SendDescriptorsOnce"] = LibC.MSG_NOSIGNAL | LibC.MSG_DONTWAIT,
+        ["ReceiveDescriptorsOnce"] = LibC.MSG_CMSG_CLOEXEC | LibC.MSG_DONTWAIT,
     };
 
     public static TheoryData<string> FlaggedNames => [.. FlagsThatCouldBeForgotten.Keys];

@@ -46,10 +46,15 @@ internal static class Rooms
         [
             .. Engine, "Transport", "Transport.Diagnostics", "Transport.Limits", "Transport.Connections", "Transport.WorkersOnly",
         ],
+        ["Transport.HandOver"] =
+        [
+            .. Engine, "Transport", "Transport.Diagnostics", "Transport.Limits", "Transport.Connections", "Transport.Listening",
+            "Transport.Hosting",
+        ],
         ["Transport (entry)"] =
         [
             .. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.Listening", "Transport.ProxyProtocol",
-            "Transport.WorkersOnly", "Transport.Hosting",
+            "Transport.WorkersOnly", "Transport.Hosting", "Transport.HandOver",
         ],
     };
 

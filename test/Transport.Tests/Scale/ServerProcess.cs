@@ -29,21 +29,22 @@ internal sealed partial class ServerProcess : IDisposable
     /// <summary>The sample, for the dotnet host.</summary>
     internal static string Dll => Path.Combine(AppContext.BaseDirectory, "Hello.dll");
 
-    internal static async Task<ServerProcess> StartAsync(int descriptorLimit, string? preload = null, LimitedGroup? group = null)
+    internal static async Task<ServerProcess> StartAsync(
+        int descriptorLimit, string? preload = null, LimitedGroup? group = null, string[]? arguments = null)
     {
         Assert.SkipUnless(File.Exists("/bin/sh"), "There is no /bin/sh here.");
         string? dotnet = FindDotnet();
         Assert.SkipUnless(dotnet is not null, "The dotnet host is not beside the runtime of this process.");
 
         var start = new ProcessStartInfo("/bin/sh") { RedirectStandardOutput = true, RedirectStandardError = true };
-        string[] arguments =
+        string[] shell =
         [
             "-c",
             (group is null ? "" : $"echo $$ > '{group.Members}' || exit 1; ")
                 + $"ulimit -n {descriptorLimit.ToString(CultureInfo.InvariantCulture)}; exec \"$0\" \"$@\"",
-            dotnet!, Dll, "--urls", "http://127.0.0.1:0", "--transport", "netpoll",
+            dotnet!, Dll, "--transport", "netpoll", .. arguments ?? ["--urls", "http://127.0.0.1:0"],
         ];
-        Array.ForEach(arguments, start.ArgumentList.Add);
+        Array.ForEach(shell, start.ArgumentList.Add);
         if (preload is not null)
         {
             start.Environment["LD_PRELOAD"] = preload;
@@ -99,6 +100,13 @@ internal sealed partial class ServerProcess : IDisposable
     {
         _process.Kill();
         await _process.WaitForExitAsync().InTime();
+    }
+
+    /// <summary>It is to end by itself.</summary>
+    internal async Task<int> WaitForExitAsync()
+    {
+        await _process.WaitForExitAsync().InTime();
+        return _process.ExitCode;
     }
 
     private void OnLine(string? line)

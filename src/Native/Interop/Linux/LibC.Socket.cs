@@ -6,7 +6,19 @@ namespace KestrelNetpoll.Native.Interop;
 // sys/socket.h, netinet/in.h, netinet/tcp.h, linux/sockios.h
 internal static unsafe partial class LibC
 {
+    internal const int MSG_CTRUNC = 0x8;
+
+    internal const int MSG_DONTWAIT = 0x40;
+
     internal const int MSG_NOSIGNAL = 0x4000;
+
+    internal const int MSG_CMSG_CLOEXEC = 0x40000000;
+
+    /// <summary>Descriptors, as a message beside the bytes of a Unix socket.</summary>
+    internal const int SCM_RIGHTS = 1;
+
+    /// <summary>Does the socket listen?</summary>
+    internal const int SO_ACCEPTCONN = 30;
 
     /// <summary>ioctl: bytes that were sent and that the peer has not acknowledged, or, of a Unix socket, not read.</summary>
     internal const uint SIOCOUTQ = 0x5411;
@@ -93,9 +105,12 @@ internal static unsafe partial class LibC
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial nint sendmsg(int sockfd, msghdr* msg, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial nint recvmsg(int sockfd, msghdr* msg, int flags);
 }
 
-/// <summary>The argument of sendmsg. The paddings that C leaves behind the 32-bit fields fall out of the field types.</summary>
+/// <summary>The argument of sendmsg and recvmsg. The paddings that C leaves behind the 32-bit fields fall out of the field types.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct msghdr
 {
@@ -106,4 +121,13 @@ internal unsafe struct msghdr
     internal void* msg_control;
     internal nuint msg_controllen;
     internal int msg_flags;
+}
+
+/// <summary>In front of each message in <see cref="msghdr.msg_control"/>; its length counts itself. The next one is aligned to it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct cmsghdr
+{
+    internal nuint cmsg_len;
+    internal int cmsg_level;
+    internal int cmsg_type;
 }

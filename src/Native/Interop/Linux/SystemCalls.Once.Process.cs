@@ -53,4 +53,6 @@ internal partial class SystemCalls
         limit = (long)Math.Min(answer.rlim_cur, long.MaxValue);
         return SyscallResult.FromReturnValue(result);
     }
+
+    protected internal virtual SyscallResult GetEffectiveUserIdOnce() => SyscallResult.Success(LibC.geteuid());
 }

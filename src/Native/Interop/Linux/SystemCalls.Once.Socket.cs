@@ -152,4 +152,68 @@ internal partial class SystemCalls
             return SyscallResult.FromReturnValue(LibC.sendmsg(fd, &message, flags));
         }
     }
+
+    protected internal virtual unsafe SyscallResult SendDescriptorsOnce(
+        int fd, ReadOnlySpan<byte> bytes, ReadOnlySpan<int> descriptors, int flags)
+    {
+        // In words, for the alignment.
+        int length = sizeof(cmsghdr) + (descriptors.Length * sizeof(int));
+        Span<nuint> control = stackalloc nuint[(length + sizeof(nuint) - 1) / sizeof(nuint)];
+        control.Clear();
+        fixed (byte* pointer = bytes)
+        fixed (nuint* controlPointer = control)
+        {
+            iovec vector = new() { iov_base = pointer, iov_len = (nuint)bytes.Length };
+            msghdr message = new() { msg_iov = &vector, msg_iovlen = 1 };
+            if (!descriptors.IsEmpty)
+            {
+                *(cmsghdr*)controlPointer = new cmsghdr
+                {
+                    cmsg_len = (nuint)length,
+                    cmsg_level = LibC.SOL_SOCKET,
+                    cmsg_type = LibC.SCM_RIGHTS,
+                };
+                descriptors.CopyTo(new Span<int>((byte*)controlPointer + sizeof(cmsghdr), descriptors.Length));
+                message.msg_control = controlPointer;
+                message.msg_controllen = (nuint)(control.Length * sizeof(nuint));
+            }
+
+            return SyscallResult.FromReturnValue(LibC.sendmsg(fd, &message, flags));
+        }
+    }
+
+    protected internal virtual unsafe SyscallResult ReceiveDescriptorsOnce(
+        int fd, Span<byte> bytes, Span<int> descriptors, int flags, out int count, out bool isTruncated)
+    {
+        int length = sizeof(cmsghdr) + (descriptors.Length * sizeof(int));
+        Span<nuint> control = stackalloc nuint[(length + sizeof(nuint) - 1) / sizeof(nuint)];
+        count = 0;
+        fixed (byte* pointer = bytes)
+        fixed (nuint* controlPointer = control)
+        {
+            // Exactly as long as the message may be: in the rest of the last word the kernel would see room for one more.
+            iovec vector = new() { iov_base = pointer, iov_len = (nuint)bytes.Length };
+            msghdr message = new()
+            {
+                msg_iov = &vector,
+                msg_iovlen = 1,
+                msg_control = controlPointer,
+                msg_controllen = (nuint)length,
+            };
+            var result = SyscallResult.FromReturnValue(LibC.recvmsg(fd, &message, flags));
+            isTruncated = result.IsSuccess && (message.msg_flags & LibC.MSG_CTRUNC) != 0;
+            if (result.IsSuccess && message.msg_controllen >= (nuint)sizeof(cmsghdr))
+            {
+                // The kernel puts all descriptors into one message, and it is the only one, for nothing else was asked for.
+                var header = (cmsghdr*)controlPointer;
+                if (header->cmsg_level == LibC.SOL_SOCKET && header->cmsg_type == LibC.SCM_RIGHTS)
+                {
+                    count = ((int)header->cmsg_len - sizeof(cmsghdr)) / sizeof(int);
+                    new ReadOnlySpan<int>((byte*)controlPointer + sizeof(cmsghdr), count).CopyTo(descriptors);
+                }
+            }
+
+            return result;
+        }
+    }
 }
