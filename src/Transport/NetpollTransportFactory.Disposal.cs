@@ -75,11 +75,12 @@ public sealed partial class NetpollTransportFactory
     {
         _hostStopping.Unregister();
         _relief.End();
-        EndHost();
+        _report?.Dispose();
     }
 
     private async Task StopAsync(NetpollTransportContext context, NetpollConnectionListener[] listeners)
     {
+        await RunStepAsync("ending hand-overs", EndHandOverAsync).ConfigureAwait(false);
         await RunStepAsync("disposing of the listeners", () => Task.WhenAll(
             listeners.Select(static listener => listener.DisposeAsync().AsTask()))).ConfigureAwait(false);
 

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using KestrelNetpoll.Transport.HandOver;
 using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Listening;
@@ -68,14 +67,9 @@ public sealed partial class NetpollTransportFactory
         }
     }
 
-    private void EndHost()
-    {
-        _report?.End();
-        if (_handOver is { IsValueCreated: true, Value: { } handOver })
-        {
-            handOver.Dispose();
-        }
-    }
+    private Task EndHandOverAsync() => _handOver is { IsValueCreated: true, Value: { } handOver }
+        ? Task.WhenAny(handOver.DisposeAsync().AsTask(), Task.Delay(DisposeTimeout))
+        : Task.CompletedTask;
 
     private async ValueTask<IConnectionListener> BindOrInheritAsync(
         HandOverService handOver, NetpollTransportContext context, EndPoint endpoint, CancellationToken cancellationToken)

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.HandOver;
 
 /// <summary>Says from time to time who is still connected, while connections are to end. Thread-safe.</summary>
-internal sealed class ConnectionReport(ILogger logger, TimeSpan interval)
+internal sealed class ConnectionReport(ILogger logger, TimeSpan interval) : IDisposable
 {
     private const int MostNamed = 3;
 
@@ -32,7 +32,7 @@ internal sealed class ConnectionReport(ILogger logger, TimeSpan interval)
     }
 
     /// <summary>Nobody is connected any more, or nobody cares.</summary>
-    internal void End()
+    public void Dispose()
     {
         lock (_lock)
         {

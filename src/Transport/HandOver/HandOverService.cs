@@ -25,7 +25,7 @@ namespace KestrelNetpoll.Transport.HandOver;
 ///   stopping             are closed            nothing
 /// </code>
 /// </remarks>
-internal sealed class HandOverService : IDisposable
+internal sealed class HandOverService : IAsyncDisposable
 {
     private readonly string _path;
     private readonly TimeSpan _gracePeriod;
@@ -38,7 +38,7 @@ internal sealed class HandOverService : IDisposable
     // One endpoint after the other.
     private readonly SemaphoreSlim _asking = new(1);
 
-    // Cancelled when the host begins to stop.
+    // Cancelled when the host begins to stop. Without a timer, so that it need not be disposed of.
     private readonly CancellationTokenSource _stopping = new();
 
     // Of whichever endpoint was bound first; null before.
@@ -51,6 +51,7 @@ internal sealed class HandOverService : IDisposable
     // Null: no service manager wants to know.
     private ServiceNotifier? _notifier;
 
+    private volatile Task _running = Task.CompletedTask;
     private volatile bool _isDraining;
     private volatile bool _hasStarted;
 
@@ -116,7 +117,7 @@ internal sealed class HandOverService : IDisposable
         if (_services is { } services)
         {
             // What waits for the start is not to wait for the other process.
-            _ = Task.Run(() => RunAsync(services, onServing));
+            _running = Task.Run(() => RunAsync(services, onServing));
         }
         else
         {
@@ -127,11 +128,15 @@ internal sealed class HandOverService : IDisposable
     /// <summary>The host begins to stop.</summary>
     internal void OnStopping() => _stopping.Cancel();
 
-    /// <summary>A predecessor goes on serving, if it was not told that this process is ready.</summary>
-    public void Dispose()
+    /// <summary>
+    /// After the host has stopped, or has not started: a predecessor goes on serving, if it was not told that this process is ready.
+    /// Completes when the file at the path has been removed, if it was this process's.
+    /// </summary>
+    public async ValueTask DisposeAsync()
     {
-        _stopping.Cancel();
+        await _stopping.CancelAsync().ConfigureAwait(false);
         _predecessor?.Dispose();
+        await _running.ConfigureAwait(false);
     }
 
     private async Task RunAsync(ConnectionServices services, Action onServing)

@@ -72,8 +72,14 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             Fail(nameof(options.BindToDevice), $"'{device}'", "null or the name of a network interface, of 1 to 15 bytes");
         }
 
-        CheckSpan(
-            nameof(options.HandOverGracePeriod), options.HandOverGracePeriod, TimeSpan.Zero, NetpollTransportOptions.MaxHandOverGracePeriod);
+        if (options.HandOverGracePeriod < TimeSpan.Zero || options.HandOverGracePeriod > NetpollTransportOptions.MaxHandOverGracePeriod)
+        {
+            Fail(
+                nameof(options.HandOverGracePeriod),
+                options.HandOverGracePeriod,
+                $"between {TimeSpan.Zero} and {NetpollTransportOptions.MaxHandOverGracePeriod}");
+        }
+
         if (options.HandOverPath is { } path && !IsSocketPath(path))
         {
             Fail(

@@ -10,14 +10,18 @@ internal sealed class HandOverLoad : IAsyncDisposable
     private const int ClientsOfAKind = 3;
 
     private readonly EndPoint _endPoint;
+    private readonly TimeSpan _pause;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task[] _clients;
     private long _served;
     private long _reconnects;
 
-    internal HandOverLoad(EndPoint endPoint)
+    /// <param name="endPoint">Of the server.</param>
+    /// <param name="pause">Of each client between two requests: processes that start need some of the processors.</param>
+    internal HandOverLoad(EndPoint endPoint, TimeSpan pause = default)
     {
         _endPoint = endPoint;
+        _pause = pause;
         _clients =
         [
             .. Enumerable.Range(0, ClientsOfAKind).Select(_ => Task.Run(() => AskAsync(keepsAlive: false))),
@@ -66,6 +70,11 @@ internal sealed class HandOverLoad : IAsyncDisposable
                 RawResponse response = await client.ReadResponseAsync();
                 Assert.Equal(200, response.Status);
                 Interlocked.Increment(ref _served);
+                if (_pause != default)
+                {
+                    await Task.Delay(_pause);
+                }
+
                 goesOn = !response.Headers.TryGetValue("Connection", out string? connection) || connection != "close";
             }
             while (goesOn && !_stop.IsCancellationRequested);

@@ -50,6 +50,8 @@ public class ConfigurationTests
             ["TypeOfService"] = "184",
             ["MultipathTcp"] = "true",
             ["NotifySystemd"] = "true",
+            ["HandOverPath"] = "/run/web/hand-over",
+            ["HandOverGracePeriod"] = "00:00:07",
         });
 
         Assert.Equal(3, options.WorkerCount);
@@ -85,6 +87,8 @@ public class ConfigurationTests
         Assert.Equal(184, options.TypeOfService);
         Assert.True(options.MultipathTcp);
         Assert.True(options.NotifySystemd);
+        Assert.Equal("/run/web/hand-over", options.HandOverPath);
+        Assert.Equal(TimeSpan.FromSeconds(7), options.HandOverGracePeriod);
     }
 
     [Fact]
@@ -136,6 +140,8 @@ public class ConfigurationTests
     [InlineData("DeferAccept", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
     [InlineData("FreeBind", "on", "true or false")]
+    [InlineData("NotifySystemd", "yes", "true or false")]
+    [InlineData("HandOverGracePeriod", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("MultipathTcp", "1", "true or false")]
     [InlineData("FirstByteTimeout", "5 s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("WriteStallTimeout", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]

@@ -110,6 +110,34 @@ public class NetpollTransportOptionsTests
         }).Succeeded);
 
     [Theory]
+    [InlineData("/run/web", true)]
+    [InlineData("run/web", false)]
+    [InlineData("", false)]
+    [InlineData("@web", false)]
+    [InlineData("/run/\0web", false)]
+    public void A_hand_over_path_is_absolute(string path, bool valid) => AssertHandOverPath(path, valid);
+
+    [Fact]
+    public void A_hand_over_path_has_a_length_that_the_kernel_takes()
+    {
+        AssertHandOverPath("/" + new string('x', 106), valid: true);
+        AssertHandOverPath("/" + new string('x', 107), valid: false);
+        AssertHandOverPath("/" + new string('ä', 54), valid: false);
+    }
+
+    [Fact]
+    public void A_hand_overs_grace_period_is_5_seconds_and_a_day_at_most()
+    {
+        Assert.Equal(TimeSpan.FromSeconds(5), new NetpollTransportOptions().HandOverGracePeriod);
+        Assert.True(Validate(new NetpollTransportOptions { HandOverGracePeriod = TimeSpan.Zero }).Succeeded);
+        Assert.True(Validate(new NetpollTransportOptions { HandOverGracePeriod = TimeSpan.FromDays(1) }).Succeeded);
+        Assert.Equal(
+            ["NetpollTransportOptions.HandOverGracePeriod is -00:00:01; it must be between 00:00:00 and 1.00:00:00."],
+            Validate(new NetpollTransportOptions { HandOverGracePeriod = TimeSpan.FromSeconds(-1) }).Failures);
+        Assert.True(Validate(new NetpollTransportOptions { HandOverGracePeriod = TimeSpan.FromDays(2) }).Failed);
+    }
+
+    [Theory]
     [InlineData("FirstByteTimeout")]
     [InlineData("ReadIdleTimeout")]
     [InlineData("WriteStallTimeout")]
@@ -181,6 +209,18 @@ public class NetpollTransportOptionsTests
 
         await harness.Factory.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
         Assert.Equal(2, harness.Factory.WorkerCount);
+    }
+
+    private static void AssertHandOverPath(string path, bool valid)
+    {
+        ValidateOptionsResult result = Validate(new NetpollTransportOptions { HandOverPath = path });
+        Assert.Equal(valid, result.Succeeded);
+        if (!valid)
+        {
+            Assert.Equal(
+                [$"NetpollTransportOptions.HandOverPath is '{path}'; it must be null or an absolute path of at most 107 bytes."],
+                result.Failures);
+        }
     }
 
     private static ValidateOptionsResult Validate(NetpollTransportOptions options) =>
