@@ -146,7 +146,9 @@ public static class NetpollWebHostBuilderExtensions
         }
     }
 
-    /// <summary>Puts <see cref="DrainMiddleware"/> in front of the application's pipeline, behind the others, if the option says so.</summary>
+    /// <summary>
+    /// Puts <see cref="DrainMiddleware"/> in front of the application's pipeline, behind the others, if the option says so.
+    /// </summary>
     private sealed class DrainFilter(NetpollTransportFactory factory) : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)

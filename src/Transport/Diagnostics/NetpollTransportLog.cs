@@ -192,7 +192,8 @@ internal static partial class NetpollTransportLog
         EventName = "HandedOver")]
     internal static partial void HandedOver(ILogger logger, int processId, int connections);
 
-    [LoggerMessage(141, LogLevel.Information, "This process serves from now on, in the place of process {ProcessId}.", EventName = "TookOver")]
+    [LoggerMessage(
+        141, LogLevel.Information, "This process serves from now on, in the place of process {ProcessId}.", EventName = "TookOver")]
     internal static partial void TookOver(ILogger logger, int processId);
 
     [LoggerMessage(

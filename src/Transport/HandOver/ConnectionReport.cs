@@ -54,7 +54,8 @@ internal sealed class ConnectionReport(ILogger logger, TimeSpan interval) : IDis
 
     private static string Describe(TrackedConnection connection, long now) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{connection.ConnectionId} from {connection.RemoteEndPoint} to {connection.LocalEndPoint} for {SecondsOf(now - connection.AcceptedAt)} s");
+        $"{connection.ConnectionId} from {connection.RemoteEndPoint} to {connection.LocalEndPoint} "
+        + $"for {SecondsOf(now - connection.AcceptedAt)} s");
 
     private static long SecondsOf(long nanoseconds) => nanoseconds / (1000 * MonotonicClock.NanosecondsPerMillisecond);
 }

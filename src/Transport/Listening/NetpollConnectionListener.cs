@@ -96,8 +96,8 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     }
 
     /// <summary>
-    /// Whoever else had descriptors of the sockets has closed them. Until then the kernel may have told them, and only them, of a connection
-    /// (EPOLLEXCLUSIVE).
+    /// Whoever else had descriptors of the sockets has closed them. Until then the kernel may have told them, and only them, of a
+    /// connection (EPOLLEXCLUSIVE).
     /// </summary>
     internal void LookAgain()
     {

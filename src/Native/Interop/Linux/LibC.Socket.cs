@@ -123,7 +123,7 @@ internal unsafe struct msghdr
     internal int msg_flags;
 }
 
-/// <summary>In front of each message in <see cref="msghdr.msg_control"/>; its length counts itself. The next one is aligned to it.</summary>
+/// <summary>In front of each message in <see cref="msghdr.msg_control"/>. Its length counts itself.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct cmsghdr
 {
