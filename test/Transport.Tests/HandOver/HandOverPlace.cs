@@ -63,8 +63,16 @@ internal sealed class HandOverPlace : IDisposable
         bool isFirst = !File.Exists(Path);
         TestServer server = await StartAsync(configure, netpoll, times);
         await Patience.UntilAsync(
-            () => isFirst ? File.Exists(Path) : server.Logs.Of(TransportKind.Netpoll, 141).Any(), "the new server serves");
+            () => isFirst ? IsListenedAt() : server.Logs.Of(TransportKind.Netpoll, 141).Any(), "the new server serves");
         return server;
+    }
+
+    /// <summary>The file is there a moment before.</summary>
+    internal bool IsListenedAt()
+    {
+        const string Listens = " 00010000 ";
+        return File.ReadLines("/proc/net/unix").Any(
+            line => line.Contains(Listens, StringComparison.Ordinal) && line.EndsWith($" {Path}", StringComparison.Ordinal));
     }
 
     public void Dispose() => _folder.Delete(recursive: true);

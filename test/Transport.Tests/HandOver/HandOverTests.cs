@@ -221,7 +221,7 @@ public sealed class HandOverTests : IDisposable
 
         using RawClient client = await young.ConnectAsync();
         Assert.Equal("2", await client.AskAsync());
-        await Patience.UntilAsync(() => File.Exists(_place.Path), "the new one listens for successors");
+        await Patience.UntilAsync(_place.IsListenedAt, "the new one listens for successors");
     }
 
     /// <summary>Has no room for connections, but for those of other processes that want to take over.</summary>
