@@ -52,7 +52,7 @@ internal sealed partial class WorkerGroup
         Limit = setup.Limit;
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
-        _busyPolls = setup.BusyPolls;
+        _busyPolls = setup.BusyPolls && poller.IsCheapToAsk;
         _unreadTimer = new TurnTimer(new UnreadLook(this));
         _processors = new Processor[setup.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
