@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -94,11 +95,11 @@ public sealed class NetpollTransportFactory
 
     /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>
     /// <value>A sentence; <see langword="null"/> when it can run.</value>
-    public string? UnsupportedReason => _platform.Obstacle ?? _startFailure;
+    public string? UnsupportedReason => Obstacle ?? _startFailure;
 
     /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
-    /// <value><c>epoll</c>.</value>
-    public string Backend => Volatile.Read(ref _context)?.Backend ?? NetpollTransportContext.DefaultBackend;
+    /// <value><c>epoll</c> or <c>poll</c>.</value>
+    public string Backend => PollerBackends.NameOf(_options.Value.EffectiveBackend);
 
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
     public int WorkerCount => _options.Value.WorkerCount;
@@ -110,6 +111,8 @@ public sealed class NetpollTransportFactory
 
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
+
+    private string? Obstacle => _platform.ObstacleTo(_options.Value.EffectiveBackend);
 
     internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
 
@@ -140,6 +143,9 @@ public sealed class NetpollTransportFactory
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
+    /// <exception cref="PlatformNotSupportedException">
+    /// The transport cannot run, and <see cref="NetpollTransportOptions.Backend"/> says how it is to.
+    /// </exception>
     public bool CanBind(EndPoint endpoint)
     {
         if (!IsServed(endpoint))
@@ -147,9 +153,16 @@ public sealed class NetpollTransportFactory
             return false;
         }
 
-        if ((_platform.Obstacle ?? TryStart()) is not { } obstacle)
+        if ((Obstacle ?? TryStart()) is not { } obstacle)
         {
             return true;
+        }
+
+        if (_options.Value.Backend is not NetpollBackend.Auto and var demanded)
+        {
+            throw new PlatformNotSupportedException(
+                $"{nameof(NetpollTransportOptions)}.{nameof(NetpollTransportOptions.Backend)} is {demanded}, and the netpoll transport "
+                + $"cannot run here with it: {obstacle}");
         }
 
         if (Interlocked.Exchange(ref _obstacleLogged, 1) == 0)
@@ -284,7 +297,7 @@ public sealed class NetpollTransportFactory
             ObjectDisposedException.ThrowIf(_disposing is not null, this);
             if (_context is null)
             {
-                if (_platform.Obstacle is { } obstacle)
+                if (Obstacle is { } obstacle)
                 {
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 using Microsoft.AspNetCore.Connections;
 
@@ -57,6 +58,13 @@ public sealed class NetpollTransportOptions
     /// least one.
     /// </value>
     public int? WorkerGroupCount { get; set; }
+
+    /// <summary>
+    /// Gets or sets by which kernel interface the transport learns that a connection is ready. One that is named here and cannot run stops
+    /// the host at start, with a message that says why; only <see cref="NetpollBackend.Auto"/> lets Kestrel stay on another transport.
+    /// </summary>
+    /// <value>The default is <see cref="NetpollBackend.Auto"/>.</value>
+    public NetpollBackend Backend { get; set; }
 
     /// <summary>
     /// Gets or sets how many established connections the kernel keeps for each endpoint until they are accepted.
@@ -188,6 +196,9 @@ public sealed class NetpollTransportOptions
     /// </remarks>
     /// <value>The default is <see cref="CreateDefaultBoundListenSocket"/>, in whose place the transport makes its own system calls.</value>
     public Func<EndPoint, Socket> CreateBoundListenSocket { get; set; } = CreateDefaultBoundListenSocket;
+
+    /// <summary>What <see cref="Backend"/> comes to.</summary>
+    internal PollerBackend EffectiveBackend => Backend == NetpollBackend.Poll ? PollerBackend.Poll : PollerBackend.Epoll;
 
     /// <summary><see cref="WorkerGroupCount"/>, or its default.</summary>
     internal int EffectiveWorkerGroupCount =>

@@ -32,6 +32,7 @@ internal sealed class ConfigurationKey
         Named<AcceptStrategy>(nameof(NetpollTransportOptions.AcceptStrategy), static (options, value) => options.AcceptStrategy = value),
         Named<ApplicationScheduling>(
             nameof(NetpollTransportOptions.ApplicationScheduling), static (options, value) => options.ApplicationScheduling = value),
+        Named<NetpollBackend>(nameof(NetpollTransportOptions.Backend), static (options, value) => options.Backend = value),
         Number(nameof(NetpollTransportOptions.Backlog), static (options, value) => options.Backlog = value),
         OptionalTime(nameof(NetpollTransportOptions.DeferAccept), static (options, value) => options.DeferAccept = value),
         OptionalNumber(nameof(NetpollTransportOptions.FastOpen), static (options, value) => options.FastOpen = value),

@@ -11,8 +11,6 @@ namespace KestrelNetpoll.Transport.Hosting;
 /// <summary>The engine of one factory, its pools, and its counters, from start to stop.</summary>
 internal sealed class NetpollTransportContext : INetpollTransportFeature
 {
-    internal const string DefaultBackend = "epoll";
-
     private const string TransportName = "netpoll";
 
     // The tag on the pool metrics: the same as for Kestrel's other transports, so that dashboards keep working.
@@ -50,6 +48,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             WorkerCount = options.WorkerCount,
             MaxWorkerCount = options.MaxWorkerCount,
             GroupCount = options.EffectiveWorkerGroupCount,
+            Backend = options.EffectiveBackend,
             OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
                 logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
             Resources = platform.Resources,

@@ -27,6 +27,7 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             options.WorkerGroupCount,
             1,
             Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
+        CheckNamed(nameof(options.Backend), options.Backend);
         CheckAtLeastOne(nameof(options.Backlog), options.Backlog);
         CheckBufferSize(nameof(options.MaxReadBufferSize), options.MaxReadBufferSize);
         CheckBufferSize(nameof(options.MaxWriteBufferSize), options.MaxWriteBufferSize);

@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Transport.Tests.Infrastructure;
 /// <summary>
 /// What the transport is set to where a test says nothing. The program is run several times, each time with other settings: the environment
 /// variables <c>NETPOLL_TEST_ApplicationScheduling</c> and <c>NETPOLL_TEST_WorkerGroupCount</c>, which <c>OtherModes.targets</c> and
-/// <c>repeat.sh</c> set. A test that is only true for one setting makes it itself, and is marked with <see cref="OneModeAttribute"/>.
+/// <c>repeat.sh</c> set, and <c>NETPOLL_TEST_Backend</c>. A test that is only true for one setting makes it itself, and is marked with <see cref="OneModeAttribute"/>.
 /// </summary>
 internal static class SuiteSettings
 {
@@ -15,6 +15,12 @@ internal static class SuiteSettings
     internal static readonly int Groups =
         int.Parse(Read(nameof(NetpollTransportOptions.WorkerGroupCount)) ?? "1", CultureInfo.InvariantCulture);
 
+    internal static readonly NetpollBackend Backend =
+        Enum.Parse<NetpollBackend>(Read(nameof(NetpollTransportOptions.Backend)) ?? nameof(NetpollBackend.Auto));
+
+    /// <summary>As the transport calls it.</summary>
+    internal static string BackendName => Backend == NetpollBackend.Poll ? "poll" : "epoll";
+
     /// <summary>For tests that block a worker: the connection's group must have another.</summary>
     internal static int TwoWorkersForEachGroup => 2 * Groups;
 
@@ -22,6 +28,7 @@ internal static class SuiteSettings
     internal static void Begin(NetpollTransportOptions options)
     {
         options.ApplicationScheduling = Scheduling;
+        options.Backend = Backend;
         options.WorkerCount = Math.Max(options.WorkerCount, Groups);
     }
 
