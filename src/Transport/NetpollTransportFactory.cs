@@ -23,7 +23,7 @@ namespace KestrelNetpoll.Transport;
 /// As a service it is registered under its own type and under <see cref="INetpollTransportStatistics"/>. Handlers of minimal APIs can
 /// have it as a parameter, although <see cref="BindAsync"/> has the name of what binds parameters there.
 /// </remarks>
-public sealed class NetpollTransportFactory
+public sealed partial class NetpollTransportFactory
     : IConnectionListenerFactory,
     IConnectionListenerFactorySelector,
     INetpollTransportStatistics,
@@ -42,6 +42,7 @@ public sealed class NetpollTransportFactory
     // Mistakes in the options are to be found when the host starts, which logs them, and not already when it is built.
     private readonly Lazy<NetpollTransportOptions> _options;
     private readonly ILogger _logger;
+    private readonly NetpollDiagnostics _diagnostics;
     private readonly IMemoryPoolFactory<byte>? _memoryPoolFactory;
     private readonly PlatformSupport _platform;
 
@@ -86,8 +87,14 @@ public sealed class NetpollTransportFactory
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
 
-        _options = new Lazy<NetpollTransportOptions>(() => CopyValid(options));
         _logger = new QuietLogger(loggerFactory.CreateLogger(NetpollTransportLog.Category));
+        _diagnostics = new NetpollDiagnostics(_logger, TimeProvider.System);
+        _options = new Lazy<NetpollTransportOptions>(() =>
+        {
+            NetpollTransportOptions valid = CopyValid(options);
+            _diagnostics.Configure(valid);
+            return valid;
+        });
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
         _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
@@ -302,7 +309,7 @@ public sealed class NetpollTransportFactory
                     throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
                 }
 
-                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform);
+                var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _diagnostics);
                 Volatile.Write(ref _context, context);
             }
 

@@ -27,6 +27,10 @@ public sealed class NetpollTransportOptions
     internal const long DefaultMaxReadBufferSize = 1024 * 1024;
     internal const long DefaultMaxWriteBufferSize = 64 * 1024;
 
+    internal static readonly TimeSpan DefaultBlockedTurnThreshold = TimeSpan.FromMilliseconds(100);
+    internal static readonly TimeSpan LeastBlockedTurnThreshold = TimeSpan.FromMilliseconds(1);
+    internal static readonly TimeSpan MostBlockedTurnThreshold = TimeSpan.FromDays(1);
+
     /// <summary>
     /// Gets or sets how many threads run the connections of this process at the same time: they wait for readiness, receive, run the
     /// application's code and send. A thread that the application blocks does not count: another takes its place, up to
@@ -65,6 +69,25 @@ public sealed class NetpollTransportOptions
     /// </summary>
     /// <value>The default is <see cref="NetpollBackend.Auto"/>.</value>
     public NetpollBackend Backend { get; set; }
+
+    /// <summary>
+    /// Gets or sets how long a turn, in which a worker thread runs the application's code, may be blocked before a warning says so, at most
+    /// every 10 seconds for each kind, and <see cref="INetpollDiagnostics.BlockedTurn"/> is raised. It changes nothing about how fast a
+    /// blocked thread is replaced, which takes about a millisecond.
+    /// </summary>
+    /// <value>
+    /// 1 millisecond to 1 day; <see langword="null"/> or <see cref="TimeSpan.Zero"/> turns it off. The default is 100 milliseconds.
+    /// </value>
+    public TimeSpan? BlockedTurnThreshold { get; set; } = DefaultBlockedTurnThreshold;
+
+    /// <summary>
+    /// Gets or sets whether what is said of a blocked turn names the request: method, path and route. It takes a middleware in front of the
+    /// application that notes each request in the execution context, which costs about as much as <c>IHttpContextAccessor</c>. Paths, which
+    /// may hold what is private, then come into the log. Without effect while <see cref="BlockedTurnThreshold"/> is off, and where
+    /// the application runs on the thread pool (<see cref="ApplicationScheduling"/>).
+    /// </summary>
+    /// <value>The default is <see langword="false"/>: only the connection is named.</value>
+    public bool NameBlockedRequests { get; set; }
 
     /// <summary>
     /// Gets or sets how many established connections the kernel keeps for each endpoint until they are accepted.

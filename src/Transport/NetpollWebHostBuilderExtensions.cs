@@ -60,10 +60,14 @@ public static class NetpollWebHostBuilderExtensions
                 services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, WorkersOnlyFilter>());
             }
 
+            services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, RequestNamesFilter>());
+
             // Registered under its own type too, so that an application can ask it for its endpoints and counters.
             services.TryAddSingleton(CreateFactory);
             services.TryAddSingleton<INetpollTransportStatistics>(
                 static provider => provider.GetRequiredService<NetpollTransportFactory>());
+            services.TryAddSingleton<INetpollDiagnostics>(
+                static provider => provider.GetRequiredService<NetpollTransportFactory>().Diagnostics);
             services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, NetpollTransportFactory>(
                 static provider => provider.GetRequiredService<NetpollTransportFactory>()));
         });
@@ -90,7 +94,7 @@ public static class NetpollWebHostBuilderExtensions
             provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? default);
         if (provider.GetService<IMeterFactory>() is { } meterFactory)
         {
-            NetpollMetrics.Register(meterFactory, factory.GetCounters, factory.GetBytes);
+            factory.Diagnostics.HandOffDelay = NetpollMetrics.Register(meterFactory, factory.CreateMetricsSource());
         }
 
         return factory;
@@ -112,6 +116,24 @@ public static class NetpollWebHostBuilderExtensions
             return builder =>
             {
                 builder.Use(static pipeline => new WorkersOnlyMiddleware(pipeline).InvokeAsync);
+                next(builder);
+            };
+        }
+    }
+
+    /// <summary>Puts <see cref="RequestNames"/> in front of the application's pipeline, if the option says so.</summary>
+    private sealed class RequestNamesFilter(NetpollTransportFactory factory) : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
+        {
+            if (factory.RequestNames is not { } names)
+            {
+                return next;
+            }
+
+            return builder =>
+            {
+                builder.Use(pipeline => context => names.InvokeAsync(context, pipeline));
                 next(builder);
             };
         }

@@ -39,7 +39,7 @@ internal sealed class NetpollRuntime : IDisposable
         _stopTimeout = options.StopTimeout;
         var headroom = new WorkerHeadroom(options.Resources ?? CreateResources(), Environment.ProcessorCount);
         _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached, headroom);
-        _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls) : null;
+        _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls, observer: options.Observer) : null;
         _groups = new WorkerGroup[options.GroupCount];
         int started = 0;
         try

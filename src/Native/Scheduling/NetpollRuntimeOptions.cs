@@ -37,6 +37,9 @@ internal sealed class NetpollRuntimeOptions
     /// <summary>Told, at most every 10 seconds and on the thread pool, that a blocked worker's place could not be handed on.</summary>
     internal Action<WorkerLimitReached>? OnWorkerLimitReached { get; init; }
 
+    /// <summary>Told, on the monitor's thread, what the monitor sees; null: nobody is.</summary>
+    internal IMonitorObserver? Observer { get; init; }
+
     /// <summary>Groups that the processors are divided into, each with a poller of its own; at most as many as workers.</summary>
     internal int GroupCount { get; init; } = 1;
 

@@ -28,7 +28,7 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// processor, or has held it for 0.2 ms, others send the output. So they do with what is held outside of turns, when it is due.</para>
 /// <para>How often it looks: see <see cref="MonitorPace"/>.</para>
 /// </remarks>
-internal sealed class SystemMonitor
+internal sealed partial class SystemMonitor
 {
     internal const long KernelWaitNanoseconds = 1 * MonotonicClock.NanosecondsPerMillisecond;
     internal const long KernelWaitInSwarmNanoseconds = 50_000;
@@ -67,10 +67,12 @@ internal sealed class SystemMonitor
     // 2 processors, 2,000 of them in a second would otherwise take all the time there is, just by being waited for.
     private long _swarmUntil;
 
-    internal SystemMonitor(string name, SystemCalls systemCalls, BlockedTurnProbe? probe = null)
+    internal SystemMonitor(string name, SystemCalls systemCalls, BlockedTurnProbe? probe = null, IMonitorObserver? observer = null)
     {
         _systemCalls = systemCalls;
         _probe = probe ?? new BlockedTurnProbe(systemCalls);
+        _observer = observer;
+        _blockedTurns = BlockedTurnWatch.Create(observer, _probe);
         ShortWaits = new ShortWaits(_probe);
         _parker = new Parker(systemCalls);
         _thread = new Thread(Loop) { IsBackground = true, Name = $"{name} monitor" };
@@ -161,6 +163,7 @@ internal sealed class SystemMonitor
             findings.OutputIsHeld |= group.LookAtHeld(now);
         }
 
+        _blockedTurns?.Look(now);
         findings.EveryGroupHasSleeper = EveryGroupHasSleeper();
         return findings;
     }
@@ -191,6 +194,7 @@ internal sealed class SystemMonitor
             watched.WaitCpuTime = cpuTime;
             watched.WaitSince = now;
             watched.IsRestless = false;
+            watched.BlockedFor = 0;
             findings.Suspicion |= waits;
             if (holdsLong)
             {
@@ -202,6 +206,7 @@ internal sealed class SystemMonitor
 
         findings.TurnLasts = true;
         watched.Group.OnTurnLasts(now, now - watched.Since);
+        _blockedTurns?.OnTurnLasts(watched, worker, now);
         bool sameWait = waits && watched.Waits && cpuTime == watched.WaitCpuTime;
         if (!sameWait)
         {
@@ -243,6 +248,8 @@ internal sealed class SystemMonitor
             return;
         }
 
+        HandOffReason reason = ReasonOf(watched, inKernel, blocked, computes);
+        Turn? turn = _blockedTurns is null ? null : processor.Current;
         if (computes && !isLong && !watched.Group.MayGetWorker)
         {
             // It keeps its processor for the usual time: others are short of workers, too.
@@ -253,6 +260,7 @@ internal sealed class SystemMonitor
         {
             // Those that compute come one by one, and not in swarms.
             findings.HandedOff |= !computes;
+            TellOfHandOff(watched, worker, turn, reason, now);
             if (sameWait && blocked)
             {
                 NoteWait(worker, cpuTime, isShortWait, now);
@@ -320,45 +328,6 @@ internal sealed class SystemMonitor
         return blocked ? nobodyAsleep || isLong : nobodyAsleep && group.Poller.HasEvents;
     }
 
-    private bool EveryGroupHasSleeper()
-    {
-        foreach (WorkerGroup group in _groups)
-        {
-            if (group.Sleepers == 0)
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
-
-    private bool OutputIsHeldOrWorkIsQueued()
-    {
-        foreach (WorkerGroup group in _groups)
-        {
-            if (group.HoldsOutput() || group.HasQueuedWork)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private bool NoTurnRuns()
-    {
-        foreach (WatchedProcessor watched in _watched)
-        {
-            if (Processor.IsInTurn(watched.Processor.State))
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
-
     private void Hurry()
     {
         if (_pace.TryHurry())
@@ -385,6 +354,11 @@ internal sealed class SystemMonitor
                     _pace.OnHurried();
                     pause = MonitorPace.Hurried;
                 }
+            }
+
+            if (_blockedTurns is { Count: > 0 } blockedTurns)
+            {
+                pause = blockedTurns.Limit(pause, MonotonicClock.Now);
             }
 
             if (_parker.Park(pause))

@@ -9,6 +9,9 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// </summary>
 internal abstract class Turn : PollWaiter
 {
+    /// <summary>Whom it serves, such as a connection, for those who report on it; null: nobody in particular. Any thread.</summary>
+    internal virtual object? Subject => null;
+
     /// <summary>Runs on a worker thread, with the default execution context. May run the app inline.</summary>
     internal abstract void Run();
 

@@ -19,6 +19,9 @@ internal sealed class WatchedProcessor(WorkerGroup group, Processor processor)
 
     internal long CpuTime { get; set; }
 
+    /// <summary>What somebody has been told last of how long the turn has been blocked, in nanoseconds; 0: nothing yet.</summary>
+    internal long BlockedFor { get; set; }
+
     /// <summary>The turn was stopped for a while, which counts neither as waiting nor as computing.</summary>
     internal void Excuse(long pause)
     {

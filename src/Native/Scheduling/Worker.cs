@@ -72,6 +72,15 @@ internal sealed class Worker
     /// <summary>Is the thread inside a wait that the runtime knows of: a sleep, a lock, an event, a task? Any thread.</summary>
     internal bool IsInManagedWait => (_thread.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0;
 
+    internal Thread Thread => _thread;
+
+    /// <summary>
+    /// For a turn that has lost its processor: has it not returned yet? Any thread; may be a moment old. The number of a state never comes
+    /// back, and the worker gets the same processor again only after it has returned, and is its holder then.
+    /// </summary>
+    internal bool IsStillIn(Processor processor, long turnState) =>
+        Volatile.Read(ref _processor) == processor && Volatile.Read(ref _turnState) == turnState && processor.Holder != this;
+
     /// <summary>For the worker itself, inside a turn: has the monitor left the processor to it?</summary>
     internal bool HoldsProcessorOfTurn => _processor is { } processor && processor.State == _turnState;
 

@@ -50,6 +50,7 @@ internal sealed partial class WorkerGroup
         Monitor = setup.Monitor;
         _current = current;
         Limit = setup.Limit;
+        QueueProbe = new QueueProbe(this);
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
         _busyPolls = setup.BusyPolls && poller.IsCheapToAsk;

@@ -25,7 +25,7 @@ namespace KestrelNetpoll.Transport.Connections;
 ///   the same with FinOnError        FIN             throws the reason             7
 /// </code>
 /// </summary>
-internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipeOwner, IThreadPoolWorkItem
+internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipeOwner, ITurnSubject, IThreadPoolWorkItem
 {
     // In _closeReason: ended by DisposeAsync. It has no meaning as an exception and is never thrown.
     private static readonly Exception EndedByDispose = new ConnectionAbortedException("The connection was disposed.");

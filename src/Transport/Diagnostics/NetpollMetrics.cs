@@ -1,52 +1,174 @@
 using System.Diagnostics.Metrics;
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Transport.Diagnostics;
 
 /// <summary>
 /// The transport's counters as metrics, in place of those of System.Net.Sockets, which knows nothing of connections served here. All are
-/// observed: nobody who does not listen pays for them.
+/// observed, but for the time until a hand-off, which is not even taken unless somebody listens: nobody who does not pays for them.
 /// </summary>
 internal static class NetpollMetrics
 {
     /// <summary>The name of the meter.</summary>
     internal const string MeterName = "KestrelNetpoll.Transport";
 
-    private const string DirectionTag = "network.io.direction";
+    internal const string DirectionTag = "network.io.direction";
+    internal const string WorkerStateTag = "netpoll.worker.state";
+    internal const string AddressTag = "server.address";
+    internal const string PortTag = "server.port";
+
+    private const double NanosecondsPerSecond = 1e9;
 
     /// <summary>The meter belongs to its factory, which the service provider disposes of.</summary>
     /// <param name="meterFactory">Makes the meter.</param>
-    /// <param name="readCounters">The counters, in which the bytes may be missing; called once for each instrument that is
-    /// observed.</param>
-    /// <param name="readBytes">The bytes, which take a walk over all connections, and so have a call of their own.</param>
-    internal static void Register(
-        IMeterFactory meterFactory, Func<NetpollTransportStatistics> readCounters, Func<(long Received, long Sent)> readBytes)
+    /// <param name="source">The numbers; each is asked for once for each instrument that is observed.</param>
+    /// <returns>Where the time until a hand-off is to be recorded.</returns>
+    internal static HandOffDelay Register(IMeterFactory meterFactory, MetricsSource source)
     {
         Meter meter = meterFactory.Create(MeterName);
+        RegisterConnections(meter, source);
+        RegisterWork(meter, source);
+        RegisterWorkers(meter, source);
+        return new HandOffDelay(meter);
+    }
+
+    private static void RegisterConnections(Meter meter, MetricsSource source)
+    {
         meter.CreateObservableCounter(
-            "netpoll.accepted_connections", () => readCounters().AcceptedConnections, "{connection}", "Connections accepted.");
+            "netpoll.connection.accepted", () => source.Counters().AcceptedConnections, "{connection}", "Connections accepted.");
         meter.CreateObservableUpDownCounter(
-            "netpoll.active_connections",
-            () => (long)readCounters().ActiveConnections,
+            "netpoll.connection.active",
+            () => (long)source.Counters().ActiveConnections,
             "{connection}",
             "Connections accepted and not yet disposed.");
-        meter.CreateObservableCounter("netpoll.io", () => ToMeasurements(readBytes()), "By", "Bytes received and sent.");
-        meter.CreateObservableCounter("netpoll.polls", () => readCounters().Polls, "{poll}", "Waits for events that have returned.");
-        meter.CreateObservableCounter("netpoll.events", () => readCounters().Events, "{event}", "Events fetched from the kernel.");
-        meter.CreateObservableCounter("netpoll.turns", () => readCounters().Turns, "{turn}", "Continuations run by the workers.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.lingering",
+            () => (long)source.Lingering(),
+            "{connection}",
+            "Connections that have ended here, and wait for the peer to finish.");
+        meter.CreateObservableCounter("netpoll.io", () => ToMeasurements(source.Bytes()), "By", "Bytes received and sent.");
+        meter.CreateObservableCounter(
+            "netpoll.accept.pauses",
+            () => source.Listeners().Select(static listener => Of(listener, listener.Pauses)),
+            "{pause}",
+            "Times that accepting paused, because the system had no room for another connection.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.accept.paused",
+            () => source.Listeners().Select(static listener => Of(listener, listener.IsPaused ? 1 : 0)),
+            "{endpoint}",
+            "1 while accepting on the endpoint pauses.");
+    }
+
+    private static void RegisterWork(Meter meter, MetricsSource source)
+    {
+        meter.CreateObservableCounter("netpoll.polls", () => source.Counters().Polls, "{poll}", "Waits for events that have returned.");
+        meter.CreateObservableCounter("netpoll.events", () => source.Counters().Events, "{event}", "Events fetched from the kernel.");
+        meter.CreateObservableCounter(
+            "netpoll.stale_events",
+            () => source.Counters().StaleEvents,
+            "{event}",
+            "Events dropped, because their descriptor had been closed in the meantime.");
         meter.CreateObservableCounter(
             "netpoll.wakeups",
-            () => readCounters().Wakeups,
+            () => source.Counters().Wakeups,
             "{wakeup}",
             "Times that a sleeping worker was woken for work that is no event.");
+        meter.CreateObservableCounter("netpoll.turns", () => source.Counters().Turns, "{turn}", "Continuations run by the workers.");
         meter.CreateObservableCounter(
-            "netpoll.handoffs", () => readCounters().HandOffs, "{handoff}", "Times that a worker the application blocked was replaced.");
+            "netpoll.failed_turns", () => source.Counters().FailedTurns, "{turn}", "Continuations that threw.");
+        meter.CreateObservableCounter(
+            "netpoll.stolen_turns",
+            () => source.Counters().StolenTurns,
+            "{turn}",
+            "Continuations that an idle worker took over from a busy one.");
+        meter.CreateObservableCounter(
+            "netpoll.deadlines",
+            () => source.Groups().Sum(static group => group.DeadlinesFired),
+            "{deadline}",
+            "Timer entries that came due, early re-arms included.");
         meter.CreateObservableUpDownCounter(
-            "netpoll.workers", () => (long)readCounters().Workers, "{thread}", "Worker threads, blocked ones and spares included.");
+            "netpoll.queue.length",
+            () => (long)source.Groups().Sum(static group => group.QueuedTurns),
+            "{turn}",
+            "Continuations that are ready and wait for a worker.");
+        meter.CreateObservableGauge(
+            "netpoll.queue.time",
+            () => source.Groups().Select(static group => group.QueueProbe.Ask()).DefaultIfEmpty().Max() / NanosecondsPerSecond,
+            "s",
+            "How long work that was queued at the last observation has waited for a worker, or waits so far; of the slowest group.");
+    }
+
+    private static void RegisterWorkers(Meter meter, MetricsSource source)
+    {
+        meter.CreateObservableUpDownCounter(
+            "netpoll.worker.count", () => CountWorkers(source.Groups()), "{thread}", "Worker threads, by what they are doing.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.worker.limit", () => (long)source.MaxWorkerCount(), "{thread}", "Worker threads that there may be: MaxWorkerCount.");
+        meter.CreateObservableCounter(
+            "netpoll.worker.limit_hits",
+            () => source.Counters().WorkerLimitReached,
+            "{thread}",
+            "Blocked workers that could not be replaced, for a while at least.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.worker.missing",
+            () => (long)source.Groups().Sum(static group => group.RefusedTurns),
+            "{thread}",
+            "Blocked workers that cannot be replaced now.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.turn.limit",
+            () => (long)source.Groups().Sum(static group => group.ProcessorCount),
+            "{turn}",
+            "Continuations that may run at once: WorkerCount.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.group.count", () => (long)source.Groups().Count, "{group}", "Worker groups: WorkerGroupCount.");
+        meter.CreateObservableCounter(
+            "netpoll.handoffs",
+            () => CountHandOffs(source.Groups()),
+            "{handoff}",
+            "Times that a worker the application blocked, or kept for long, was replaced.");
     }
 
     private static Measurement<long>[] ToMeasurements((long Received, long Sent) bytes) =>
     [
-        new(bytes.Received, new KeyValuePair<string, object?>(DirectionTag, "receive")),
-        new(bytes.Sent, new KeyValuePair<string, object?>(DirectionTag, "transmit")),
+        Of(bytes.Received, DirectionTag, "receive"),
+        Of(bytes.Sent, DirectionTag, "transmit"),
     ];
+
+    private static Measurement<long>[] CountWorkers(IReadOnlyList<WorkerGroup> groups)
+    {
+        WorkerStates sum = default;
+        foreach (WorkerGroup group in groups)
+        {
+            WorkerStates states = group.CountWorkers();
+            sum = new WorkerStates(
+                sum.Running + states.Running, sum.Idle + states.Idle, sum.Blocked + states.Blocked, sum.Spare + states.Spare);
+        }
+
+        return
+        [
+            Of(sum.Running, WorkerStateTag, "running"),
+            Of(sum.Idle, WorkerStateTag, "idle"),
+            Of(sum.Blocked, WorkerStateTag, "blocked"),
+            Of(sum.Spare, WorkerStateTag, "spare"),
+        ];
+    }
+
+    private static IEnumerable<Measurement<long>> CountHandOffs(IReadOnlyList<WorkerGroup> groups) =>
+        Enum.GetValues<HandOffReason>().Select(reason =>
+            Of(groups.Sum(group => group.HandOffsFor(reason)), HandOffDelay.ReasonTag, HandOffDelay.NameOf(reason)));
+
+    private static Measurement<long> Of(long value, string tag, string tagValue) =>
+        new(value, new KeyValuePair<string, object?>(tag, tagValue));
+
+    private static Measurement<long> Of(ListenerState listener, long value) => listener.EndPoint switch
+    {
+        IPEndPoint ip => new Measurement<long>(
+            value,
+            new KeyValuePair<string, object?>(AddressTag, ip.Address.ToString()),
+            new KeyValuePair<string, object?>(PortTag, ip.Port)),
+        UnixDomainSocketEndPoint unix => Of(value, AddressTag, unix.ToString()),
+        _ => new Measurement<long>(value),
+    };
 }

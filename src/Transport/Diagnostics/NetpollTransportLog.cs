@@ -128,4 +128,28 @@ internal static partial class NetpollTransportLog
 
     [LoggerMessage(113, LogLevel.Error, "Unexpected exception while {Step}; the stop goes on.", EventName = "UnexpectedStopException")]
     internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
+
+    [LoggerMessage(
+        120,
+        LogLevel.Warning,
+        @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
+            + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others of the kind, not logged: {Suppressed}.",
+        EventName = "BlockedTurn")]
+    internal static partial void BlockedTurn(
+        ILogger logger,
+        int threadId,
+        long blockedMilliseconds,
+        string cause,
+        string request,
+        string? connectionId,
+        EndPoint? remoteEndPoint,
+        EndPoint? localEndPoint,
+        long suppressed);
+
+    [LoggerMessage(
+        121,
+        LogLevel.Error,
+        "Whoever listens to INetpollDiagnostics threw, or it could not be told.",
+        EventName = "DiagnosticsFailed")]
+    internal static partial void DiagnosticsFailed(ILogger logger, Exception exception);
 }

@@ -29,7 +29,8 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         NetpollTransportOptions options,
         ILogger logger,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
-        PlatformSupport platform)
+        PlatformSupport platform,
+        IMonitorObserver? observer = null)
     {
         _logger = logger;
         DescriptorHeadroom headroom = platform.CreateHeadroom();
@@ -52,6 +53,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
                 logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
             Resources = platform.Resources,
+            Observer = observer,
         });
 
         // The process's shared pool is nobody's to dispose of.

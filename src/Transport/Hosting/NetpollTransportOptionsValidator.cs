@@ -28,6 +28,16 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             1,
             Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
         CheckNamed(nameof(options.Backend), options.Backend);
+        if (options.BlockedTurnThreshold is { } threshold && threshold != TimeSpan.Zero)
+        {
+            TimeSpan least = NetpollTransportOptions.LeastBlockedTurnThreshold;
+            TimeSpan most = NetpollTransportOptions.MostBlockedTurnThreshold;
+            if (threshold < least || threshold > most)
+            {
+                Fail(nameof(options.BlockedTurnThreshold), threshold, $"null, 0 (both turn it off) or between {least} and {most}");
+            }
+        }
+
         CheckAtLeastOne(nameof(options.Backlog), options.Backlog);
         CheckBufferSize(nameof(options.MaxReadBufferSize), options.MaxReadBufferSize);
         CheckBufferSize(nameof(options.MaxWriteBufferSize), options.MaxWriteBufferSize);

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
@@ -68,6 +69,9 @@ internal sealed class Acceptor : IAsyncDisposable
     /// will.
     /// </summary>
     internal bool IsRunning => Volatile.Read(ref _running) != 0;
+
+    /// <summary>Does it wait until there may be room again? Any thread; may be a moment old.</summary>
+    internal bool IsPaused => Volatile.Read(ref _delayed) != 0;
 
     /// <summary>Runs the turn. To be called once to begin with, and then by whoever has stopped it.</summary>
     internal void Schedule() => _socket.Group.Schedule(_turn);
@@ -244,8 +248,16 @@ internal sealed class Acceptor : IAsyncDisposable
         }
     }
 
-    private sealed class AcceptTurn(Acceptor acceptor) : Turn
+    private sealed class AcceptTurn(Acceptor acceptor) : Turn, ITurnSubject
     {
+        public string? ConnectionId => null;
+
+        public EndPoint? RemoteEndPoint => null;
+
+        public EndPoint? LocalEndPoint => acceptor._socket.LocalEndPoint;
+
+        internal override object Subject => this;
+
         internal override void Run() => acceptor.Run();
 
         // Only logging and the timer are outside of Run's own guard, so this is a bug; it must at least be seen.

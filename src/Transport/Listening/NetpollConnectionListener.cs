@@ -21,6 +21,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     private readonly BoundSockets _sockets;
     private readonly Action<NetpollConnectionListener> _onClosed;
     private readonly AcceptQueue _queue = new();
+    private readonly AcceptBackoff.Shared _backoff;
     private readonly Acceptor[] _acceptors;
 
     // 0 until the first accept has started the acceptors, then 1: nothing is accepted before somebody wants it.
@@ -37,11 +38,14 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         _services = services;
         _sockets = sockets;
         _onClosed = onClosed;
-        var backoff = new AcceptBackoff.Shared(TimeProvider.System);
-        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(services, socket, _queue, backoff))];
+        _backoff = new AcceptBackoff.Shared(TimeProvider.System);
+        _acceptors = [.. sockets.Sockets.Select(socket => new Acceptor(services, socket, _queue, _backoff))];
     }
 
     public EndPoint EndPoint => _sockets.LocalEndPoint;
+
+    /// <summary>How accepting goes. Any thread; may be a moment old.</summary>
+    internal ListenerState State => new(EndPoint, _backoff.Failures, _acceptors.Any(static acceptor => acceptor.IsPaused));
 
     /// <summary>The next connection, or null once the listener is unbound.</summary>
     /// <exception cref="InvalidOperationException">The previous accept has not been completed and awaited.</exception>

@@ -17,6 +17,8 @@ internal sealed class ConnectionTurn<T>(T half, Action<T> run, WorkerGroup group
     : Turn, IThreadPoolWorkItem
     where T : class
 {
+    internal override object Subject => owner;
+
     /// <summary>To be scheduled once at a time, like any turn.</summary>
     internal void Schedule()
     {

@@ -1,7 +1,12 @@
 using System.Diagnostics.Metrics;
+using System.Net;
+using System.Net.Sockets;
+using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.Listening;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using KestrelNetpoll.Transport.Tests.Scheduling;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
@@ -13,34 +18,65 @@ public class MetricsTests
     public async Task The_counters_can_be_observed()
     {
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll);
-        IMeterFactory meters = server.Services.GetRequiredService<IMeterFactory>();
-        Dictionary<string, long> seen = [];
-        using var listener = new MeterListener
-        {
-            InstrumentPublished = (instrument, listener) =>
-            {
-                // The meters of other servers in this process have the same name.
-                if (instrument.Meter.Name == "KestrelNetpoll.Transport" && instrument.Meter.Scope == meters)
-                {
-                    listener.EnableMeasurementEvents(instrument);
-                }
-            },
-        };
-        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
-            seen[instrument.Name + (tags.Length == 0 ? "" : $".{tags[0].Value}")] = value);
-        listener.Start();
+        using var measured = new Measured(server.Services.GetRequiredService<IMeterFactory>());
         using RawClient client = await server.ConnectAsync();
         await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         await client.ReadResponseAsync();
 
-        listener.RecordObservableInstruments();
+        // They are counted when the call has returned, which may be after the client has read them.
+        await Patience.UntilAsync(
+            () =>
+            {
+                measured.Observe();
+                return measured["netpoll.io.transmit"] > 0;
+            },
+            "what was sent is counted");
 
-        Assert.Equal(1, seen["netpoll.accepted_connections"]);
-        Assert.Equal(1, seen["netpoll.active_connections"]);
-        Assert.Equal("GET / HTTP/1.1\r\nHost: x\r\n\r\n".Length, seen["netpoll.io.receive"]);
-        Assert.InRange(seen["netpoll.io.transmit"], 100, 1000);
-        Assert.InRange(seen["netpoll.turns"], 1, long.MaxValue);
-        Assert.InRange(seen["netpoll.events"], 1, long.MaxValue);
+        Assert.Equal(1, measured["netpoll.connection.accepted"]);
+        Assert.Equal(1, measured["netpoll.connection.active"]);
+        Assert.Equal(0, measured["netpoll.lingering"]);
+        Assert.Equal("GET / HTTP/1.1\r\nHost: x\r\n\r\n".Length, measured["netpoll.io.receive"]);
+        Assert.InRange(measured["netpoll.io.transmit"], 100, 1000);
+        Assert.InRange(measured["netpoll.turns"], 1, long.MaxValue);
+        Assert.InRange(measured["netpoll.events"], 1, long.MaxValue);
+        Assert.Equal(0, measured["netpoll.failed_turns"]);
+        Assert.Equal(0, measured[$"netpoll.accept.pauses.127.0.0.1.{server.EndPoint.Port}"]);
+        Assert.Equal(0, measured[$"netpoll.accept.paused.127.0.0.1.{server.EndPoint.Port}"]);
+        Assert.Equal(0, measured["netpoll.worker.limit_hits"]);
+        Assert.Equal(10_000, measured["netpoll.worker.limit"]);
+        Assert.Equal(server.Factory!.WorkerCount, measured["netpoll.turn.limit"]);
+        Assert.Equal(server.Factory.Groups.Count, measured["netpoll.group.count"]);
+        Assert.Equal(
+            ["netpoll.worker.count.blocked", "netpoll.worker.count.idle", "netpoll.worker.count.running", "netpoll.worker.count.spare"],
+            measured.Names.Where(static name => name.StartsWith("netpoll.worker.count", StringComparison.Ordinal)).Order());
+    }
+
+    /// <summary>Work that waits is found out by the observation before.</summary>
+    [Fact]
+    public async Task What_blocked_handlers_do_can_be_observed()
+    {
+        await using Blockade blockade = await Blockade.StartAsync(
+            1, static setup => setup.Netpoll += static options => options.MaxWorkerCount = 3);
+        using var measured = new Measured(blockade.Server.Services.GetRequiredService<IMeterFactory>());
+        await blockade.BlockAsync(3);
+
+        await Patience.UntilAsync(
+            () =>
+            {
+                measured.Observe();
+                return measured["netpoll.worker.count.blocked"] == 2
+                    && measured["netpoll.worker.count.running"] == 1
+                    && measured["netpoll.worker.missing"] == 1
+                    && measured["netpoll.worker.limit_hits"] >= 1
+                    && measured["netpoll.queue.length"] >= 1
+                    && measured["netpoll.queue.time"] > 0
+                    && measured.Names.Any(static name => name.StartsWith("netpoll.handoff.delay.", StringComparison.Ordinal));
+            },
+            "the metrics say so");
+        string[] reasons = ["managed_wait", "kernel_wait", "computing", "short_waits", "long_turn"];
+        double handOffs = reasons.Sum(reason => measured[$"netpoll.handoffs.{reason}"]);
+        Assert.InRange(handOffs, 2, long.MaxValue);
+        await blockade.ReleaseAsync();
     }
 
     [Fact]
@@ -48,31 +84,58 @@ public class MetricsTests
     {
         using ServiceProvider services = new ServiceCollection().AddMetrics().BuildServiceProvider();
         IMeterFactory meters = services.GetRequiredService<IMeterFactory>();
-        (int counters, int bytes) = (0, 0);
-        NetpollMetrics.Register(
-            meters,
-            () => default(NetpollTransportStatistics) with { Polls = ++counters },
-            () => (++bytes, 7));
-        List<string> seen = [];
-        using var listener = new MeterListener
-        {
-            InstrumentPublished = (instrument, listener) =>
-            {
-                if (instrument.Meter.Scope == meters)
-                {
-                    listener.EnableMeasurementEvents(instrument);
-                }
-            },
-        };
-        listener.SetMeasurementEventCallback<long>((instrument, _, _, _) => seen.Add(instrument.Name));
-        listener.Start();
+        int bytes = 0;
+        NetpollMetrics.Register(meters, CreateSource(() => (Received: ++bytes, Sent: 7)));
+        using var measured = new Measured(meters);
 
-        listener.RecordObservableInstruments();
+        measured.Observe();
 
         Assert.Equal(1, bytes);
-        Assert.Equal(8, counters);
-        Assert.Equal(10, seen.Count);
+        Assert.Equal((1.0, 7.0), (measured["netpoll.io.receive"], measured["netpoll.io.transmit"]));
     }
+
+    [Fact]
+    public void Nothing_is_measured_while_nobody_listens()
+    {
+        using ServiceProvider services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        IMeterFactory meters = services.GetRequiredService<IMeterFactory>();
+        HandOffDelay delay = NetpollMetrics.Register(meters, CreateSource(static () => default));
+        Assert.False(delay.IsListenedTo);
+        using (var measured = new Measured(meters))
+        {
+            Assert.True(delay.IsListenedTo);
+            delay.Record(HandOffReason.KernelWait, 2_000_000);
+            Assert.Equal(0.002, measured["netpoll.handoff.delay.kernel_wait"]);
+        }
+
+        Assert.False(delay.IsListenedTo);
+    }
+
+    [Fact]
+    public void Where_accepting_pauses_is_a_tag()
+    {
+        using ServiceProvider services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        IMeterFactory meters = services.GetRequiredService<IMeterFactory>();
+        NetpollMetrics.Register(meters, CreateSource(static () => default,
+            new ListenerState(new IPEndPoint(IPAddress.IPv6Loopback, 80), 3, IsPaused: true),
+            new ListenerState(new UnixDomainSocketEndPoint("/run/x.sock"), 0, IsPaused: false)));
+        using var measured = new Measured(meters);
+
+        measured.Observe();
+
+        Assert.Equal((3.0, 1.0), (measured["netpoll.accept.pauses.::1.80"], measured["netpoll.accept.paused.::1.80"]));
+        Assert.Equal((0.0, 0.0), (measured["netpoll.accept.pauses./run/x.sock"], measured["netpoll.accept.paused./run/x.sock"]));
+    }
+
+    internal static MetricsSource CreateSource(Func<(long Received, long Sent)> bytes, params ListenerState[] listeners) => new()
+    {
+        Counters = static () => default,
+        Bytes = bytes,
+        Groups = static () => [],
+        Lingering = static () => 0,
+        Listeners = () => listeners,
+        MaxWorkerCount = static () => 0,
+    };
 
     [Fact]
     public async Task The_counters_are_the_statistics_without_the_bytes()

@@ -21,6 +21,8 @@ public class ConfigurationTests
             ["MaxWorkerCount"] = "300",
             ["WorkerGroupCount"] = "2",
             ["Backlog"] = "17",
+            ["BlockedTurnThreshold"] = "00:00:00.250",
+            ["NameBlockedRequests"] = "true",
             ["NoDelay"] = "false",
             ["MaxReadBufferSize"] = "1000",
             ["MaxWriteBufferSize"] = "0",
@@ -44,6 +46,8 @@ public class ConfigurationTests
         Assert.Equal(300, options.MaxWorkerCount);
         Assert.Equal(2, options.WorkerGroupCount);
         Assert.Equal(17, options.Backlog);
+        Assert.Equal(TimeSpan.FromMilliseconds(250), options.BlockedTurnThreshold);
+        Assert.True(options.NameBlockedRequests);
         Assert.False(options.NoDelay);
         Assert.Equal(1000, options.MaxReadBufferSize);
         Assert.Equal(0, options.MaxWriteBufferSize);

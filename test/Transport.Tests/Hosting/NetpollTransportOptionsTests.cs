@@ -20,6 +20,8 @@ public class NetpollTransportOptionsTests
         Assert.Equal(10_000, options.MaxWorkerCount);
         Assert.Null(options.WorkerGroupCount);
         Assert.True(options.NoDelay);
+        Assert.Equal(TimeSpan.FromMilliseconds(100), options.BlockedTurnThreshold);
+        Assert.False(options.NameBlockedRequests);
         Assert.Equal(1024 * 1024, options.MaxReadBufferSize);
         Assert.Equal(64 * 1024, options.MaxWriteBufferSize);
         Assert.True(Validate(options).Succeeded);

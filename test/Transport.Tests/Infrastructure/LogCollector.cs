@@ -20,9 +20,10 @@ internal sealed class LogCollector : ILoggerProvider, ILoggerFactory
     internal IEnumerable<LogEntry> Of(TransportKind kind, int id) =>
         _entries.Where(entry => entry.Category == TransportCategory(kind) && entry.Id.Id == id);
 
-    /// <summary>Without Kestrel's warning that its heartbeat is late, which says something of the machine and nothing of the server.</summary>
+    /// <summary>Without the warnings that Kestrel's heartbeat is late, and that a turn takes long, which may say something of the machine
+    /// and nothing of the server.</summary>
     internal IEnumerable<LogEntry> Above(LogLevel level) =>
-        _entries.Where(entry => entry.Level > level && entry.Id.Name != "HeartbeatSlow");
+        _entries.Where(entry => entry.Level > level && entry.Id.Name is not ("HeartbeatSlow" or "BlockedTurn"));
 
     public ILogger CreateLogger(string categoryName) => new Logger(categoryName, _entries);
 

@@ -55,7 +55,7 @@ public partial class ArchitectureTests
             from file in Repository.FilesOf(".cs", "src")
             let expected = $"KestrelNetpoll.{NamespaceOf(file)}"
             let line = Repository.LinesOf(file).FirstOrDefault(static line => line.StartsWith("namespace ", StringComparison.Ordinal))
-            where line is not null && line != $"namespace {expected};" && line != "namespace Microsoft.AspNetCore.Hosting;"
+            where line is not null && line != $"namespace {expected};" && !IsOfFramework(line)
             select $"{file}: {line}";
         Assert.Empty(moved);
     }
@@ -110,7 +110,9 @@ public partial class ArchitectureTests
     private static string RoomOf(string file)
     {
         string type = Path.GetFileName(file).Split('.')[0];
-        return Rooms.Of($"Microsoft.AspNetCore.Hosting.{type}") ?? Rooms.Of($"KestrelNetpoll.{NamespaceOf(file)}.{type}")!;
+        return Rooms.Of($"Microsoft.AspNetCore.Hosting.{type}")
+            ?? Rooms.Of($"Microsoft.Extensions.DependencyInjection.{type}")
+            ?? Rooms.Of($"KestrelNetpoll.{NamespaceOf(file)}.{type}")!;
     }
 
     private static string NamespaceOf(string file)
@@ -119,6 +121,10 @@ public partial class ArchitectureTests
         bool divides = Dividing.Any(end => folder.EndsWith(end, StringComparison.Ordinal));
         return (divides ? Path.GetDirectoryName(folder)! : folder).Replace('/', '.');
     }
+
+    // Where users look for methods that add something to what the framework has.
+    private static bool IsOfFramework(string line) =>
+        line is "namespace Microsoft.AspNetCore.Hosting;" or "namespace Microsoft.Extensions.DependencyInjection;";
 
     [GeneratedRegex(@"^using (?:static )?KestrelNetpoll\.([\w.]+);$")]
     private static partial Regex OwnUsing();

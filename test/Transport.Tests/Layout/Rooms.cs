@@ -52,6 +52,7 @@ internal static class Rooms
     [
         "KestrelNetpoll.Native.NetpollFile", "KestrelNetpoll.Native.NetpollFileStream", "KestrelNetpoll.Transport.NetpollTransportFactory",
         "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions", "Microsoft.AspNetCore.Hosting.ProxyProtocolListenOptionsExtensions",
+        "Microsoft.Extensions.DependencyInjection.NetpollHealthChecksBuilderExtensions",
     ];
 
     /// <summary>Of a type, by its full name. Null: it is none of ours.</summary>

@@ -89,13 +89,4 @@ public class AcceptBackoffTests
         Assert.Equal((true, false), (firstWarns, secondWarns));
         Assert.Equal((3, 3), (first.Failures, second.Failures));
     }
-
-    private sealed class ManualTime : TimeProvider
-    {
-        internal TimeSpan Now { get; set; } = TimeSpan.FromDays(1);
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
-    }
 }
