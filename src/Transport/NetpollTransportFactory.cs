@@ -150,9 +150,7 @@ public sealed partial class NetpollTransportFactory
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
-    /// <exception cref="PlatformNotSupportedException">
-    /// The transport cannot run, and <see cref="NetpollTransportOptions.Backend"/> says how it is to.
-    /// </exception>
+    /// <exception cref="PlatformNotSupportedException">It cannot run, and <see cref="NetpollTransportOptions.Backend"/> is named.</exception>
     public bool CanBind(EndPoint endpoint)
     {
         if (!IsServed(endpoint))
@@ -165,13 +163,7 @@ public sealed partial class NetpollTransportFactory
             return true;
         }
 
-        if (_options.Value.Backend is not NetpollBackend.Auto and var demanded)
-        {
-            throw new PlatformNotSupportedException(
-                $"{nameof(NetpollTransportOptions)}.{nameof(NetpollTransportOptions.Backend)} is {demanded}, and the netpoll transport "
-                + $"cannot run here with it: {obstacle}");
-        }
-
+        _options.Value.ThrowIfDemanded(obstacle);
         if (Interlocked.Exchange(ref _obstacleLogged, 1) == 0)
         {
             NetpollTransportLog.NotSupported(_logger, obstacle);
@@ -304,11 +296,6 @@ public sealed partial class NetpollTransportFactory
             ObjectDisposedException.ThrowIf(_disposing is not null, this);
             if (_context is null)
             {
-                if (Obstacle is { } obstacle)
-                {
-                    throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
-                }
-
                 var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _diagnostics);
                 Volatile.Write(ref _context, context);
             }

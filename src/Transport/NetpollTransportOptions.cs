@@ -223,6 +223,19 @@ public sealed class NetpollTransportOptions
     /// <summary>What <see cref="Backend"/> comes to.</summary>
     internal PollerBackend EffectiveBackend => Backend == NetpollBackend.Poll ? PollerBackend.Poll : PollerBackend.Epoll;
 
+    /// <exception cref="PlatformNotSupportedException">
+    /// The transport cannot run, and <see cref="Backend"/> says that it must not be left to another.
+    /// </exception>
+    internal void ThrowIfDemanded(string obstacle)
+    {
+        if (Backend != NetpollBackend.Auto)
+        {
+            throw new PlatformNotSupportedException(
+                $"{nameof(NetpollTransportOptions)}.{nameof(Backend)} is {Backend}, and the netpoll transport cannot run here with it: "
+                + obstacle);
+        }
+    }
+
     /// <summary><see cref="WorkerGroupCount"/>, or its default.</summary>
     internal int EffectiveWorkerGroupCount =>
         WorkerGroupCount ?? Math.Clamp((WorkerCount + WorkersPerGroup - 1) / WorkersPerGroup, 1, MaxGroupCount);

@@ -25,6 +25,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
 
     private readonly ILogger _logger;
 
+    /// <exception cref="PlatformNotSupportedException">The engine cannot run in this process.</exception>
     internal NetpollTransportContext(
         NetpollTransportOptions options,
         ILogger logger,
@@ -32,6 +33,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         PlatformSupport platform,
         IMonitorObserver? observer = null)
     {
+        if (platform.ObstacleTo(options.EffectiveBackend) is { } obstacle)
+        {
+            throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
+        }
+
         _logger = logger;
         DescriptorHeadroom headroom = platform.CreateHeadroom();
         if (headroom.IsScarce)
