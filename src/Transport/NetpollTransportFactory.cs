@@ -150,7 +150,7 @@ public sealed partial class NetpollTransportFactory
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
-    /// <exception cref="PlatformNotSupportedException">It cannot run, and <see cref="NetpollTransportOptions.Backend"/> is named.</exception>
+    /// <exception cref="PlatformNotSupportedException">It cannot run, and the options name a backend.</exception>
     public bool CanBind(EndPoint endpoint)
     {
         if (!IsServed(endpoint))
