@@ -39,7 +39,7 @@ public sealed partial class NetpollFile
     {
         ThrowUnlessPath(path);
         int mode = ToOpenMode(access);
-        return OpenAsync(path, access, mode, ToMonotonic(deadline), runtime, cancellationToken);
+        return OpenAsync(path, access, mode, PollDeadline.At(deadline), runtime, cancellationToken);
     }
 
     private static async Task<NetpollFile> OpenAsync(

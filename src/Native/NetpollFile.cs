@@ -2,7 +2,6 @@ using System.IO.Pipelines;
 using System.Runtime.Versioning;
 using KestrelNetpoll.Native.Files;
 using KestrelNetpoll.Native.Polling;
-using KestrelNetpoll.Native.Timers;
 using Microsoft.Win32.SafeHandles;
 
 namespace KestrelNetpoll.Native;
@@ -159,19 +158,19 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     /// on.</param>
     /// <exception cref="ObjectDisposedException">The file was disposed.</exception>
     /// <exception cref="NotSupportedException">The file is not pollable.</exception>
-    public void SetReadDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Read, ToMonotonic(deadline));
+    public void SetReadDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Read, PollDeadline.At(deadline));
 
     /// <summary>Sets the deadline of writes, the one that is waiting included.</summary>
     /// <inheritdoc cref="SetReadDeadline" path="/param"/>
     /// <inheritdoc cref="SetReadDeadline" path="/exception"/>
-    public void SetWriteDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Write, ToMonotonic(deadline));
+    public void SetWriteDeadline(DateTimeOffset? deadline) => _file.SetDeadline(PollMode.Write, PollDeadline.At(deadline));
 
     /// <summary>Sets the deadline of reads and of writes.</summary>
     /// <inheritdoc cref="SetReadDeadline" path="/param"/>
     /// <inheritdoc cref="SetReadDeadline" path="/exception"/>
     public void SetDeadline(DateTimeOffset? deadline)
     {
-        long monotonic = ToMonotonic(deadline);
+        long monotonic = PollDeadline.At(deadline);
         _file.SetDeadline(PollMode.Read, monotonic);
         _file.SetDeadline(PollMode.Write, monotonic);
     }
@@ -248,17 +247,6 @@ public sealed partial class NetpollFile : IDisposable, IAsyncDisposable
     {
         ThrowUnlessOpenFor(FileAccess.Write);
         _file.Write(buffer);
-    }
-
-    private static long ToMonotonic(DateTimeOffset? deadline)
-    {
-        if (deadline is not { } when)
-        {
-            return PollDeadline.None;
-        }
-
-        TimeSpan left = when - DateTimeOffset.UtcNow;
-        return left <= TimeSpan.Zero ? PollDeadline.Expired : MonotonicClock.After(left);
     }
 
     // No room, so nothing to wait for; but a closed file says so.

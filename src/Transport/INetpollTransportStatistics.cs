@@ -12,4 +12,12 @@ public interface INetpollTransportStatistics
     /// </summary>
     /// <returns>A snapshot; all zero before the first endpoint is bound, and where another transport serves all endpoints.</returns>
     NetpollTransportStatistics GetStatistics();
+
+    /// <summary>
+    /// Asks the kernel how many connections wait to be accepted, at each TCP socket that this transport listens on: with
+    /// <see cref="AcceptStrategy.ReusePort"/> there is one for each worker group. A queue that is full loses connections, or makes them
+    /// slow.
+    /// </summary>
+    /// <returns>A snapshot; empty where there is no such socket. Unix sockets have no such numbers.</returns>
+    IReadOnlyList<NetpollAcceptQueueDepth> GetAcceptQueues();
 }

@@ -35,6 +35,7 @@ public sealed partial class NetpollTransportFactory
         Groups = () => Groups,
         Lingering = () => LingeringConnections,
         Listeners = GetListenerStates,
+        AcceptQueues = GetAcceptQueues,
         MaxWorkerCount = () => _options.Value.MaxWorkerCount,
     };
 }

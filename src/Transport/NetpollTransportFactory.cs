@@ -55,6 +55,8 @@ public sealed partial class NetpollTransportFactory
     private NetpollTransportContext? _context;
     private Task? _disposing;
 
+    private readonly MultipathNotice _multipath;
+
     // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
     private int _obstacleLogged;
 
@@ -95,6 +97,7 @@ public sealed partial class NetpollTransportFactory
             _diagnostics.Configure(valid);
             return valid;
         });
+        _multipath = new MultipathNotice(_logger);
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
         _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
@@ -138,6 +141,15 @@ public sealed partial class NetpollTransportFactory
     /// <summary>Gets the transport's counters as they are now; all zero before the first endpoint is bound.</summary>
     /// <returns>A snapshot.</returns>
     public NetpollTransportStatistics GetStatistics() => Volatile.Read(ref _context)?.Statistics ?? default;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<NetpollAcceptQueueDepth> GetAcceptQueues()
+    {
+        lock (_lock)
+        {
+            return [.. _listeners.SelectMany(static listener => listener.GetAcceptQueues())];
+        }
+    }
 
     internal NetpollTransportStatistics GetCounters() => Volatile.Read(ref _context)?.Counters ?? default;
 
@@ -222,6 +234,7 @@ public sealed partial class NetpollTransportFactory
             throw new ObjectDisposedException(nameof(NetpollTransportFactory));
         }
 
+        _multipath.LogIfMissing(endpoint, sockets, _options.Value);
         NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
         return new ValueTask<IConnectionListener>(listener);
     }

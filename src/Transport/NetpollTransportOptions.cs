@@ -14,7 +14,7 @@ namespace KestrelNetpoll.Transport;
 /// there (<c>00:00:05</c>).
 /// </summary>
 /// <remarks>Not thread-safe: configure it where the host is built.</remarks>
-public sealed class NetpollTransportOptions
+public sealed partial class NetpollTransportOptions
 {
     internal const int MinWorkerCount = 1;
     internal const int HighestWorkerCount = 1024;
@@ -210,12 +210,14 @@ public sealed class NetpollTransportOptions
     /// not bound, and null, are refused.
     /// </summary>
     /// <remarks>
-    /// Every option here that is set on a listening socket is set on this one as well, afterwards, and wins: <see cref="NoDelay"/> always,
-    /// and those that are not null of the keep-alive options, <see cref="UserTimeout"/>, <see cref="DeferAccept"/>, <see cref="FastOpen"/>,
-    /// <see cref="ReceiveBufferSize"/> and <see cref="SendBufferSize"/>. Only for a <see cref="FileHandleEndPoint"/>, which others may be
-    /// using, they are set on each connection instead, where that is possible. It is listened on with <see cref="Backlog"/>, and becomes
-    /// non-blocking. What belongs to binding is up to the function: <see cref="UnixSocketMode"/> and <see cref="ReplaceStaleUnixSocket"/>
-    /// have no effect, and <see cref="AcceptStrategy.ReusePort"/> neither: all worker groups share the socket.
+    /// Every option here that is set on a listening socket is set on this one as well, afterwards, and wins: <see cref="NoDelay"/>
+    /// always, and those that are not null of the keep-alive options, <see cref="UserTimeout"/>, <see cref="DeferAccept"/>,
+    /// <see cref="FastOpen"/>, <see cref="ReceiveBufferSize"/>, <see cref="SendBufferSize"/>, <see cref="Mark"/> and
+    /// <see cref="TypeOfService"/>. Only for a <see cref="FileHandleEndPoint"/>, which others may be using, they are set on each
+    /// connection instead, where that is possible. It is listened on with <see cref="Backlog"/>, and becomes non-blocking. What belongs
+    /// to binding is up to the function: <see cref="UnixSocketMode"/>, <see cref="ReplaceStaleUnixSocket"/>, <see cref="FreeBind"/>,
+    /// <see cref="BindToDevice"/> and <see cref="MultipathTcp"/> have no effect, and <see cref="AcceptStrategy.ReusePort"/> neither: all
+    /// worker groups share the socket.
     /// </remarks>
     /// <value>The default is <see cref="CreateDefaultBoundListenSocket"/>, in whose place the transport makes its own system calls.</value>
     public Func<EndPoint, Socket> CreateBoundListenSocket { get; set; } = CreateDefaultBoundListenSocket;

@@ -19,7 +19,7 @@ namespace KestrelNetpoll.Transport;
 /// <param name="Workers">Worker threads, blocked ones and spares included, now.</param>
 /// <param name="SpareWorkers">Worker threads that wait to replace a blocked one, now.</param>
 /// <param name="WorkerLimitReached">How many blocked workers could not be replaced, for a while at least.</param>
-public readonly record struct NetpollTransportStatistics(
+public readonly partial record struct NetpollTransportStatistics(
     long AcceptedConnections,
     int ActiveConnections,
     long BytesReceived,

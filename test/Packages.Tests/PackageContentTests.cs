@@ -60,7 +60,14 @@ public class PackageContentTests(PackedLibraries packages)
         await packages.PackedAsync();
 
         Assert.Equal([("KestrelNetpoll.Native", $"[{packages.Version}]")], DependenciesOf("KestrelNetpoll.Transport"));
-        Assert.DoesNotContain(DependenciesOf("KestrelNetpoll.Native"), static dependency => dependency.Id is "MinVer");
+    }
+
+    [Fact]
+    public async Task The_engine_depends_on_the_declarations_of_the_C_library_and_nothing_else()
+    {
+        await packages.PackedAsync();
+
+        Assert.Equal(["Tmds.LibC"], DependenciesOf("KestrelNetpoll.Native").Select(static dependency => dependency.Id));
     }
 
     [Theory]

@@ -19,7 +19,10 @@ internal sealed class Svg
 
     private static readonly Dictionary<string, string> LegColors = new()
     {
-        ["sockets"] = "#8b949e", ["netpoll"] = "#1f6feb", ["sockets-inline"] = "#d4872c", ["c-epoll"] = "#2da44e",
+        ["sockets"] = "#8b949e",
+        ["netpoll"] = "#1f6feb",
+        ["sockets-inline"] = "#d4872c",
+        ["c-epoll"] = "#2da44e",
     };
 
     private readonly StringBuilder _text = new();

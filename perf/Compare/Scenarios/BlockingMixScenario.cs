@@ -8,7 +8,8 @@ using KestrelNetpoll.Perf.Server;
 namespace KestrelNetpoll.Perf.Compare.Scenarios;
 
 /// <summary>
-/// 200 clients on a route that blocks its thread, 8 on a fast one and a new connection now and then: what the first leave to the others.
+/// Many clients on a route that blocks its thread, or computes, 8 on a fast one and a new connection now and then: what the first leave to
+/// the others.
 /// </summary>
 internal sealed class BlockingMixScenario : Scenario
 {
@@ -17,6 +18,8 @@ internal sealed class BlockingMixScenario : Scenario
     private const double WarmUpSeconds = 1;
 
     internal required string BlockingPath { get; init; }
+
+    internal int BlockingClients { get; init; } = 200;
 
     // A pool that has grown, or starves, would be the next pass's beginning.
     internal override bool NeedsFreshServers => true;
@@ -34,6 +37,7 @@ internal sealed class BlockingMixScenario : Scenario
             [
                 "--url", FormattableString.Invariant($"{own.Host}:{own.Port("http1")}"),
                 "--block-path", BlockingPath,
+                "--block-clients", BlockingClients.ToString(CultureInfo.InvariantCulture),
                 "--seconds", context.Seconds.ToString(CultureInfo.InvariantCulture),
             ],
             cancellationToken);

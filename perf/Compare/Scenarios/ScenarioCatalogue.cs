@@ -119,6 +119,7 @@ internal static class ScenarioCatalogue
         Mix("mix-sleep", "Thread.Sleep(100)", "/sleep/100", isQuick: true),
         Mix("mix-wait", "Task.Delay(100).Wait()", "/wait/100"),
         Mix("mix-fifo", "read(2) of a pipe", "/fifo"),
+        Mix("mix-compute", "a computation of 5 ms", "/spin/5", clients: 4),
         new ColdStartScenario
         {
             Name = "cold-start", Title = "start of the process to the first answer",
@@ -152,11 +153,12 @@ internal static class ScenarioCatalogue
         Headline = Requests,
     };
 
-    private static BlockingMixScenario Mix(string name, string handler, string path, bool isQuick = false) => new()
+    private static BlockingMixScenario Mix(string name, string handler, string path, int clients = 200, bool isQuick = false) => new()
     {
         Name = name,
-        Title = $"8 fast clients beside 200 whose handler is in {handler}",
+        Title = $"8 fast clients beside {clients} whose handler is in {handler}",
         BlockingPath = path,
+        BlockingClients = clients,
         Headline = Fairness,
         IsQuick = isQuick,
     };

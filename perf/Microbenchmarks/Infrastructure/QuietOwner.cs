@@ -29,5 +29,7 @@ internal sealed class QuietOwner : ISocketPipeOwner
     {
     }
 
+    public void OnWriteDeadlinePassed() => throw new InvalidOperationException("There is no deadline.");
+
     public void OnUnexpectedException(Exception exception) => throw new InvalidOperationException("A turn failed.", exception);
 }

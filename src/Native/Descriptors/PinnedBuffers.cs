@@ -13,6 +13,7 @@ internal ref struct PinnedBuffers
     private readonly Span<MemoryHandle> _handles;
     private readonly Span<iovec> _vectors;
     private int _count;
+    private int _bytes;
 
     /// <param name="handles">Room for as many buffers as may be added. What is in there is overwritten.</param>
     /// <param name="vectors">The same.</param>
@@ -23,8 +24,6 @@ internal ref struct PinnedBuffers
         _vectors = vectors;
     }
 
-    internal readonly bool IsFull => _count == _handles.Length;
-
     internal readonly ReadOnlySpan<iovec> Vectors => _vectors[.._count];
 
     internal unsafe void Add(ReadOnlyMemory<byte> buffer)
@@ -32,6 +31,26 @@ internal ref struct PinnedBuffers
         MemoryHandle handle = buffer.Pin();
         _handles[_count] = handle;
         _vectors[_count++] = new iovec { iov_base = handle.Pointer, iov_len = (nuint)buffer.Length };
+    }
+
+    /// <summary>Of a buffer, what the call takes besides the others. False: it takes nothing more.</summary>
+    /// <param name="buffer">Of a list that may be longer than the call.</param>
+    /// <param name="mostBytes">That the call takes.</param>
+    internal bool TryAdd(ReadOnlyMemory<byte> buffer, int mostBytes)
+    {
+        if (_count == _handles.Length || _bytes == mostBytes)
+        {
+            return false;
+        }
+
+        if (!buffer.IsEmpty)
+        {
+            buffer = buffer[..Math.Min(buffer.Length, mostBytes - _bytes)];
+            Add(buffer);
+            _bytes += buffer.Length;
+        }
+
+        return true;
     }
 
     public readonly void Dispose()

@@ -7,8 +7,8 @@ namespace KestrelNetpoll.Native.Files;
 internal sealed partial class FileDescriptor
 {
     /// <summary>
-    /// The object that callers hold. An operation that is under way reaches it from here, so that nobody collects, and closes, a file whose
-    /// read somebody awaits and which nobody refers to otherwise.
+    /// The object that callers hold. An operation that is under way reaches it from here. Otherwise a file could be collected, and so
+    /// closed, to which nobody refers but the operation.
     /// </summary>
     internal object? Owner { get; set; }
 

@@ -75,27 +75,10 @@ internal sealed class GatherWriteOperation(FileDescriptor file) : FileOperation<
 
     private SyscallResult WriteSome()
     {
-        PinnedBuffers pinned = _room.Open(_buffers.Count - _next);
-        try
-        {
-            long bytes = 0;
-            for (int i = _next; i < _buffers.Count && !pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
-            {
-                ReadOnlyMemory<byte> buffer = i == _next ? _buffers[i][_offset..] : _buffers[i];
-                if (!buffer.IsEmpty)
-                {
-                    buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
-                    pinned.Add(buffer);
-                    bytes += buffer.Length;
-                }
-            }
-
-            return SystemCalls.Writev(Fd, pinned.Vectors);
-        }
-        finally
-        {
-            pinned.Dispose();
-        }
+        using PinnedBuffers pinned = _room.Open(_buffers.Count - _next);
+        pinned.TryAdd(_buffers[_next][_offset..], FileDescriptor.MaxBytesPerCall);
+        for (int i = _next + 1; i < _buffers.Count && pinned.TryAdd(_buffers[i], FileDescriptor.MaxBytesPerCall); i++) { }
+        return SystemCalls.Writev(Fd, pinned.Vectors);
     }
 
     private void Advance(long count)

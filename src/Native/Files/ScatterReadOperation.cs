@@ -39,26 +39,8 @@ internal sealed class ScatterReadOperation(FileDescriptor file) : FileOperation<
 
     private SyscallResult ReadSome()
     {
-        PinnedBuffers pinned = _room.Open(_buffers.Count);
-        try
-        {
-            long bytes = 0;
-            for (int i = 0; i < _buffers.Count && !pinned.IsFull && bytes < FileDescriptor.MaxBytesPerCall; i++)
-            {
-                Memory<byte> buffer = _buffers[i];
-                if (!buffer.IsEmpty)
-                {
-                    buffer = buffer[..(int)Math.Min(buffer.Length, FileDescriptor.MaxBytesPerCall - bytes)];
-                    pinned.Add(buffer);
-                    bytes += buffer.Length;
-                }
-            }
-
-            return SystemCalls.Readv(Fd, pinned.Vectors);
-        }
-        finally
-        {
-            pinned.Dispose();
-        }
+        using PinnedBuffers pinned = _room.Open(_buffers.Count);
+        for (int i = 0; i < _buffers.Count && pinned.TryAdd(_buffers[i], FileDescriptor.MaxBytesPerCall); i++) { }
+        return SystemCalls.Readv(Fd, pinned.Vectors);
     }
 }

@@ -88,6 +88,35 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>Sets an option of any size.</summary>
+    internal SyscallResult SetSockOptBytes(int fd, int level, int option, ReadOnlySpan<byte> value)
+    {
+        SyscallResult result;
+        while ((result = SetSockOptBytesOnce(fd, level, option, value)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Reads an option of any size.</summary>
+    /// <param name="fd">The socket.</param>
+    /// <param name="level">SOL_SOCKET, or the protocol.</param>
+    /// <param name="option">Its number.</param>
+    /// <param name="value">Where it goes.</param>
+    /// <param name="length">How much of <paramref name="value"/> the kernel has filled: an older one knows less.</param>
+    internal SyscallResult GetSockOptBytes(int fd, int level, int option, Span<byte> value, out int length)
+    {
+        SyscallResult result;
+        while ((result = GetSockOptBytesOnce(fd, level, option, value, out length)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>SO_PEERCRED: who has connected to a Unix socket. Other sockets say that process 0 has.</summary>
+    internal SyscallResult GetPeerCredentials(int fd, out int processId, out uint userId, out uint groupId)
+    {
+        SyscallResult result;
+        while ((result = GetPeerCredentialsOnce(fd, out processId, out userId, out groupId)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>How many of the bytes sent are still on their way (SIOCOUTQ): a reset would destroy them.</summary>
     internal SyscallResult GetUnsent(int fd)
     {

@@ -25,8 +25,8 @@ internal static class SystemErrors
 
     /// <summary>
     /// The number that <see cref="SocketException"/> takes is a <see cref="SocketError"/> on every platform, so errno has to be
-    /// translated. One without a counterpart keeps its text; if it is one that a socket's calls are known for, it becomes its next
-    /// relative, and <see cref="SocketError.SocketError"/> otherwise, which shows as a number that says nothing (0xFFFDFFFE).
+    /// translated. One without a counterpart keeps its text. If a socket's calls are known for it, it becomes its next relative. Otherwise
+    /// it becomes <see cref="SocketError.SocketError"/>, which shows as a number that says nothing (0xFFFDFFFE).
     /// </summary>
     /// <param name="errno">Why the call failed.</param>
     /// <param name="operation">What failed and on what; null when the caller's caller knows.</param>

@@ -32,6 +32,17 @@ internal sealed class PollDeadline(PollDescriptor descriptor, PollMode mode) : D
     internal long ArmedAt;
     internal uint Seq;
 
+    /// <summary>What callers give as a point in time: null is none, and one that is not in the future has passed.</summary>
+    internal static long At(DateTimeOffset? deadline) =>
+        deadline is { } when ? After(when - DateTimeOffset.UtcNow) : None;
+
+    /// <summary>
+    /// What callers give as a time from now: <see cref="Timeout.InfiniteTimeSpan"/> is none, anything else that is not positive has passed.
+    /// </summary>
+    internal static long FromNow(TimeSpan left) => left == Timeout.InfiniteTimeSpan ? None : After(left);
+
     /// <summary>The heap took this entry out. Returns the waiter to schedule, if the deadline really passed.</summary>
     internal PollWaiter? Fire(uint sequence, long now) => Descriptor.OnDeadline(this, sequence, now);
+
+    private static long After(TimeSpan left) => left <= TimeSpan.Zero ? Expired : MonotonicClock.After(left);
 }

@@ -1,9 +1,8 @@
 namespace KestrelNetpoll.Native.Polling;
 
 /// <summary>
-/// One snapshot of a descriptor's info word: its identity (fdseq) and everything an operation has to know
-/// before it waits, in 64 bits, so that "is this still the same incarnation?" and "change this bit" are one
-/// compare-and-swap.
+/// One snapshot of a descriptor's info word: its identity (fdseq) and everything an operation has to know before it waits. It has
+/// 64 bits, so that "is this still the same incarnation?" and "change this bit" are one compare-and-swap.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -13,8 +12,8 @@ namespace KestrelNetpoll.Native.Polling;
 /// |                     |          | seen |  seen  |  seen  | expir.| expir.| error |        |
 /// +---------------------+----------+------+--------+--------+-------+-------+-------+--------+
 /// </code>
-/// The whole fdseq is mirrored. Go mirrors 20 bits of it and shifts them by 16 into a 32-bit word, so that after
-/// 65,536 reuses of one slot the comparison fails for most values and the error bit is never set again.
+/// The whole fdseq is mirrored. Go mirrors 20 bits of it, and 16 of them fit into its word. After 65,536 reuses of one slot the comparison
+/// fails there, most of the time, and the error bit is never set again.
 /// </remarks>
 internal readonly record struct PollInfo(ulong Word)
 {

@@ -13,10 +13,10 @@ namespace KestrelNetpoll.Native.Polling;
 ///              and looks for a reason not to   waiter: Waiting, or Nil      it is still running, and will see)
 ///  Waiting     a waiter is parked              event: Ready, hands it out  cancel: Nil, hands it out
 /// </code>
-/// Whoever moves the word away from Waiting owns the waiter and must schedule it: exactly one party can. Until the waiter has committed
-/// itself (Announced → Waiting, its last touch) nobody can hand it out, so it cannot be run, ended and parked again under its own feet.
-/// <para>Every transition is an <see cref="Interlocked"/> operation, hence a full fence: the waiter announces itself and then looks at
-/// the info word, the canceller publishes the info word (with a full fence of its own) and then looks here. With anything weaker both can
+/// Whoever moves the word away from Waiting owns the waiter and must schedule it: exactly one party can. The waiter's last touch is
+/// Announced → Waiting. Until then nobody can hand it out, so it cannot be run, ended and parked again under its own feet.
+/// <para>Every transition is an <see cref="Interlocked"/> operation, hence a full fence. The waiter announces itself and then looks at
+/// the info word. The canceller publishes the info word, with a full fence of its own, and then looks here. With anything weaker both can
 /// miss each other.</para>
 /// Mutable struct: a field, never copied.
 /// </remarks>

@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// Whether a processor that has nothing to do asks the poller again and again for a moment before it sleeps. Falling asleep and waking up
-/// costs more CPU than a turn, and the next event of a client that answers at once comes sooner than that. For the holder of the processor.
+/// Whether a processor that has nothing to do asks the poller again and again for a moment before it sleeps. A client that answers at once
+/// is back sooner than a thread falls asleep and wakes up, which costs more CPU than a turn. For the holder of the processor.
 /// </summary>
 /// <remarks>
 /// <code>

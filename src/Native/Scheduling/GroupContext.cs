@@ -9,8 +9,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// <remarks>
 /// <see cref="Post"/> does not run anything inline: whoever posts may hold a lock, or rely on going on first. Running inline is right in
 /// one place, at the bottom of a turn, with nothing else on the stack: there <see cref="TurnValueTaskSource{T}"/> runs the continuation
-/// under this context itself (<see cref="Enter"/>) instead of posting it. If that continuation is a <em>relay</em>, a method of the
-/// framework that only passes on what it awaited, what it posts as it ends belongs to the same delivery, and runs inline as well.
+/// under this context itself (<see cref="Enter"/>) instead of posting it. That continuation may be a <em>relay</em>: a method of the
+/// framework that only passes on what it awaited. What it posts as it ends belongs to the same delivery, and runs inline as well.
 /// </remarks>
 internal sealed class GroupContext : SynchronizationContext
 {

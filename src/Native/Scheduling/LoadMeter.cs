@@ -21,8 +21,8 @@ internal sealed class LoadMeter(WorkerCounters counters)
 
     /// <summary>
     /// Who has been awake for so long, and still finds more events than it takes at once, needs help. Long enough for a wave to pass:
-    /// clients that answer at once keep whoever serves them busy anyway, and where they share the cores with it, a second worker takes its
-    /// time from them.
+    /// clients that answer at once keep whoever serves them busy anyway. Where they share the cores with it, a second worker takes its time
+    /// from them.
     /// </summary>
     internal const long Saturation = 5 * MonotonicClock.NanosecondsPerMillisecond;
 
@@ -88,8 +88,8 @@ internal sealed class LoadMeter(WorkerCounters counters)
         return full;
     }
 
-    // A turn counts for 1 ms at most: one that really lasts is the monitor's business, and a process that the kernel has stopped, because
-    // its CPU quota is used up, has not worked meanwhile.
+    // A turn counts for 1 ms at most. One that really lasts is the monitor's business. A process that the kernel has stopped, because its
+    // CPU quota is used up, has not worked meanwhile.
     private void Count(long now)
     {
         long most = Math.Max(1, counters.Turns - _turnsCounted) * MostPerTurn;

@@ -146,9 +146,9 @@ internal struct TurnValueTaskSource<T>
     }
 
     /// <summary>
-    /// The same for an owner whose awaiters are to go on inside of its turns, and nowhere else. If a worker was quicker than the awaiter,
-    /// that one would find the operation complete, and go on where it is. An awaiter looks once or twice before it registers, and then goes
-    /// on in a turn; so the first looks from outside of one find nothing. Whoever only polls looks again and learns the truth.
+    /// The same for an owner whose awaiters are to go on inside of its turns, and nowhere else. A worker may be quicker than the awaiter,
+    /// who would find the operation complete, and go on where it is. So the first looks from outside of a turn say Pending, whatever is
+    /// true. An awaiter looks once or twice before it registers. Whoever only polls looks again and learns the truth.
     /// </summary>
     /// <param name="token">As given to the source.</param>
     /// <param name="isInTurn">Whether the calling thread is inside such a turn.</param>

@@ -3,8 +3,8 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
-/// How many processors share the work. A group that is busy with short turns keeps as few of them active as can do it: if all of them
-/// waited for events, each event would wake one that sleeps again a few microseconds later, and waking costs more than the turn.
+/// How many processors share the work. A group that is busy with short turns keeps as few of them active as can do it. If all of them
+/// waited for events, each event would wake one that sleeps again a few microseconds later. Waking costs more than the turn.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -13,16 +13,16 @@ namespace KestrelNetpoll.Native.Scheduling;
 ///                                                         it); or there is little to do
 ///   gathered       goes idle, if another one is active    processors fall asleep every few microseconds
 /// </code>
-/// In a gathered group one processor at most waits for events, most of the time, and an idle one becomes active when
+/// In a gathered group one processor at most waits for events, most of the time. An idle one becomes active when
 /// <list type="bullet">
-/// <item>one has found, for 5 ms and at each look, as many events as it takes at once, or several that were there before it could
-/// fall asleep, or turns in the group's queue;</item>
-/// <item>the monitor finds one in the same turn twice, and nobody waiting for events; after a millisecond of it the group counts as spread,
-/// so that who is active waits for events;</item>
+/// <item>an active one cannot keep up. That is: for 5 ms, each of its looks found a full batch, or several events that were there before
+/// it could fall asleep, or turns in the group's queue;</item>
+/// <item>the monitor finds one in the same turn twice, and nobody waiting for events. After a millisecond of it the group counts as
+/// spread, so that who is active waits for events;</item>
 /// <item>the group is spread again.</item>
 /// </list>
-/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If it is inside a
-/// turn that does not end, it is the monitor that helps, which does not doze while a turn runs.
+/// Nothing is lost meanwhile: at least one processor is active, and looks at everything, in turns or before it sleeps. If its turn does
+/// not end, the monitor helps, which does not doze while a turn runs.
 /// </remarks>
 internal sealed partial class WorkerGroup
 {
@@ -47,8 +47,6 @@ internal sealed partial class WorkerGroup
     private long _spreadUntil;
 
     internal IdleProcessors Idle => _idle;
-
-    internal int IdleProcessorCount => _idle.Count;
 
     /// <summary>For the monitor: the holder of a processor stays in a turn. Somebody else may be needed, and soon must wait for
     /// events.</summary>

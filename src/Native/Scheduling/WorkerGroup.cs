@@ -175,8 +175,10 @@ internal sealed partial class WorkerGroup
         }
     }
 
-    /// <summary>Forgets what <see cref="ScheduleAt"/> was given, unless it is on its way already. Any thread.</summary>
-    internal void Cancel(TurnTimer timer) => Poller.Deadlines.Disarm(timer);
+    /// <summary>
+    /// Forgets what <see cref="ScheduleAt"/> was given. False: there is nothing, or it is on its way already. Any thread.
+    /// </summary>
+    internal bool Cancel(TurnTimer timer) => Poller.Deadlines.Disarm(timer);
 
     /// <exception cref="OutOfMemoryException">No thread to be had; those that have started leave.</exception>
     internal void Start()

@@ -10,8 +10,7 @@ internal sealed class WorkerPool
 {
     private static readonly TimeSpan RefusalPause = TimeSpan.FromMilliseconds(100);
 
-    // For threads that leave. One that is inside a turn may come out of it and leave, and one that was about to begin a turn may still do
-    // so.
+    // For threads that leave. Until then one that is inside a turn may come out of it, and one that was about to begin a turn may begin it.
     private const long LeavingNanoseconds = 2000 * MonotonicClock.NanosecondsPerMillisecond;
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
 

@@ -10,7 +10,7 @@ namespace KestrelNetpoll.Native.Sockets;
 /// <summary>
 /// A listening stream socket, IP or Unix. Accepting never waits; waiting for connections is the caller's turn's business.
 /// </summary>
-internal sealed class ListenSocket : Descriptor
+internal sealed partial class ListenSocket : Descriptor
 {
     private static readonly IPAddress AnyIPv4Mapped = IPAddress.Any.MapToIPv6();
 
@@ -114,7 +114,9 @@ internal sealed class ListenSocket : Descriptor
         {
             LocalEndPoint = localEndPoint,
             File = file,
-            AcceptedOptions = isUnix || options.LeavesListener ? SocketOption.OfConnections(options, isUnix) : [],
+            AcceptedOptions = isUnix || options.LeavesListener
+                ? SocketOption.OfConnections(options, SocketAddresses.DomainOf(localEndPoint))
+                : [],
             SharesAddress = isUnix || (isOwn && !IsWildcard(localEndPoint)),
         }, options.Shared ? PollInterest.SharedListener : PollInterest.Everything);
     }
@@ -135,33 +137,12 @@ internal sealed class ListenSocket : Descriptor
     }
 
     /// <summary>
-    /// Takes one connection, if there is one; its socket belongs to <paramref name="group"/> and is not started yet. Otherwise the
-    /// errno: EAGAIN, EBADF after a close, EMFILE and its like, which need a pause: the connection stays in the backlog and no
-    /// new edge will announce it; or an error of a connection (<see cref="IsErrorOfTheConnection"/>). Any thread.
+    /// Takes one connection, as <see cref="Take"/> does; its socket belongs to <paramref name="group"/> and is not started yet.
     /// </summary>
     internal SyscallResult Accept(WorkerGroup group, out StreamSocket? socket)
     {
-        socket = null;
-        if (!Lifetime.TryAddReference())
-        {
-            return SyscallResult.Failure(Errno.EBADF);
-        }
-
-        // Of a Unix peer's name a part is enough to see that there is one.
-        SocketAddressBytes address = default;
-        SyscallResult result = SystemCalls.Accept4(Fd, address.Buffer, out int length, LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC);
-        ReleaseReference();
-        if (result.IsSuccess)
-        {
-            // An option that the kernel refuses is not worth a connection.
-            foreach (SocketOption option in AcceptedOptions)
-            {
-                SystemCalls.SetSockOpt(result.Value, option.Level, option.Option, option.Value);
-            }
-
-            socket = new StreamSocket(result.Value, group, SystemCalls, address.WithLength(length));
-        }
-
+        SyscallResult result = Take(out TakenSocket taken);
+        socket = result.IsSuccess ? Adopt(taken, group) : null;
         return result;
     }
 

@@ -54,4 +54,19 @@ internal sealed record ListenSocketOptions
 
     /// <summary>Replace a Unix socket's file that nobody listens on any more.</summary>
     internal bool ReplaceStaleUnixSocket { get; init; }
+
+    /// <summary>An address that the machine does not have may be bound (IP_FREEBIND).</summary>
+    internal bool FreeBind { get; init; }
+
+    /// <summary>The interface that connections come through (SO_BINDTODEVICE).</summary>
+    internal string? BindToDevice { get; init; }
+
+    /// <summary>The mark of packets that are sent (SO_MARK).</summary>
+    internal uint? Mark { get; init; }
+
+    /// <summary>The class of service of packets that are sent (IP_TOS, IPV6_TCLASS).</summary>
+    internal int? TypeOfService { get; init; }
+
+    /// <summary>Several paths for one connection, where the kernel can (IPPROTO_MPTCP).</summary>
+    internal bool MultipathTcp { get; init; }
 }

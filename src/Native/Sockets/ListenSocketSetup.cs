@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using KestrelNetpoll.Native.Interop;
 
 namespace KestrelNetpoll.Native.Sockets;
@@ -12,7 +13,7 @@ internal static class ListenSocketSetup
     internal static int CreateBound(SystemCalls systemCalls, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
     {
         int domain = SocketAddresses.DomainOf(endPoint);
-        SyscallResult created = systemCalls.Socket(domain, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, 0);
+        SyscallResult created = CreateSocket(systemCalls, domain, options.MultipathTcp && domain != LibC.AF_UNIX);
         ThrowOnError(created, "socket", endPoint);
         int fd = created.Value;
         file = null;
@@ -32,6 +33,8 @@ internal static class ListenSocketSetup
                 {
                     Set(systemCalls, fd, endPoint, LibC.SOL_SOCKET, LibC.SO_REUSEPORT, 1, "SO_REUSEPORT");
                 }
+
+                SetOptionsOfBinding(systemCalls, fd, endPoint, options);
             }
 
             SetOptions(systemCalls, fd, domain, endPoint, options);
@@ -99,6 +102,29 @@ internal static class ListenSocketSetup
         return endPoint;
     }
 
+    // Whatever the kernel has against several paths: what it has against TCP as well, the second call tells.
+    private static SyscallResult CreateSocket(SystemCalls systemCalls, int domain, bool multipath)
+    {
+        int type = LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC;
+        SyscallResult created = multipath ? systemCalls.Socket(domain, type, LibC.IPPROTO_MPTCP) : default;
+        return multipath && created.IsSuccess ? created : systemCalls.Socket(domain, type, 0);
+    }
+
+    private static void SetOptionsOfBinding(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options)
+    {
+        if (options.FreeBind)
+        {
+            // Also of IPv6 sockets, and on kernels that have no option of IPv6 for it.
+            Set(systemCalls, fd, endPoint, LibC.IPPROTO_IP, LibC.IP_FREEBIND, 1, "IP_FREEBIND");
+        }
+
+        if (options.BindToDevice is { } device)
+        {
+            SyscallResult bound = systemCalls.SetSockOptBytes(fd, LibC.SOL_SOCKET, LibC.SO_BINDTODEVICE, Encoding.UTF8.GetBytes(device));
+            ThrowOnError(bound, $"setsockopt(SO_BINDTODEVICE, {device})", endPoint);
+        }
+    }
+
     private static EndPoint GetLocalEndPoint(SystemCalls systemCalls, int fd, string what)
     {
         Span<byte> address = stackalloc byte[SocketAddresses.MaxLength];
@@ -162,7 +188,7 @@ internal static class ListenSocketSetup
         bool isUnix = domain == LibC.AF_UNIX;
         if (!options.LeavesListener)
         {
-            SocketOption.OfConnections(options, isUnix).ForEach(Set);
+            SocketOption.OfConnections(options, domain).ForEach(Set);
         }
 
         if (!isUnix)

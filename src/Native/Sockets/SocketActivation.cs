@@ -13,8 +13,8 @@ internal static class SocketActivation
     private const int FirstActivated = 3;
 
     /// <summary>
-    /// A service manager passes its sockets open across exec, and it is the receiver's part to keep them from the processes that it starts
-    /// itself, as sd_listen_fds does. Other handles are left as their owner wants them.
+    /// A service manager passes its sockets open across exec. The receiver has to keep them from the processes that it starts itself, as
+    /// sd_listen_fds does. Other handles are left as their owner wants them.
     /// </summary>
     internal static void ProtectIfActivated(NetpollRuntime runtime, ulong handle)
     {

@@ -18,6 +18,8 @@ internal struct SocketAddressBytes
     /// <summary>A Unix address with a name, which did not fit: whoever wants it has to ask the kernel.</summary>
     internal readonly bool IsNamedUnix => _length > sizeof(ushort) && Family == LibC.AF_UNIX;
 
+    internal readonly bool IsIp => Family == LibC.AF_INET || Family == LibC.AF_INET6;
+
     internal readonly bool IsUnix => Family == LibC.AF_UNIX;
 
     private readonly int Family => _length < sizeof(ushort) ? LibC.AF_UNSPEC : MemoryMarshal.Read<ushort>(Bytes);
@@ -46,6 +48,10 @@ internal struct SocketAddressBytes
         address[..Math.Min(address.Length, Unsafe.SizeOf<Storage>())].CopyTo(result.Buffer);
         return result.WithLength(address.Length);
     }
+
+    /// <summary>Whose address it is; null: it is none of IP.</summary>
+    internal readonly NetworkKey? Network =>
+        InternetAddress.TryReadNetwork(Bytes, out ulong bits, out bool isIPv6) ? new NetworkKey(bits, isIPv6) : null;
 
     /// <summary>The end point; a Unix one without its name. Null when the address is of another family or missing.</summary>
     internal readonly EndPoint? ToEndPoint() => InternetAddress.Read(Bytes) ?? (IsUnix ? SocketAddresses.UnnamedUnix : null);

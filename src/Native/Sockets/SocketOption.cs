@@ -9,13 +9,13 @@ namespace KestrelNetpoll.Native.Sockets;
 /// <param name="Name">As the man page calls it, for messages.</param>
 internal readonly record struct SocketOption(int Level, int Option, int Value, string Name)
 {
-    /// <summary>What every connection is to have, of a TCP socket or a Unix one.</summary>
-    internal static List<SocketOption> OfConnections(ListenSocketOptions options, bool isUnix)
+    /// <summary>What every connection is to have, of a TCP socket or a Unix one: the domain says which.</summary>
+    internal static List<SocketOption> OfConnections(ListenSocketOptions options, int domain)
     {
         List<SocketOption> list = [];
         AddIfGiven(options.ReceiveBufferSize, LibC.SOL_SOCKET, LibC.SO_RCVBUF, "SO_RCVBUF");
         AddIfGiven(options.SendBufferSize, LibC.SOL_SOCKET, LibC.SO_SNDBUF, "SO_SNDBUF");
-        if (isUnix)
+        if (domain == LibC.AF_UNIX)
         {
             return list;
         }
@@ -30,6 +30,15 @@ internal readonly record struct SocketOption(int Level, int Option, int Value, s
         AddIfGiven(options.KeepAliveIntervalSeconds, LibC.IPPROTO_TCP, LibC.TCP_KEEPINTVL, "TCP_KEEPINTVL");
         AddIfGiven(options.KeepAliveCount, LibC.IPPROTO_TCP, LibC.TCP_KEEPCNT, "TCP_KEEPCNT");
         AddIfGiven(options.UserTimeoutMilliseconds, LibC.IPPROTO_TCP, LibC.TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
+        AddIfGiven(unchecked((int?)options.Mark), LibC.SOL_SOCKET, LibC.SO_MARK, "SO_MARK");
+
+        // An IPv6 socket may have IPv4 connections.
+        AddIfGiven(options.TypeOfService, LibC.IPPROTO_IP, LibC.IP_TOS, "IP_TOS");
+        if (domain == LibC.AF_INET6)
+        {
+            AddIfGiven(options.TypeOfService, LibC.IPPROTO_IPV6, LibC.IPV6_TCLASS, "IPV6_TCLASS");
+        }
+
         return list;
 
         void AddIfGiven(int? value, int level, int option, string name)

@@ -12,7 +12,7 @@ namespace KestrelNetpoll.Native.Sockets;
 /// A connected, non-blocking stream socket, for callers that bring their own buffers and turns. The I/O methods never wait and
 /// may be called from any thread, also while the socket is being closed: they then report EBADF.
 /// </summary>
-internal sealed class StreamSocket : Descriptor
+internal sealed partial class StreamSocket : Descriptor
 {
     /// <summary>The most buffers of one receive.</summary>
     internal const int MaxReceiveBuffers = 16;
@@ -158,7 +158,7 @@ internal sealed class StreamSocket : Descriptor
     internal void WakeWriter() => Wake(PollMode.Write);
 
     /// <summary>Is anything that was sent still on its way? Not after a close.</summary>
-    internal bool HasUnsentBytes() => (TryEnter() ? Leave(SystemCalls.GetUnsent(Fd)) : Closed) is { IsSuccess: true, Value: > 0 };
+    internal bool HasUnsentBytes() => CountUnacknowledged() > 0;
 
     /// <summary>Tells the peer that nothing more will be sent. Errors are ignored: the peer may be gone.</summary>
     internal void ShutdownSend() => _ = TryEnter() ? Leave(SystemCalls.Shutdown(Fd, LibC.SHUT_WR)) : Closed;

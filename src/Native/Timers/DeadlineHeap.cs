@@ -60,15 +60,19 @@ internal sealed class DeadlineHeap
         }
     }
 
-    internal void Disarm(DeadlineTimer timer)
+    /// <summary>Takes the timer out. False: it is not armed, or has been taken out because it is due.</summary>
+    internal bool Disarm(DeadlineTimer timer)
     {
         lock (_lock)
         {
-            if (timer.HeapIndex != DeadlineTimer.NotInHeap)
+            if (timer.HeapIndex == DeadlineTimer.NotInHeap)
             {
-                RemoveAt(timer.HeapIndex);
-                PublishEarliest();
+                return false;
             }
+
+            RemoveAt(timer.HeapIndex);
+            PublishEarliest();
+            return true;
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Transport.Limits;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Connections;
@@ -37,9 +38,15 @@ internal sealed class ConnectionServices
     /// <summary>Does an abort end in a FIN instead of a RST?</summary>
     internal required bool FinOnError { get; init; }
 
-    internal CorrelationIdGenerator ConnectionIds { get; } = new();
+    /// <summary>Null where all connections are served.</summary>
+    internal required AcceptPolicy? AcceptPolicy { get; init; }
 
-    internal ConnectionTracker Connections { get; } = new();
+    /// <summary>Null where connections have no limits.</summary>
+    internal required ConnectionSweep? Sweep { get; init; }
+
+    internal required ConnectionTracker Connections { get; init; }
+
+    internal CorrelationIdGenerator ConnectionIds { get; } = new();
 
     internal LingeringSockets Lingering { get; } = new();
 }

@@ -19,6 +19,9 @@ internal sealed class ConnectionTracker
     private int _count;
     private long _accepted;
 
+    // The next one that Visit is to return; null: it is at the end.
+    private TrackedConnection? _cursor;
+
     // Of the connections that have ended; those that are alive count for themselves, without contention.
     private long _bytesReceived;
     private long _bytesSent;
@@ -53,6 +56,11 @@ internal sealed class ConnectionTracker
         TaskCompletionSource? empty;
         lock (_lock)
         {
+            if (ReferenceEquals(_cursor, connection))
+            {
+                _cursor = connection.Next;
+            }
+
             if (connection.Previous is null)
             {
                 _first = connection.Next;
@@ -87,6 +95,31 @@ internal sealed class ConnectionTracker
             }
 
             return (received, sent);
+        }
+    }
+
+    /// <summary>
+    /// Returns connections, some with each call: all that are there from the beginning to the end, and perhaps not those that are added
+    /// meanwhile. For one caller.
+    /// </summary>
+    /// <param name="connections">Where they go.</param>
+    /// <param name="fromStart">Begins again.</param>
+    /// <param name="hasMore">Are there more to come?</param>
+    /// <returns>How many there are this time.</returns>
+    internal int Visit(Span<TrackedConnection?> connections, bool fromStart, out bool hasMore)
+    {
+        lock (_lock)
+        {
+            TrackedConnection? next = fromStart ? _first : _cursor;
+            int count = 0;
+            for (; next is not null && count < connections.Length; next = next.Next)
+            {
+                connections[count++] = next;
+            }
+
+            _cursor = next;
+            hasMore = next is not null;
+            return count;
         }
     }
 

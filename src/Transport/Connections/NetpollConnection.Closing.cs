@@ -39,7 +39,7 @@ internal sealed partial class NetpollConnection
         // By the application, which has completed its output.
         OutputCompleted,
 
-        // With a RST, or, if that is not wanted, with a FIN, which a RST that answers what the peer is still sending must not overtake.
+        // With a RST; or, if that is not wanted, with a FIN. No RST may overtake that one as the answer to what the peer is still sending.
         Broken,
     }
 

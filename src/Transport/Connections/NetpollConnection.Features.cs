@@ -128,7 +128,7 @@ internal sealed partial class NetpollConnection :
         }
 
         int index = IndexOfForeignFeature(key);
-        return index < 0 ? null : _foreignFeatures![index].Value;
+        return index < 0 ? GetOwnFeature(key) : _foreignFeatures![index].Value;
     }
 
     private void SetFeature(Type key, object? instance)
@@ -141,6 +141,7 @@ internal sealed partial class NetpollConnection :
             return;
         }
 
+        RemoveOwnFeature(key);
         int index = IndexOfForeignFeature(key);
         if (index >= 0)
         {
@@ -271,6 +272,11 @@ internal sealed partial class NetpollConnection :
         for (int i = 0; i < _foreignCount; i++)
         {
             yield return _foreignFeatures![i];
+        }
+
+        foreach (KeyValuePair<Type, object> feature in EnumerateOwnFeatures())
+        {
+            yield return feature;
         }
     }
 }

@@ -7,16 +7,19 @@ namespace KestrelNetpoll.Transport.Connections;
 
 /// <summary>
 /// The connection's socket, for those who want to set or read an option of it. Made when first asked for, since few do. It does not own
-/// the descriptor, and the runtime's own poller does not know of it unless somebody begins asynchronous I/O on it, which would race with
-/// the connection's.
+/// the descriptor. The runtime's own poller learns of it only from asynchronous I/O on it, which would race with the connection's.
 /// </summary>
 /// <remarks>
 /// A call on the Socket may be under way when the connection ends, and the number must not be given back under it. The Socket's handle
-/// counts its users: once it has been disposed of, it is closed when the last of them has left, and <see cref="SafeHandle.IsClosed"/> says
-/// so; nobody enters after that. It has to be the handle that is disposed of, since <see cref="Socket.Dispose()"/> holds its thread until
-/// they have left, which may be never. A duplicate of the descriptor, owned by the Socket, would need no waiting, but it
-/// would cost a descriptor for each, which nobody counts where they are scarce; put off the end that the peer sees until it is closed; and
-/// let a Socket.Close(0) by the application turn the connection's FIN into a RST.
+/// counts its users. Once it has been disposed of, nobody enters. It is closed when the last of them has left, and
+/// <see cref="SafeHandle.IsClosed"/> says so. The handle is disposed of, not the Socket: <see cref="Socket.Dispose()"/> holds its thread
+/// until they have left, which may be never.
+/// <para>A duplicate of the descriptor, owned by the Socket, would need no waiting, but it would</para>
+/// <list type="bullet">
+/// <item>cost a descriptor, which nobody counts where they are scarce;</item>
+/// <item>put off the end that the peer sees until it is closed;</item>
+/// <item>let a Socket.Close(0) by the application turn the connection's FIN into a RST.</item>
+/// </list>
 /// </remarks>
 internal sealed partial class NetpollConnection : IConnectionSocketFeature
 {

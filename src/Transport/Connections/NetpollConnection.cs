@@ -67,6 +67,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         ConnectionClosed = _connectionClosedSource.Token;
         LocalEndPoint = localEndPoint;
         InitializeFeatures(groupContext);
+        BeginWatch();
     }
 
     public override ILogger Logger => _services.Logger;
@@ -94,6 +95,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _services.Connections.Add(this);
+        _services.Sweep?.OnConnectionAdded();
     }
 
     /// <summary>
@@ -140,6 +142,8 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         }
         finally
         {
+            _writer.EndDeadline();
+            _services.AcceptPolicy?.OnEnded(_socket.Network);
             _services.Connections.Remove(this);
             _disposed.Set();
         }

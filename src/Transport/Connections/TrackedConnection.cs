@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Limits;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
@@ -22,6 +23,13 @@ internal abstract class TrackedConnection : ConnectionContext
     internal abstract long BytesReceived { get; }
 
     internal abstract long BytesSent { get; }
+
+    /// <summary>The limit of the options that it has reached, if any. One look at a time.</summary>
+    /// <param name="now">On the monotonic clock.</param>
+    internal abstract ConnectionLimit LookAtLimits(long now);
+
+    /// <summary>After such a look: does what belongs to the limit.</summary>
+    internal abstract void OnLimitReached(ConnectionLimit limit, TimeSpan value);
 
     // Links of the tracker's list; only it touches them, under its lock.
     internal TrackedConnection? Previous { get; set; }

@@ -19,5 +19,8 @@ internal sealed class MetricsSource
 
     internal required Func<ListenerState[]> Listeners { get; init; }
 
+    /// <summary>Asks the kernel.</summary>
+    internal required Func<IReadOnlyList<NetpollAcceptQueueDepth>> AcceptQueues { get; init; }
+
     internal required Func<int> MaxWorkerCount { get; init; }
 }

@@ -18,6 +18,7 @@ internal static class NetpollMetrics
     internal const string WorkerStateTag = "netpoll.worker.state";
     internal const string AddressTag = "server.address";
     internal const string PortTag = "server.port";
+    internal const string LimitTag = "netpoll.limit";
 
     private const double NanosecondsPerSecond = 1e9;
 
@@ -29,6 +30,7 @@ internal static class NetpollMetrics
     {
         Meter meter = meterFactory.Create(MeterName);
         RegisterConnections(meter, source);
+        RegisterAccepting(meter, source);
         RegisterWork(meter, source);
         RegisterWorkers(meter, source);
         return new HandOffDelay(meter);
@@ -48,15 +50,39 @@ internal static class NetpollMetrics
             () => (long)source.Lingering(),
             "{connection}",
             "Connections that have ended here, and wait for the peer to finish.");
+        meter.CreateObservableCounter(
+            "netpoll.connection.limit_hits",
+            () => CountLimitHits(source.Counters()),
+            "{connection}",
+            "Connections that have reached a limit of the options, and end for it.");
         meter.CreateObservableCounter("netpoll.io", () => ToMeasurements(source.Bytes()), "By", "Bytes received and sent.");
+    }
+
+    private static void RegisterAccepting(Meter meter, MetricsSource source)
+    {
+        meter.CreateObservableCounter(
+            "netpoll.accept.refused",
+            () => CountRefused(source.Counters()),
+            "{connection}",
+            "Connections that were not accepted, because of an option.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.accept.queue",
+            () => SumByEndPoint(source.AcceptQueues(), static queue => queue.Pending),
+            "{connection}",
+            "Connections that the kernel holds until they are accepted; of TCP endpoints.");
+        meter.CreateObservableUpDownCounter(
+            "netpoll.accept.queue_limit",
+            () => SumByEndPoint(source.AcceptQueues(), static queue => queue.Limit),
+            "{connection}",
+            "How many it may hold.");
         meter.CreateObservableCounter(
             "netpoll.accept.pauses",
-            () => source.Listeners().Select(static listener => Of(listener, listener.Pauses)),
+            () => source.Listeners().Select(static listener => Of(listener.EndPoint, listener.Pauses)),
             "{pause}",
             "Times that accepting paused, because the system had no room for another connection.");
         meter.CreateObservableUpDownCounter(
             "netpoll.accept.paused",
-            () => source.Listeners().Select(static listener => Of(listener, listener.IsPaused ? 1 : 0)),
+            () => source.Listeners().Select(static listener => Of(listener.EndPoint, listener.IsPaused ? 1 : 0)),
             "{endpoint}",
             "1 while accepting on the endpoint pauses.");
     }
@@ -162,7 +188,26 @@ internal static class NetpollMetrics
     private static Measurement<long> Of(long value, string tag, string tagValue) =>
         new(value, new KeyValuePair<string, object?>(tag, tagValue));
 
-    private static Measurement<long> Of(ListenerState listener, long value) => listener.EndPoint switch
+    private static Measurement<long>[] CountLimitHits(in NetpollTransportStatistics counters) =>
+    [
+        Of(counters.FirstByteTimeouts, LimitTag, "first_byte_timeout"),
+        Of(counters.ReadIdleTimeouts, LimitTag, "read_idle_timeout"),
+        Of(counters.WriteStallTimeouts, LimitTag, "write_stall_timeout"),
+        Of(counters.MaxConnectionAgesReached, LimitTag, "max_connection_age"),
+    ];
+
+    private static Measurement<long>[] CountRefused(in NetpollTransportStatistics counters) =>
+    [
+        Of(counters.RefusedConnections, LimitTag, "on_accept"),
+        Of(counters.ConnectionsOverAddressLimit, LimitTag, "max_connections_per_address"),
+    ];
+
+    // Worker groups may have a socket each.
+    private static IEnumerable<Measurement<long>> SumByEndPoint(
+        IReadOnlyList<NetpollAcceptQueueDepth> queues, Func<NetpollAcceptQueueDepth, long> number) =>
+        queues.GroupBy(static queue => queue.EndPoint).Select(sockets => Of(sockets.Key, sockets.Sum(number)));
+
+    private static Measurement<long> Of(EndPoint endPoint, long value) => endPoint switch
     {
         IPEndPoint ip => new Measurement<long>(
             value,

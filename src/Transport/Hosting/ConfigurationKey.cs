@@ -34,15 +34,24 @@ internal sealed class ConfigurationKey
             nameof(NetpollTransportOptions.ApplicationScheduling), static (options, value) => options.ApplicationScheduling = value),
         Named<NetpollBackend>(nameof(NetpollTransportOptions.Backend), static (options, value) => options.Backend = value),
         Number(nameof(NetpollTransportOptions.Backlog), static (options, value) => options.Backlog = value),
+        Text(nameof(NetpollTransportOptions.BindToDevice), static (options, value) => options.BindToDevice = value),
         OptionalTime(
             nameof(NetpollTransportOptions.BlockedTurnThreshold), static (options, value) => options.BlockedTurnThreshold = value),
         OptionalTime(nameof(NetpollTransportOptions.DeferAccept), static (options, value) => options.DeferAccept = value),
         OptionalNumber(nameof(NetpollTransportOptions.FastOpen), static (options, value) => options.FastOpen = value),
+        OptionalTime(nameof(NetpollTransportOptions.FirstByteTimeout), static (options, value) => options.FirstByteTimeout = value),
+        Flag(nameof(NetpollTransportOptions.FreeBind), static (options, value) => options.FreeBind = value),
+        OptionalBits(nameof(NetpollTransportOptions.Mark), static (options, value) => options.Mark = value),
+        OptionalTime(nameof(NetpollTransportOptions.MaxConnectionAge), static (options, value) => options.MaxConnectionAge = value),
+        OptionalNumber(
+            nameof(NetpollTransportOptions.MaxConnectionsPerAddress), static (options, value) => options.MaxConnectionsPerAddress = value),
         OptionalSize(nameof(NetpollTransportOptions.MaxReadBufferSize), static (options, value) => options.MaxReadBufferSize = value),
         Number(nameof(NetpollTransportOptions.MaxWorkerCount), static (options, value) => options.MaxWorkerCount = value),
         OptionalSize(nameof(NetpollTransportOptions.MaxWriteBufferSize), static (options, value) => options.MaxWriteBufferSize = value),
+        Flag(nameof(NetpollTransportOptions.MultipathTcp), static (options, value) => options.MultipathTcp = value),
         Flag(nameof(NetpollTransportOptions.NameBlockedRequests), static (options, value) => options.NameBlockedRequests = value),
         Flag(nameof(NetpollTransportOptions.NoDelay), static (options, value) => options.NoDelay = value),
+        OptionalTime(nameof(NetpollTransportOptions.ReadIdleTimeout), static (options, value) => options.ReadIdleTimeout = value),
         OptionalNumber(nameof(NetpollTransportOptions.ReceiveBufferSize), static (options, value) => options.ReceiveBufferSize = value),
         Flag(nameof(NetpollTransportOptions.ReplaceStaleUnixSocket), static (options, value) => options.ReplaceStaleUnixSocket = value),
         OptionalNumber(nameof(NetpollTransportOptions.SendBufferSize), static (options, value) => options.SendBufferSize = value),
@@ -50,6 +59,9 @@ internal sealed class ConfigurationKey
         OptionalNumber(
             nameof(NetpollTransportOptions.TcpKeepAliveRetryCount), static (options, value) => options.TcpKeepAliveRetryCount = value),
         OptionalTime(nameof(NetpollTransportOptions.TcpKeepAliveTime), static (options, value) => options.TcpKeepAliveTime = value),
+        OptionalBits(
+            nameof(NetpollTransportOptions.TypeOfService),
+            static (options, value) => options.TypeOfService = value is { } bits ? (int)Math.Min(bits, int.MaxValue) : null),
         Optional<UnixFileMode>(
             nameof(NetpollTransportOptions.UnixSocketMode),
             static _ => $"an octal number such as 660, or some of {Names<UnixFileMode>(", ")}, with commas between them",
@@ -61,6 +73,7 @@ internal sealed class ConfigurationKey
             static (options, value) => options.WaitForDataBeforeAllocatingBuffer = value),
         Number(nameof(NetpollTransportOptions.WorkerCount), static (options, value) => options.WorkerCount = value),
         OptionalNumber(nameof(NetpollTransportOptions.WorkerGroupCount), static (options, value) => options.WorkerGroupCount = value),
+        OptionalTime(nameof(NetpollTransportOptions.WriteStallTimeout), static (options, value) => options.WriteStallTimeout = value),
     ];
 
     internal string Name { get; }
@@ -88,6 +101,20 @@ internal sealed class ConfigurationKey
 
     private static ConfigurationKey OptionalSize(string name, Action<NetpollTransportOptions, long?> set) =>
         Optional<long>(name, static _ => "a whole number of bytes", TryParseSize, set);
+
+    private static ConfigurationKey OptionalBits(string name, Action<NetpollTransportOptions, uint?> set) =>
+        Optional<uint>(name, static _ => "a whole number such as 184 or 0xB8", TryParseBits, set);
+
+    private static ConfigurationKey Text(string name, Action<NetpollTransportOptions, string?> set) =>
+        new(
+            name,
+            static _ => "a text",
+            (options, text) =>
+            {
+                set(options, text);
+                return true;
+            },
+            clear: options => set(options, null));
 
     private static ConfigurationKey Flag(string name, Action<NetpollTransportOptions, bool> set) =>
         Required(name, static _ => "true or false", bool.TryParse, set);
@@ -127,6 +154,11 @@ internal sealed class ConfigurationKey
 
     private static bool TryParseSize(string text, out long value) =>
         long.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value);
+
+    private static bool TryParseBits(string text, out uint value) =>
+        text.Trim().StartsWith("0x", StringComparison.OrdinalIgnoreCase)
+            ? uint.TryParse(text.Trim()[2..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value)
+            : uint.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value);
 
     private static bool TryParseName<T>(string text, out T value)
         where T : struct, Enum => Enum.TryParse(text, ignoreCase: true, out value) && Enum.IsDefined(value);

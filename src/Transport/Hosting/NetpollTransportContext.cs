@@ -2,6 +2,7 @@ using System.Buffers;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.Limits;
 using KestrelNetpoll.Transport.WorkersOnly;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
@@ -80,6 +81,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             throw;
         }
 
+        var connections = new ConnectionTracker();
         Services = new ConnectionServices
         {
             Runtime = Runtime,
@@ -88,6 +90,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts() : null,
             Feature = this,
             Headroom = headroom,
+            AcceptPolicy = AcceptPolicy.From(options, logger),
+            Sweep = ConnectionLimits.From(options) is { } limits
+                ? new ConnectionSweep(limits, Runtime.Groups[0], connections, logger)
+                : null,
+            Connections = connections,
 
             // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
             MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0),
@@ -137,7 +144,15 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 HandOffs: engine.HandOffs,
                 Workers: engine.Workers,
                 SpareWorkers: engine.SpareWorkers,
-                WorkerLimitReached: engine.WorkerLimitReached);
+                WorkerLimitReached: engine.WorkerLimitReached)
+            {
+                FirstByteTimeouts = CountReached(ConnectionLimit.FirstByteTimeout),
+                ReadIdleTimeouts = CountReached(ConnectionLimit.ReadIdleTimeout),
+                WriteStallTimeouts = CountReached(ConnectionLimit.WriteStallTimeout),
+                MaxConnectionAgesReached = CountReached(ConnectionLimit.MaxConnectionAge),
+                RefusedConnections = Services.AcceptPolicy?.RefusedByHook ?? 0,
+                ConnectionsOverAddressLimit = Services.AcceptPolicy?.RefusedByAddress ?? 0,
+            };
         }
     }
 
@@ -194,6 +209,8 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             }
         }
     }
+
+    private long CountReached(ConnectionLimit limit) => Services.Sweep?.CountReached(limit) ?? 0;
 
     private GroupContext[] CreateGroupContexts()
     {

@@ -15,6 +15,9 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
     // Nobody who writes it means anything else.
     private const string NameStem = "netpol";
 
+    private static readonly string[] CodeOnly =
+        [nameof(NetpollTransportOptions.CreateBoundListenSocket), nameof(NetpollTransportOptions.OnAccept)];
+
     /// <exception cref="OptionsValidationException">A value is not what it must be, or a key is no option; names them all.</exception>
     public void Configure(NetpollTransportOptions options)
     {
@@ -77,10 +80,10 @@ internal sealed class NetpollTransportOptionsSetup(IConfiguration? configuration
 
     private static string DescribeUnknown(IConfigurationSection entry)
     {
-        const string CodeOnly = nameof(NetpollTransportOptions.CreateBoundListenSocket);
-        if (string.Equals(entry.Key, CodeOnly, StringComparison.OrdinalIgnoreCase))
+        string? codeOnly = Array.Find(CodeOnly, name => string.Equals(entry.Key, name, StringComparison.OrdinalIgnoreCase));
+        if (codeOnly is not null)
         {
-            return $"'{entry.Path}' is a function, which only code can set: UseNetpollTransport(options => options.{CodeOnly} = ...).";
+            return $"'{entry.Path}' is a function, which only code can set: UseNetpollTransport(options => options.{codeOnly} = ...).";
         }
 
         IEnumerable<string> names = ConfigurationKey.All.Select(static key => key.Name);

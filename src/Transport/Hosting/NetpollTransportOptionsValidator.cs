@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Hosting;
@@ -7,6 +8,11 @@ namespace KestrelNetpoll.Transport.Hosting;
 internal sealed class NetpollTransportOptionsValidator : IValidateOptions<NetpollTransportOptions>
 {
     private const int PermissionBits = 0x1FF;
+
+    // As the kernel sees it (dev_valid_name), for names that exist.
+    private static bool IsDeviceName(string name) =>
+        Encoding.UTF8.GetByteCount(name) is > 0 and <= NetpollTransportOptions.MaxDeviceNameLength
+        && !name.Any(static c => c is '/' or ':' or '\0' || char.IsWhiteSpace(c));
 
     public ValidateOptionsResult Validate(string? name, NetpollTransportOptions options)
     {
@@ -52,6 +58,17 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
         CheckAtLeastOne(nameof(options.FastOpen), options.FastOpen);
         CheckAtLeastOne(nameof(options.ReceiveBufferSize), options.ReceiveBufferSize);
         CheckAtLeastOne(nameof(options.SendBufferSize), options.SendBufferSize);
+        CheckAtLeastOne(nameof(options.MaxConnectionsPerAddress), options.MaxConnectionsPerAddress);
+        CheckLimit(nameof(options.FirstByteTimeout), options.FirstByteTimeout);
+        CheckLimit(nameof(options.ReadIdleTimeout), options.ReadIdleTimeout);
+        CheckLimit(nameof(options.WriteStallTimeout), options.WriteStallTimeout);
+        CheckLimit(nameof(options.MaxConnectionAge), options.MaxConnectionAge);
+        CheckRange(nameof(options.TypeOfService), options.TypeOfService, 0, NetpollTransportOptions.MaxTypeOfService);
+        if (options.BindToDevice is { } device && !IsDeviceName(device))
+        {
+            Fail(nameof(options.BindToDevice), $"'{device}'", "null or the name of a network interface, of 1 to 15 bytes");
+        }
+
         if (options.UnixSocketMode is { } mode && ((int)mode & ~PermissionBits) != 0)
         {
             Fail(nameof(options.UnixSocketMode), $"octal {Convert.ToString((int)mode, 8)}", "null or permission bits, up to octal 777");
@@ -102,6 +119,9 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
 
         void CheckSeconds(string option, TimeSpan? value) =>
             CheckSpan(option, value, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(NetpollTransportOptions.MaxKeepAliveSeconds));
+
+        void CheckLimit(string option, TimeSpan? value) =>
+            CheckSpan(option, value, NetpollTransportOptions.MinLimit, NetpollTransportOptions.MaxLimit);
 
         void CheckSpan(string option, TimeSpan? value, TimeSpan minimum, TimeSpan maximum)
         {

@@ -3,10 +3,9 @@ using KestrelNetpoll.Native.Scheduling;
 namespace KestrelNetpoll.Transport.Hosting;
 
 /// <summary>
-/// Keeps the thread pool going while the host stops. Handlers that block its threads, and more of them that wait for one, keep everything
-/// else waiting that the stop consists of: the pool starts one thread in half a second then. So it is asked, again and again, whether it
-/// still runs something; if not, it may have as many threads more as it has work, up to a limit, until the stop is over, of whichever host
-/// of the process stops last. Thread-safe.
+/// Keeps the thread pool going while the host stops. Handlers that block its threads keep everything else waiting that the stop consists
+/// of: the pool starts one thread in half a second then. So it is asked, again and again, whether it still runs something. If not, it may
+/// have as many threads more as it has work, up to a limit, until the last host of the process has stopped. Thread-safe.
 /// </summary>
 internal sealed class ThreadPoolRelief(TimeSpan patience)
 {

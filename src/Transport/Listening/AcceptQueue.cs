@@ -92,8 +92,8 @@ internal sealed class AcceptQueue : IValueTaskSource<ConnectionContext?>
     }
 
     /// <summary>
-    /// On a worker, by an acceptor. False: it must not go on, because the queue is full, and it will be resumed when there is room, or
-    /// because the queue is closed, and the connection with it.
+    /// On a worker, by an acceptor. False: it must not go on. Either the queue is full, and it will be resumed when there is room. Or the
+    /// queue is closed, and the connection with it.
     /// </summary>
     internal bool Offer(ConnectionContext connection, Action resume)
     {

@@ -149,7 +149,7 @@ internal sealed class Acceptor : IAsyncDisposable
                         NetpollTransportLog.AcceptingAgain(_services.Logger, _socket.LocalEndPoint, _backoff.Failures);
                     }
 
-                    if (!_queue.Offer(connection!, _resume))
+                    if (connection is not null && !_queue.Offer(connection, _resume))
                     {
                         return;
                     }
@@ -189,6 +189,7 @@ internal sealed class Acceptor : IAsyncDisposable
         Schedule();
     }
 
+    // Success without a connection: it was not wanted, and there may be more.
     // A failure is the exception behind an errno that no system call has returned.
     private Errno TryAccept(out NetpollConnection? connection, out Exception? failure)
     {
@@ -197,14 +198,21 @@ internal sealed class Acceptor : IAsyncDisposable
         StreamSocket? socket = null;
         try
         {
-            SyscallResult result = _socket.Accept(_services.Runtime.ChooseGroup(_socket.Group), out socket);
-            if (socket is null)
+            SyscallResult result = _socket.Take(out TakenSocket taken);
+            if (result.IsError)
             {
                 return result.Errno;
             }
 
-            _services.Headroom.OnAccepted(socket.Fd);
+            _services.Headroom.OnAccepted(taken.Fd);
+            if (_services.AcceptPolicy is { } policy
+                && policy.Decide(_socket.LocalEndPoint, taken) is var decision and not AcceptDecision.Accept)
+            {
+                _socket.Refuse(taken, reset: decision != AcceptDecision.Close);
+                return Errno.Success;
+            }
 
+            socket = _socket.Adopt(taken, _services.Runtime.ChooseGroup(_socket.Group));
             var accepted = new NetpollConnection(_services, socket, _socket.LocalEndPointOf(socket));
             accepted.Start();
             connection = accepted;
@@ -213,17 +221,26 @@ internal sealed class Acceptor : IAsyncDisposable
         catch (SocketException e)
         {
             // The kernel has no room for another watch. This connection is lost, the listener is not.
-            socket?.Close(reset: true);
+            GiveUp(socket);
             NetpollTransportLog.ConnectionError(_services.Logger, connectionId: null, e);
             failure = e;
             return Errno.EIO;
         }
         catch (Exception e)
         {
-            socket?.Close(reset: true);
+            GiveUp(socket);
             NetpollTransportLog.UnexpectedAcceptException(_services.Logger, _socket.LocalEndPoint, e);
             failure = e;
             return Errno.EIO;
+        }
+    }
+
+    private void GiveUp(StreamSocket? socket)
+    {
+        if (socket is not null)
+        {
+            socket.Close(reset: true);
+            _services.AcceptPolicy?.OnEnded(socket.Network);
         }
     }
 

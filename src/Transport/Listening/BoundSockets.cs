@@ -16,9 +16,14 @@ internal sealed class BoundSockets
     // What the application's CreateBoundListenSocket made; ours to dispose of.
     private readonly Socket? _created;
 
-    private BoundSockets(Socket? created) => _created = created;
+    private readonly bool _onePerGroup;
+
+    private BoundSockets(Socket? created, bool onePerGroup) => (_created, _onePerGroup) = (created, onePerGroup);
 
     internal IReadOnlyList<ListenSocket> Sockets => _sockets;
+
+    /// <summary>Without those that are only another number of the first.</summary>
+    internal IEnumerable<ListenSocket> Distinct => _onePerGroup ? _sockets : _sockets.Take(1);
 
     internal EndPoint LocalEndPoint => _sockets[0].LocalEndPoint;
 
@@ -87,7 +92,7 @@ internal sealed class BoundSockets
     {
         IReadOnlyList<WorkerGroup> groups = runtime.Groups;
         bool onePerGroup = options.ReusePort;
-        var bound = new BoundSockets(created);
+        var bound = new BoundSockets(created, onePerGroup);
         try
         {
             ListenSocket first = open(null, groups[0], options with { Shared = groups.Count > 1 && !onePerGroup });

@@ -49,6 +49,11 @@ internal static class EndPointBinding
         SendBufferSize = options.SendBufferSize,
         UnixSocketMode = options.UnixSocketMode,
         ReplaceStaleUnixSocket = options.ReplaceStaleUnixSocket,
+        FreeBind = options.FreeBind,
+        BindToDevice = options.BindToDevice,
+        Mark = options.Mark,
+        TypeOfService = options.TypeOfService,
+        MultipathTcp = options.MultipathTcp,
     };
 
     private static int? ToSeconds(TimeSpan? span) => span is { } given ? (int)Math.Ceiling(given.TotalSeconds) : null;

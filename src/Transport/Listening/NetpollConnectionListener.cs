@@ -1,4 +1,5 @@
 using System.Net;
+using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Native.Timers;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
@@ -114,6 +115,18 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         foreach (Acceptor acceptor in _acceptors)
         {
             await acceptor.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Of each of its sockets that has one. Any thread.</summary>
+    internal IEnumerable<NetpollAcceptQueueDepth> GetAcceptQueues()
+    {
+        foreach (ListenSocket socket in _sockets.Distinct)
+        {
+            if (socket.TryGetQueue(out int pending, out int limit))
+            {
+                yield return new NetpollAcceptQueueDepth(socket.LocalEndPoint, pending, limit);
+            }
         }
     }
 

@@ -49,6 +49,12 @@ internal interface ISocketPipeOwner
     /// <param name="mayClose">Is it the latter, or both?</param>
     void OnSendingStopped(bool mayClose);
 
+    /// <summary>
+    /// The write deadline has passed while somebody waits for the peer, or somebody begins to flush after it has: the connection has to
+    /// end. May be called again.
+    /// </summary>
+    void OnWriteDeadlinePassed();
+
     /// <summary>Something threw that must not, for example the memory pool. The connection has to end.</summary>
     void OnUnexpectedException(Exception exception);
 }

@@ -5,8 +5,8 @@ using System.Net.Sockets;
 namespace KestrelNetpoll.Transport.ProxyProtocol;
 
 /// <summary>
-/// Version 1: one line, such as <c>PROXY TCP4 192.0.2.1 192.0.2.2 56324 443</c>. Nothing of it is decoded before its end has come, and
-/// nothing is tolerated that the specification does not allow, except the dotted end of an IPv6 address, which proxies do write.
+/// Version 1: one line, such as <c>PROXY TCP4 192.0.2.1 192.0.2.2 56324 443</c>. Nothing of it is decoded before its end has come.
+/// Nothing is tolerated that the specification does not allow, but for the dotted end of an IPv6 address, which proxies do write.
 /// </summary>
 internal static class TextHeader
 {

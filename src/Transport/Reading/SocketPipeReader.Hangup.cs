@@ -220,8 +220,8 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // A read that got bytes after the hang-up keeps the application busy with them, while the end waits behind them in the kernel,
-    // and its edge is spent. So one more turn goes and looks.
+    // A read that got bytes after the hang-up keeps the application busy with them. Meanwhile the end waits behind them in the kernel, and
+    // its edge is spent. So one more turn goes and looks.
     private void ScheduleReadAhead()
     {
         ConnectionTurn<SocketPipeReader> turn;

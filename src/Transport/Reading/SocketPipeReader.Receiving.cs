@@ -46,6 +46,11 @@ internal sealed partial class SocketPipeReader
         }
 
         bool canceled = _cancelRequested;
+        if (!canceled && HasDeadlinePassedLocked)
+        {
+            return new Found(new ConnectionDeadlineExceededException());
+        }
+
         bool unexamined = _buffer.HasUnexaminedBytes;
         if (!canceled && !unexamined && !_ended)
         {
@@ -128,6 +133,9 @@ internal sealed partial class SocketPipeReader
                     return default;
                 case PollResult.Closing:
                     FailLocked(_owner.AbortReason ?? SocketFailure.Closed());
+                    break;
+                case PollResult.TimedOut:
+                    // The next look says so, unless the deadline has been moved by then.
                     break;
                 default:
                     EndInputLocked(SocketFailure.NotPollable(), ref after);

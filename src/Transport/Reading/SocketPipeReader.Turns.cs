@@ -22,8 +22,7 @@ internal sealed partial class SocketPipeReader
 
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => _read.GetResult(token);
 
-    // Not on the thread pool, nor on a worker but outside of the read's turn, where an end of the input would not be left to the turn's
-    // end.
+    // It is to go on inside of the read's turn. Elsewhere, also elsewhere on a worker, an end of the input is not left to the turn's end.
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _read.LookFrom(token, IsTurnOfCurrentThread);
 
     void IValueTaskSource<ReadResult>.OnCompleted(

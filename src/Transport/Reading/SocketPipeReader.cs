@@ -23,6 +23,7 @@ namespace KestrelNetpoll.Transport.Reading;
 ///   completed while it was waiting     ends with IsCompleted
 ///   its token was cancelled            throws, once; the reader stays usable
 ///   CancelPendingRead was called       ends with IsCanceled and whatever is buffered, once; if nothing is, a receive comes first
+///   a deadline that has passed         throws, until the deadline is moved; the reader stays usable
 ///   bytes not examined yet             ends with everything that is not consumed
 ///   the end of the stream              ends with IsCompleted and what was examined, but not consumed
 ///   perhaps bytes in the kernel        a worker receives and looks again; another thread lets a worker do so

@@ -4,8 +4,8 @@ using Microsoft.AspNetCore.Http;
 namespace KestrelNetpoll.Transport.WorkersOnly;
 
 /// <summary>
-/// The border between Kestrel's code, which knows no synchronization context, and the application's, which runs on the workers of the
-/// connection's group and under their context. Requests of other transports pass through.
+/// The border between Kestrel's code, which knows no synchronization context, and the application's, which runs on workers, under the
+/// context of their group. Requests of other transports pass through.
 /// </summary>
 /// <remarks>
 /// The context must be gone before Kestrel goes on: where there is one, the framework does not run a continuation inline that captured

@@ -6,9 +6,9 @@ using KestrelNetpoll.Transport.Pipes;
 namespace KestrelNetpoll.Transport.Writing;
 
 /// <summary>
-/// The bytes that the application has written and the kernel has not taken: a chain of blocks with the position up to which it was
-/// sent, and the position up to which it was flushed. Holds no block once everything is sent. Not synchronized: the writer's lock
-/// guards it, except that a batch may be sent without it.
+/// The bytes that the application has written and the kernel has not taken. It is a chain of blocks with two positions: up to where it
+/// was sent, and up to where it was flushed. Holds no block once everything is sent. Not synchronized: the writer's lock guards it, but a
+/// batch may be sent without it.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -16,8 +16,8 @@ namespace KestrelNetpoll.Transport.Writing;
 ///   |-- sent --|-- committed (queued) ------|-- uncommitted --|-- free: the application may be writing here --|
 ///              _headIndex                   _committedIndex    tail.End
 /// </code>
-/// The tail is <em>leased</em> from the moment the application gets its memory until the next commit, because it may come back to that
-/// memory at any time: advance several times, or get the same memory again. A leased tail is never given back.
+/// The tail is <em>leased</em> from the moment the application gets its memory until the next commit. It may come back to that memory at
+/// any time: advance several times, or get the same memory again. A leased tail is never given back.
 /// </remarks>
 internal sealed class SendBuffer
 {

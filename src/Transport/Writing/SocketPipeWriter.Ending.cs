@@ -27,10 +27,14 @@ internal sealed partial class SocketPipeWriter
     // For the former, once.
     private TurnTimer? _endTimer;
 
-    /// <summary>Completes, on the thread pool, when the kernel has taken everything that was flushed, or never will. Any thread.</summary>
+    /// <summary>
+    /// Completes, on the thread pool, when the kernel has taken everything that was flushed, or never will. A write deadline that passes
+    /// meanwhile, or has passed, ends the connection. Any thread.
+    /// </summary>
     internal Task DrainAsync()
     {
         SendHeld();
+        Task drained;
         lock (_lock)
         {
             if (IsDrained)
@@ -39,8 +43,11 @@ internal sealed partial class SocketPipeWriter
             }
 
             _drained ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return _drained.Task;
+            drained = _drained.Task;
         }
+
+        FailIfDeadlinePassed();
+        return drained;
     }
 
     /// <summary>Sends what is held, and sees to it that nothing is held from now on. Any thread.</summary>

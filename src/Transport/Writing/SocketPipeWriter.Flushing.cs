@@ -63,6 +63,9 @@ internal sealed partial class SocketPipeWriter
         {
             _wait.RegisterToken(
                 _lock, this, static (writer, token) => ((SocketPipeWriter)writer!).OnTokenCanceled(token), cancellationToken);
+
+            // It may have passed while this thread was sending, when nobody waited yet.
+            FailIfDeadlinePassed();
         }
 
         return new ValueTask<FlushResult>(this, version);

@@ -291,6 +291,7 @@ internal sealed partial class SocketPipeWriter
     {
         _closed = true;
         EndHoldingLocked(byFlush: false);
+        EndDeadlineLocked();
         SettleLocked(ref after);
         if (_state != Sending.Sending)
         {

@@ -149,6 +149,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
             return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         }
 
+        FailIfDeadlinePassed();
         LookAtThreadPool();
         SendBatch batch;
         bool send;
@@ -178,6 +179,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
 
         // Looked at first: memory that has been disposed of throws here, and not in the middle.
         ReadOnlySpan<byte> bytes = source.Span;
+        FailIfDeadlinePassed();
         LookAtThreadPool();
         SendBatch batch = default;
         bool sendBatch = false;

@@ -188,7 +188,8 @@ public sealed class BlockingStreamTests
                 {
                     _failure = exception;
                 }
-            }) { Name = "blocked caller", IsBackground = true };
+            })
+            { Name = "blocked caller", IsBackground = true };
             _thread.Start();
         }
 

@@ -58,7 +58,8 @@ internal sealed class Blockage : IDisposable
                     locked.Set();
                     _event.WaitOne();
                 }
-            }) { IsBackground = true, Name = "holder of the lock" };
+            })
+            { IsBackground = true, Name = "holder of the lock" };
             _lockHolder.Start();
             locked.WaitInTime("the lock is held");
         }

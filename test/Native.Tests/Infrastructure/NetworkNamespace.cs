@@ -36,7 +36,8 @@ internal static unsafe class NetworkNamespace
             {
                 failure = ExceptionDispatchInfo.Capture(exception);
             }
-        }) { Name = "own network", IsBackground = true };
+        })
+        { Name = "own network", IsBackground = true };
         thread.Start();
         Assert.True(thread.Join(Patience.Limit * 2), "The test in its own network did not end.");
         Assert.SkipUnless(refused == Errno.Success, $"A network namespace needs CAP_SYS_ADMIN: unshare says {refused}.");

@@ -48,7 +48,8 @@ internal sealed class Rendezvous
                 failure = exception;
                 rendezvous.Break();
             }
-        }) { IsBackground = true, Name = "other side" };
+        })
+        { IsBackground = true, Name = "other side" };
         thread.Start();
 
         try

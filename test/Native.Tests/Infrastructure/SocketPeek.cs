@@ -5,9 +5,6 @@ namespace KestrelNetpoll.Native.Tests.Infrastructure;
 
 internal static class SocketPeek
 {
-    // sys/socket.h
-    private const int MSG_PEEK = 2;
-
     /// <summary>1: there is data. 0: end of stream. Takes nothing out, except a pending error, which is reported once.</summary>
     internal static SyscallResult Peek(this StreamSocket socket)
     {
@@ -17,7 +14,7 @@ internal static class SocketPeek
         }
 
         Span<byte> one = stackalloc byte[1];
-        SyscallResult result = socket.SystemCalls.Recv(socket.Fd, one, MSG_PEEK);
+        SyscallResult result = socket.SystemCalls.Recv(socket.Fd, one, TestLibC.MSG_PEEK);
         socket.ReleaseReference();
         return result;
     }

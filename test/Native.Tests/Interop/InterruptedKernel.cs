@@ -147,6 +147,21 @@ internal sealed class InterruptedKernel : SystemCalls
         return Next();
     }
 
+    protected internal override SyscallResult GetSockOptBytesOnce(int fd, int level, int option, Span<byte> value, out int length)
+    {
+        length = 0;
+        return Next();
+    }
+
+    protected internal override SyscallResult SetSockOptBytesOnce(int fd, int level, int option, ReadOnlySpan<byte> value) => Next();
+
+    protected internal override SyscallResult GetPeerCredentialsOnce(int fd, out int processId, out uint userId, out uint groupId)
+    {
+        processId = -1;
+        userId = groupId = 0;
+        return Next();
+    }
+
     protected internal override SyscallResult GetUnsentOnce(int fd) => Next();
 
     protected internal override SyscallResult GetThreadIdOnce() => Next();

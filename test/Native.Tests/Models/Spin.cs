@@ -13,6 +13,9 @@ internal static class Spin
     private const string MegabytesOfMemory = "-DMEMLIM=1024";
     private const string LongestPath = "-m100000";
 
+    // So many places for visited states to begin with; it grows. The default, 2^24, takes longer to clear than a mistake takes to be found.
+    private const string SmallTable = "-w18";
+
     // Seconds, when nothing else runs; visiting states is all work and no waiting, so a busy machine is felt more than elsewhere.
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
@@ -27,7 +30,7 @@ internal static class Spin
     internal static async Task AssertHoldsAsync(string model, params string[] defines)
     {
         using TemporaryDirectory directory = new();
-        string report = await VerifyAsync(directory, model, defines);
+        string report = await VerifyAsync(directory, model, defines, LongestPath);
 
         if (!report.Contains("errors: 0", StringComparison.Ordinal))
         {
@@ -43,21 +46,21 @@ internal static class Spin
     internal static async Task AssertCatchesAsync(string model, string violated, params string[] defines)
     {
         using TemporaryDirectory directory = new();
-        string report = await VerifyAsync(directory, model, defines);
+        string report = await VerifyAsync(directory, model, defines, LongestPath, SmallTable);
 
         string? found = report.Split('\n').FirstOrDefault(line => line.StartsWith("pan:1:", StringComparison.Ordinal));
         Assert.True(found is not null, $"Nothing was found.\n{report}");
         Assert.Contains(violated, found, StringComparison.Ordinal);
     }
 
-    private static async Task<string> VerifyAsync(TemporaryDirectory directory, string model, string[] defines)
+    private static async Task<string> VerifyAsync(TemporaryDirectory directory, string model, string[] defines, params string[] limits)
     {
         File.Copy(Path.Combine(AppContext.BaseDirectory, "Models", model), directory.PathOf(model));
         await RunAsync(directory, "spin", [.. Flags(defines), "-a", model]);
 
         // SAFETY: assertions and deadlocks, no cycles. Not optimized: most runs end after a few states, and compiling is what takes long.
         await RunAsync(directory, "cc", ["-O0", "-w", "-DSAFETY", MegabytesOfMemory, "-o", "pan", "pan.c"]);
-        return await RunAsync(directory, directory.PathOf("pan"), [LongestPath]);
+        return await RunAsync(directory, directory.PathOf("pan"), limits);
     }
 
     private static IEnumerable<string> Flags(string[] defines) => defines.Select(define => $"-D{define}");

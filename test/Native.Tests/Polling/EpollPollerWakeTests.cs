@@ -107,7 +107,8 @@ public sealed class EpollPollerWakeTests
                 poller.Wait(batch, -1);
                 seen++;
             }
-        }) { IsBackground = true };
+        })
+        { IsBackground = true };
         waiter.Start();
 
         Thread[] breakers = [.. Enumerable.Range(0, Breakers).Select(_ => new Thread(() =>

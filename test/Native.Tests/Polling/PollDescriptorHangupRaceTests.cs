@@ -20,7 +20,7 @@ public sealed class PollDescriptorHangupRaceTests
         bool applied = false;
         ReadyList ready = new(4);
         int dropped = 0, strangers = 0;
-        const int Rounds = 200_000;
+        const int Rounds = 100_000;
         Rendezvous.Race(
             Rounds,
             prepare: _ =>

@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Native.Tests.Polling;
 
 public sealed class PollSemaphoreRaceTests
 {
-    private const int Rounds = 200_000;
+    private const int Rounds = 100_000;
 
     private PollSemaphore _semaphore;
     private volatile bool _stop;
@@ -34,7 +34,8 @@ public sealed class PollSemaphoreRaceTests
                     }
                 }
             }
-        }) { IsBackground = true };
+        })
+        { IsBackground = true };
         releaser.Start();
 
         int parked = 0;

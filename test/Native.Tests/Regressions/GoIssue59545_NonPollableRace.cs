@@ -11,7 +11,7 @@ namespace KestrelNetpoll.Native.Tests.Regressions;
 /// </summary>
 public sealed class GoIssue59545_NonPollableRace
 {
-    private const int Rounds = 20_000;
+    private const int Rounds = 10_000;
 
     [Theory]
     [InlineData("/dev/net/tun", 1, false)]
@@ -39,7 +39,8 @@ public sealed class GoIssue59545_NonPollableRace
                     NetpollFile.Open(device, FileAccess.ReadWrite, runtime).Dispose();
                     devicesOpened++;
                 }
-            }) { Name = "device opener" };
+            })
+            { Name = "device opener" };
             opener.Start();
             try
             {

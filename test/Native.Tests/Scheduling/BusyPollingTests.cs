@@ -164,14 +164,14 @@ public sealed class BusyPollingTests : IDisposable
         SimulatedFile[] files = [_kernel.Create(), _kernel.Create()];
         StreamSocket[] sockets = [.. files.Select(file => new StreamSocket(file.Fd, _group, _kernel))];
         Array.ForEach(sockets, static socket => socket.Start());
-        Assert.Equal(1, _group.IdleProcessorCount);
+        Assert.Equal(1, _group.Idle.Count);
         Patience.Until(
             () =>
             {
                 Array.ForEach(files, file => _kernel.Raise(file.Fd, LibC.EPOLLIN));
                 Work();
                 Assert.True(TryBusyPollAgain());
-                return _group.IdleProcessorCount == 0;
+                return _group.Idle.Count == 0;
             },
             "the idle one is active");
         Array.ForEach(sockets, static socket => socket.Close());
@@ -197,7 +197,7 @@ public sealed class BusyPollingTests : IDisposable
             _kernel.AfterFetch = null;
         }
 
-        Assert.Equal(1, _group.IdleProcessorCount);
+        Assert.Equal(1, _group.Idle.Count);
         Array.ForEach(sockets, static socket => socket.Close());
     }
 

@@ -15,7 +15,7 @@ public sealed class IdleProcessorsTests
     {
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(workers, out _);
         using PingPong game = new(runtime);
-        Patience.Until(() => runtime.Groups[0].IdleProcessorCount == workers - 1, "all but one processor are idle");
+        Patience.Until(() => runtime.Groups[0].Idle.Count == workers - 1, "all but one processor are idle");
     }
 
     /// <summary>More events than one can take, of short turns and with nobody in a turn for long: nothing but the backlog shows it.</summary>
@@ -25,7 +25,7 @@ public sealed class IdleProcessorsTests
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out _);
         WorkerGroup group = runtime.Groups[0];
         List<PingPong> games = [new(runtime)];
-        Patience.Until(() => group.IdleProcessorCount == 3, "all but one processor are idle");
+        Patience.Until(() => group.Idle.Count == 3, "all but one processor are idle");
         games.AddRange(Enumerable.Range(0, 100).Select(_ => new PingPong(runtime)));
         WaitForHelp(group);
         games.ForEach(static game => game.Dispose());
@@ -38,7 +38,7 @@ public sealed class IdleProcessorsTests
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out _);
         WorkerGroup group = runtime.Groups[0];
         using PingPong game = new(runtime);
-        Patience.Until(() => group.IdleProcessorCount == 3, "all but one processor are idle");
+        Patience.Until(() => group.Idle.Count == 3, "all but one processor are idle");
         bool stopping = false;
         for (int i = 0; i < 100; i++)
         {
@@ -63,7 +63,7 @@ public sealed class IdleProcessorsTests
         using NetpollRuntime runtime = WorkerThreads.CreateRuntime(1, out _);
         using PingPong game = new(runtime);
         game.WaitForRounds(2_000);
-        Assert.Equal(0, runtime.Groups[0].IdleProcessorCount);
+        Assert.Equal(0, runtime.Groups[0].Idle.Count);
     }
 
     [Fact]
@@ -72,7 +72,7 @@ public sealed class IdleProcessorsTests
         using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(2, out _);
         using PingPong game = new(runtime);
         game.WaitForRounds(2_000);
-        Assert.Equal(0, runtime.Groups[0].IdleProcessorCount);
+        Assert.Equal(0, runtime.Groups[0].Idle.Count);
     }
 
     /// <summary>The turn ends only when the event, the queued turn and the deadline that came after it have been seen to.</summary>
@@ -91,7 +91,7 @@ public sealed class IdleProcessorsTests
         {
             using (PingPong game = new(runtime))
             {
-                Patience.Until(() => group.IdleProcessorCount == 1, "a processor is idle");
+                Patience.Until(() => group.Idle.Count == 1, "a processor is idle");
                 group.Schedule(new CallbackTurn(blockage.Block));
                 blockage.WaitUntilEntered();
             }
@@ -115,13 +115,13 @@ public sealed class IdleProcessorsTests
         WorkerGroup group = runtime.Groups[0];
         using (PingPong game = new(runtime))
         {
-            Patience.Until(() => group.IdleProcessorCount == 2, "processors are idle");
+            Patience.Until(() => group.Idle.Count == 2, "processors are idle");
         }
 
         // One that comes after a pause.
         Thread.Sleep(20);
         runtime.WaitForTurn();
-        Patience.Until(() => group.IdleProcessorCount == 0 && group.Sleepers == 3, "all processors wait for events");
+        Patience.Until(() => group.Idle.Count == 0 && group.Sleepers == 3, "all processors wait for events");
     }
 
     [Fact]
@@ -131,7 +131,7 @@ public sealed class IdleProcessorsTests
         using (NetpollRuntime runtime = WorkerThreads.CreateRuntime(4, out name))
         using (PingPong game = new(runtime))
         {
-            Patience.Until(() => runtime.Groups[0].IdleProcessorCount == 3, "processors are idle");
+            Patience.Until(() => runtime.Groups[0].Idle.Count == 3, "processors are idle");
         }
 
         Patience.Until(() => WorkerThreads.Count(name) == 0, "no worker is left");
@@ -145,7 +145,7 @@ public sealed class IdleProcessorsTests
         Patience.Until(
             () =>
             {
-                helped = group.IdleProcessorCount < 3 ? helped + 1 : 0;
+                helped = group.Idle.Count < 3 ? helped + 1 : 0;
                 return helped == LooksInARow;
             },
             "others help");

@@ -136,7 +136,8 @@ public sealed class ParkerTests
                 Interlocked.Increment(ref turn);
                 others.Unpark();
             }
-        }) { IsBackground = true, Name = $"player {id}" };
+        })
+        { IsBackground = true, Name = $"player {id}" };
     }
 
     private sealed class FutexCalls : SystemCalls

@@ -127,6 +127,41 @@ public class MetricsTests
         Assert.Equal((0.0, 0.0), (measured["netpoll.accept.pauses./run/x.sock"], measured["netpoll.accept.paused./run/x.sock"]));
     }
 
+    [Fact]
+    public void Limits_and_queues_are_observed_by_what_they_are_of()
+    {
+        using ServiceProvider services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        IMeterFactory meters = services.GetRequiredService<IMeterFactory>();
+        var endPoint = new IPEndPoint(IPAddress.Loopback, 80);
+        NetpollMetrics.Register(meters, new MetricsSource
+        {
+            Counters = static () => new NetpollTransportStatistics
+            {
+                FirstByteTimeouts = 1,
+                ReadIdleTimeouts = 2,
+                WriteStallTimeouts = 3,
+                MaxConnectionAgesReached = 4,
+                RefusedConnections = 5,
+                ConnectionsOverAddressLimit = 6,
+            },
+            Bytes = static () => default,
+            Groups = static () => [],
+            Lingering = static () => 0,
+            Listeners = static () => [],
+            AcceptQueues = () => [new(endPoint, 3, 512), new(endPoint, 4, 512)],
+            MaxWorkerCount = static () => 0,
+        });
+        using var measured = new Measured(meters);
+
+        measured.Observe();
+
+        string[] limits = ["first_byte_timeout", "read_idle_timeout", "write_stall_timeout", "max_connection_age"];
+        Assert.Equal([1, 2, 3, 4], limits.Select(limit => measured[$"netpoll.connection.limit_hits.{limit}"]));
+        Assert.Equal(5, measured["netpoll.accept.refused.on_accept"]);
+        Assert.Equal(6, measured["netpoll.accept.refused.max_connections_per_address"]);
+        Assert.Equal((7.0, 1024.0), (measured["netpoll.accept.queue.127.0.0.1.80"], measured["netpoll.accept.queue_limit.127.0.0.1.80"]));
+    }
+
     internal static MetricsSource CreateSource(Func<(long Received, long Sent)> bytes, params ListenerState[] listeners) => new()
     {
         Counters = static () => default,
@@ -134,6 +169,7 @@ public class MetricsTests
         Groups = static () => [],
         Lingering = static () => 0,
         Listeners = () => listeners,
+        AcceptQueues = static () => [],
         MaxWorkerCount = static () => 0,
     };
 

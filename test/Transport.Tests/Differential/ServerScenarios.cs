@@ -1,3 +1,4 @@
+using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using static KestrelNetpoll.Transport.Tests.Differential.Comparison;
 
@@ -63,6 +64,8 @@ public class ServerScenarios
         OnBoth = static seen => seen.Answered("#0 HTTP/1.1 101").Answered("#0 upgraded").Noted("app: upgrade: InvalidOperationException", "app: upgrade: done"),
     });
 
+    // Kestrel's clock ends it, from a thread of its own in every mode.
+    [OneMode]
     [Slow]
     [Fact]
     public Task The_keep_alive_timeout() => CompareAsync(new Scenario
@@ -78,6 +81,7 @@ public class ServerScenarios
         OnBoth = static seen => seen.Answered("HTTP/1.1 200 OK").Ended("FIN").Logged(7).Quiet(),
     });
 
+    [OneMode]
     [Slow]
     [Fact]
     public Task The_request_headers_timeout() => CompareAsync(new Scenario

@@ -40,6 +40,16 @@ public class ConfigurationTests
             ["SendBufferSize"] = "131072",
             ["UnixSocketMode"] = "UserRead, UserWrite",
             ["ReplaceStaleUnixSocket"] = "true",
+            ["FirstByteTimeout"] = "00:00:01",
+            ["ReadIdleTimeout"] = "00:00:02",
+            ["WriteStallTimeout"] = "00:00:03.5",
+            ["MaxConnectionAge"] = "01:00:00",
+            ["MaxConnectionsPerAddress"] = "20",
+            ["FreeBind"] = "true",
+            ["BindToDevice"] = "eth0",
+            ["Mark"] = "0xFFFFFFFF",
+            ["TypeOfService"] = "184",
+            ["MultipathTcp"] = "true",
         });
 
         Assert.Equal(3, options.WorkerCount);
@@ -65,6 +75,16 @@ public class ConfigurationTests
         Assert.Equal(131072, options.SendBufferSize);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, options.UnixSocketMode);
         Assert.True(options.ReplaceStaleUnixSocket);
+        Assert.Equal(TimeSpan.FromSeconds(1), options.FirstByteTimeout);
+        Assert.Equal(TimeSpan.FromSeconds(2), options.ReadIdleTimeout);
+        Assert.Equal(TimeSpan.FromSeconds(3.5), options.WriteStallTimeout);
+        Assert.Equal(TimeSpan.FromHours(1), options.MaxConnectionAge);
+        Assert.Equal(20, options.MaxConnectionsPerAddress);
+        Assert.True(options.FreeBind);
+        Assert.Equal("eth0", options.BindToDevice);
+        Assert.Equal(uint.MaxValue, options.Mark);
+        Assert.Equal(184, options.TypeOfService);
+        Assert.True(options.MultipathTcp);
     }
 
     [Fact]
@@ -116,6 +136,15 @@ public class ConfigurationTests
     [InlineData("Backend", "Kqueue", "Auto or Epoll or Poll")]
     [InlineData("DeferAccept", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
+    [InlineData("FreeBind", "on", "true or false")]
+    [InlineData("MultipathTcp", "1", "true or false")]
+    [InlineData("FirstByteTimeout", "5 s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    [InlineData("WriteStallTimeout", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    [InlineData("MaxConnectionAge", "1h", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
+    [InlineData("Mark", "red", "a whole number such as 184 or 0xB8")]
+    [InlineData("TypeOfService", "0xEG", "a whole number such as 184 or 0xB8")]
+    [InlineData("MaxConnectionsPerAddress", "few", "a whole number")]
+    [InlineData("ReadIdleTimeout", "never", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("UserTimeout", "30s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     public void A_value_that_cannot_be_meant_is_named_with_what_it_must_be(string key, string value, string form) => Assert.Equal(
         [$"'Kestrel:Netpoll:{key}' is '{value}'; it must be {form}."], FailuresOf(new() { [key] = value }));
@@ -140,7 +169,8 @@ public class ConfigurationTests
     public void A_key_that_is_no_option_is_named_with_the_nearest_and_with_all_that_there_are(string key, string? nearest)
     {
         string[] options = [.. typeof(NetpollTransportOptions).GetProperties().Select(static property => property.Name)
-            .Where(static name => name != nameof(NetpollTransportOptions.CreateBoundListenSocket))
+            .Where(static name => name
+                is not (nameof(NetpollTransportOptions.CreateBoundListenSocket) or nameof(NetpollTransportOptions.OnAccept)))
             .Order(StringComparer.Ordinal)];
         string suggestion = nearest is null ? "" : $" Did you mean '{nearest}'?";
 
@@ -149,13 +179,15 @@ public class ConfigurationTests
             FailuresOf(new() { [key] = "3" }));
     }
 
-    [Fact]
-    public void An_option_that_only_code_can_set_is_said_to_be_one() => Assert.Equal(
+    [Theory]
+    [InlineData("CreateBoundListenSocket")]
+    [InlineData("OnAccept")]
+    public void An_option_that_only_code_can_set_is_said_to_be_one(string option) => Assert.Equal(
         [
-            "'Kestrel:Netpoll:CreateBoundListenSocket' is a function, which only code can set: "
-                + "UseNetpollTransport(options => options.CreateBoundListenSocket = ...).",
+            $"'Kestrel:Netpoll:{option}' is a function, which only code can set: "
+                + $"UseNetpollTransport(options => options.{option} = ...).",
         ],
-        FailuresOf(new() { ["CreateBoundListenSocket"] = "x" }));
+        FailuresOf(new() { [option] = "x" }));
 
     [Fact]
     public void A_section_in_the_place_of_a_value_is_named() => Assert.Equal(

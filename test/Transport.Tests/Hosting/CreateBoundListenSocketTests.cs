@@ -61,6 +61,8 @@ public sealed class CreateBoundListenSocketTests : IDisposable
             Assert.Equal(40_000, ((IConnectionSocketFeature)connection).Socket.SendBufferSize);
         }
 
+        // An unbind waits for Kestrel to begin to read from what it has just got.
+        connection.Transport.Input.TryRead(out _);
         await harness.Listener.UnbindAsync().InTime();
         Assert.True(made[0].Socket.SafeHandle.IsClosed);
         Assert.False(File.Exists(_path));

@@ -32,11 +32,17 @@ public class NetpollTransportOptionsTests
     {
         Assert.True(Validate(new NetpollTransportOptions
         {
-            WorkerCount = 1, Backlog = 1, MaxReadBufferSize = null, MaxWriteBufferSize = null,
+            WorkerCount = 1,
+            Backlog = 1,
+            MaxReadBufferSize = null,
+            MaxWriteBufferSize = null,
         }).Succeeded);
         Assert.True(Validate(new NetpollTransportOptions
         {
-            WorkerCount = 1024, Backlog = int.MaxValue, MaxReadBufferSize = 0, MaxWriteBufferSize = 0,
+            WorkerCount = 1024,
+            Backlog = int.MaxValue,
+            MaxReadBufferSize = 0,
+            MaxWriteBufferSize = 0,
         }).Succeeded);
         Assert.True(Validate(new NetpollTransportOptions { MaxReadBufferSize = int.MaxValue, MaxWriteBufferSize = int.MaxValue }).Succeeded);
     }
@@ -50,6 +56,12 @@ public class NetpollTransportOptionsTests
         { "WorkerCount", 1025, "NetpollTransportOptions.WorkerCount is 1025; it must be between 1 and 1024." },
         { "MaxWorkerCount", 0, $"NetpollTransportOptions.MaxWorkerCount is 0; it must be between {DefaultWorkers} and 32767." },
         { "WorkerGroupCount", 0, $"NetpollTransportOptions.WorkerGroupCount is 0; it must be between 1 and {Math.Min(DefaultWorkers, 64)}." },
+        {
+            "MaxConnectionsPerAddress", 0,
+            "NetpollTransportOptions.MaxConnectionsPerAddress is 0; it must be 1 or more."
+        },
+        { "TypeOfService", 256, "NetpollTransportOptions.TypeOfService is 256; it must be between 0 and 255." },
+        { "TypeOfService", -1, "NetpollTransportOptions.TypeOfService is -1; it must be between 0 and 255." },
         { "Backlog", -5, "NetpollTransportOptions.Backlog is -5; it must be 1 or more." },
         {
             "MaxReadBufferSize", -1,
@@ -80,7 +92,9 @@ public class NetpollTransportOptionsTests
     public void Counts_that_do_not_fit_together_are_named(int workers, int maxWorkers, int? groups, string message) =>
         Assert.Equal([message], Validate(new NetpollTransportOptions
         {
-            WorkerCount = workers, MaxWorkerCount = maxWorkers, WorkerGroupCount = groups,
+            WorkerCount = workers,
+            MaxWorkerCount = maxWorkers,
+            WorkerGroupCount = groups,
         }).Failures);
 
     [Theory]
@@ -90,8 +104,54 @@ public class NetpollTransportOptionsTests
     public void Counts_may_be_equal(int workers, int maxWorkers, int groups) =>
         Assert.True(Validate(new NetpollTransportOptions
         {
-            WorkerCount = workers, MaxWorkerCount = maxWorkers, WorkerGroupCount = groups,
+            WorkerCount = workers,
+            MaxWorkerCount = maxWorkers,
+            WorkerGroupCount = groups,
         }).Succeeded);
+
+    [Theory]
+    [InlineData("FirstByteTimeout")]
+    [InlineData("ReadIdleTimeout")]
+    [InlineData("WriteStallTimeout")]
+    [InlineData("MaxConnectionAge")]
+    public void A_limit_is_off_by_default_and_lies_between_a_millisecond_and_24_days(string option)
+    {
+        PropertyInfo property = typeof(NetpollTransportOptions).GetProperty(option)!;
+        Assert.Null(property.GetValue(new NetpollTransportOptions()));
+        foreach ((TimeSpan value, bool valid) in new[]
+        {
+            (TimeSpan.Zero, false), (TimeSpan.FromTicks(9_999), false), (TimeSpan.FromMilliseconds(1), true),
+            (TimeSpan.FromMilliseconds(int.MaxValue), true), (TimeSpan.FromDays(25), false), (TimeSpan.FromSeconds(-1), false),
+        })
+        {
+            var options = new NetpollTransportOptions();
+            property.SetValue(options, value);
+            ValidateOptionsResult result = Validate(options);
+            Assert.Equal(valid, result.Succeeded);
+            if (!valid)
+            {
+                Assert.Equal(
+                    [$"NetpollTransportOptions.{option} is {value}; it must be null or between 00:00:00.0010000 and 24.20:31:23.6470000."],
+                    result.Failures);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData("eth0", true)]
+    [InlineData("a-name-of-15-by", true)]
+    [InlineData("a-name-of-16-byt", false)]
+    [InlineData("", false)]
+    [InlineData("eth 0", false)]
+    [InlineData("a/b", false)]
+    public void A_device_has_a_name(string device, bool valid)
+    {
+        ValidateOptionsResult result = Validate(new NetpollTransportOptions { BindToDevice = device });
+
+        string message =
+            $"NetpollTransportOptions.BindToDevice is '{device}'; it must be null or the name of a network interface, of 1 to 15 bytes.";
+        Assert.Equal(valid ? null : [message], result.Failures);
+    }
 
     [Fact]
     public void A_backend_that_there_is_not_is_named() => Assert.Equal(

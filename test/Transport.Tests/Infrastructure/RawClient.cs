@@ -28,6 +28,13 @@ internal sealed class RawClient : IDisposable
 
     internal Socket Socket { get; }
 
+    /// <summary>Of a socket that may not be connected yet.</summary>
+    internal static RawClient Create(Socket socket) => new(socket);
+
+    /// <summary>Not connected yet, with a receive buffer of a size of its own.</summary>
+    internal static RawClient Create(EndPoint endPoint, int receiveBufferSize) =>
+        new(new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.IP) { ReceiveBufferSize = receiveBufferSize });
+
     internal static async Task<RawClient> ConnectAsync(EndPoint endPoint)
     {
         var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.IP);

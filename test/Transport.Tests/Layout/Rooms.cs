@@ -30,17 +30,22 @@ internal static class Rooms
 
         ["Transport"] = [.. Engine],
         ["Transport.Diagnostics"] = [.. Engine, "Transport"],
+        ["Transport.Limits"] = [.. Engine, "Transport", "Transport.Diagnostics"],
         ["Transport.Pipes"] = [.. Engine, "Transport"],
         ["Transport.Writing"] = [.. Engine, "Transport", "Transport.Pipes"],
         ["Transport.Reading"] = [.. Engine, "Transport", "Transport.Pipes", "Transport.Diagnostics", "Transport.Writing"],
         ["Transport.Connections"] =
         [
-            .. Engine, "Transport", "Transport.Pipes", "Transport.Diagnostics", "Transport.Reading", "Transport.Writing",
+            .. Engine, "Transport", "Transport.Pipes", "Transport.Diagnostics", "Transport.Limits", "Transport.Reading",
+            "Transport.Writing",
         ],
-        ["Transport.Listening"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections"],
+        ["Transport.Listening"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Limits", "Transport.Connections"],
         ["Transport.ProxyProtocol"] = ["Transport"],
         ["Transport.WorkersOnly"] = [.. Engine],
-        ["Transport.Hosting"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.WorkersOnly"],
+        ["Transport.Hosting"] =
+        [
+            .. Engine, "Transport", "Transport.Diagnostics", "Transport.Limits", "Transport.Connections", "Transport.WorkersOnly",
+        ],
         ["Transport (entry)"] =
         [
             .. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.Listening", "Transport.ProxyProtocol",

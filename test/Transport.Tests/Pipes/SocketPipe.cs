@@ -208,6 +208,7 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     private readonly TaskCompletionSource<Exception> _outputBroken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Exception? _abortReason;
     private int _sendingStops;
+    private int _writeDeadlines;
 
     public string ConnectionId => "test";
 
@@ -220,6 +221,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     }
 
     internal Action? WhenSendingStops { get; set; }
+
+    internal int WriteDeadlines => Volatile.Read(ref _writeDeadlines);
 
     internal int SendingStops => Volatile.Read(ref _sendingStops);
 
@@ -247,6 +250,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
         Interlocked.Increment(ref _sendingStops);
         WhenSendingStops?.Invoke();
     }
+
+    public void OnWriteDeadlinePassed() => Interlocked.Increment(ref _writeDeadlines);
 
     public void OnUnexpectedException(Exception exception) => Unexpected = exception;
 }

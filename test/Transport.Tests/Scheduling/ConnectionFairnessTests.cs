@@ -11,7 +11,7 @@ public sealed class ConnectionFairnessTests
 {
     private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     private const string Upload = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000000\r\n\r\n";
-    private const int Asked = 50;
+    private const int Asked = 20;
 
     public static TheoryData<ApplicationScheduling> Modes => [.. Enum.GetValues<ApplicationScheduling>()];
 

@@ -13,6 +13,9 @@ internal static unsafe class InternetAddress
     /// <summary>sizeof(struct sockaddr_in6), the larger of the two.</summary>
     internal const int MaxLength = 28;
 
+    // What is in front of an IPv4 address within IPv6.
+    private static ReadOnlySpan<byte> MappedPrefix => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF];
+
     /// <summary>Writes an IPv4 or IPv6 end point, and returns how many bytes that took.</summary>
     internal static int Write(IPEndPoint endPoint, Span<byte> address)
     {
@@ -55,6 +58,34 @@ internal static unsafe class InternetAddress
         }
 
         return null;
+    }
+
+    /// <summary>The address without its port: of IPv4 all of it, of IPv6 the first 64 bits. False as null above.</summary>
+    /// <param name="address">As it came from the kernel.</param>
+    /// <param name="bits">In the order of the network, whatever that makes of the number.</param>
+    /// <param name="isIPv6">False also for IPv4 within IPv6.</param>
+    internal static bool TryReadNetwork(ReadOnlySpan<byte> address, out ulong bits, out bool isIPv6)
+    {
+        int family = address.Length < sizeof(ushort) ? TmdsLibC.AF_UNSPEC : MemoryMarshal.Read<ushort>(address);
+        bits = 0;
+        isIPv6 = false;
+        if (family == TmdsLibC.AF_INET && address.Length >= sizeof(sockaddr_in))
+        {
+            sockaddr_in ipv4 = MemoryMarshal.Read<sockaddr_in>(address);
+            bits = MemoryMarshal.Read<uint>(new ReadOnlySpan<byte>(ipv4.sin_addr.s_addr, sizeof(in_addr)));
+            return true;
+        }
+
+        if (family != TmdsLibC.AF_INET6 || address.Length < sizeof(sockaddr_in6))
+        {
+            return false;
+        }
+
+        sockaddr_in6 ipv6 = MemoryMarshal.Read<sockaddr_in6>(address);
+        var bytes = new ReadOnlySpan<byte>(ipv6.sin6_addr.s6_addr, sizeof(in6_addr));
+        isIPv6 = !bytes.StartsWith(MappedPrefix);
+        bits = isIPv6 ? MemoryMarshal.Read<ulong>(bytes) : MemoryMarshal.Read<uint>(bytes[MappedPrefix.Length..]);
+        return true;
     }
 
     // And back: it is its own inverse.

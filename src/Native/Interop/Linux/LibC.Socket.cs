@@ -11,6 +11,8 @@ internal static unsafe partial class LibC
     /// <summary>ioctl: bytes that were sent and that the peer has not acknowledged, or, of a Unix socket, not read.</summary>
     internal const uint SIOCOUTQ = 0x5411;
 
+    internal const int IPPROTO_MPTCP = 262;
+
     internal static int AF_UNSPEC => TmdsLibC.AF_UNSPEC;
 
     internal static int AF_UNIX => TmdsLibC.AF_UNIX;
@@ -43,6 +45,12 @@ internal static unsafe partial class LibC
 
     internal static int SO_DOMAIN => TmdsLibC.SO_DOMAIN;
 
+    internal static int SO_PROTOCOL => TmdsLibC.SO_PROTOCOL;
+
+    internal static int SO_MARK => TmdsLibC.SO_MARK;
+
+    internal static int SO_BINDTODEVICE => TmdsLibC.SO_BINDTODEVICE;
+
     internal static int IPPROTO_TCP => TmdsLibC.IPPROTO_TCP;
 
     internal static int TCP_NODELAY => TmdsLibC.TCP_NODELAY;
@@ -59,9 +67,21 @@ internal static unsafe partial class LibC
 
     internal static int TCP_FASTOPEN => TmdsLibC.TCP_FASTOPEN;
 
+    internal static int TCP_INFO => TmdsLibC.TCP_INFO;
+
+    internal static int IPPROTO_IP => TmdsLibC.IPPROTO_IP;
+
+    internal static int IP_TOS => TmdsLibC.IP_TOS;
+
+    internal static int IP_FREEBIND => TmdsLibC.IP_FREEBIND;
+
     internal static int IPPROTO_IPV6 => TmdsLibC.IPPROTO_IPV6;
 
     internal static int IPV6_V6ONLY => TmdsLibC.IPV6_V6ONLY;
+
+    internal static int IPV6_TCLASS => TmdsLibC.IPV6_TCLASS;
+
+    internal static int MSG_PEEK => TmdsLibC.MSG_PEEK;
 
     internal static int SHUT_WR => TmdsLibC.SHUT_WR;
 

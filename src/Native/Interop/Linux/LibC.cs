@@ -17,10 +17,16 @@ namespace KestrelNetpoll.Native.Interop;
 /// <remarks>
 /// <para>
 /// Tmds.LibC gives the other functions, the structs and the values. Nothing outside this folder names it. Ours are
-/// the hot calls, since each call of Tmds.LibC costs a few nanoseconds more, and its first one a stub that is made at run time; what it
-/// lacks; and <c>poll</c>, which leaves no errno behind there. A constant stands here as a number where C# wants one: labels of a switch,
-/// masks of events, what hot calls take. The values are the same on x64 and arm64 unless it says otherwise. A test compares all of them,
-/// and those of Tmds.LibC that are used, with the C compiler's.
+/// </para>
+/// <list type="bullet">
+/// <item>the hot calls: one of Tmds.LibC costs a few nanoseconds more, and its first call a stub that is made at run time;</item>
+/// <item>what it lacks;</item>
+/// <item><c>poll</c>, which leaves no errno behind there;</item>
+/// <item>constants where C# wants a number: labels of a switch, masks of events, what hot calls take.</item>
+/// </list>
+/// <para>
+/// The values are the same on x64 and arm64 unless it says otherwise. A test compares all of them, and those of Tmds.LibC that are used,
+/// with the C compiler's.
 /// </para>
 /// <para>
 /// <c>ioctl</c>, <c>prctl</c> and <c>syscall</c> are variadic in C, as are <c>open</c> and <c>fcntl</c>; on both architectures Linux passes

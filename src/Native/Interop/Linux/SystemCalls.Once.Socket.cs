@@ -88,6 +88,36 @@ internal partial class SystemCalls
         return SyscallResult.FromReturnValue(result);
     }
 
+    protected internal virtual unsafe SyscallResult SetSockOptBytesOnce(int fd, int level, int option, ReadOnlySpan<byte> value)
+    {
+        fixed (byte* pointer = value)
+        {
+            return SyscallResult.FromReturnValue(TmdsLibC.setsockopt(fd, level, option, pointer, value.Length));
+        }
+    }
+
+    protected internal virtual unsafe SyscallResult GetSockOptBytesOnce(int fd, int level, int option, Span<byte> value, out int length)
+    {
+        socklen_t given = value.Length;
+        fixed (byte* pointer = value)
+        {
+            int result = TmdsLibC.getsockopt(fd, level, option, pointer, &given);
+            length = result < 0 ? 0 : Math.Min((int)given, value.Length);
+            return SyscallResult.FromReturnValue(result);
+        }
+    }
+
+    protected internal virtual unsafe SyscallResult GetPeerCredentialsOnce(int fd, out int processId, out uint userId, out uint groupId)
+    {
+        ucred credentials = default;
+        socklen_t length = sizeof(ucred);
+        int result = TmdsLibC.getsockopt(fd, LibC.SOL_SOCKET, TmdsLibC.SO_PEERCRED, &credentials, &length);
+        processId = credentials.pid;
+        userId = credentials.uid;
+        groupId = credentials.gid;
+        return SyscallResult.FromReturnValue(result);
+    }
+
     protected internal virtual unsafe SyscallResult GetUnsentOnce(int fd)
     {
         int unsent = 0;
