@@ -313,6 +313,12 @@ public class AcceptPolicyTests
 
         internal bool RefusesWatch { get; set; }
 
+        protected internal override SyscallResult PollOnce(int fd, short events, out short revents)
+        {
+            revents = 0;
+            return RefusesWatch ? SyscallResult.Failure(Errno.ENOSPC) : base.PollOnce(fd, events, out revents);
+        }
+
         protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data) =>
             RefusesWatch && op == LibC.EPOLL_CTL_ADD
                 ? SyscallResult.Failure(Errno.ENOSPC)
