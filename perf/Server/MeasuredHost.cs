@@ -29,6 +29,11 @@ internal sealed class MeasuredHost(ServerArguments arguments) : IDisposable
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = arguments.IsInline);
         if (arguments.IsNetpoll)
         {
+            foreach (string part in arguments.Without)
+            {
+                AppContext.SetSwitch("KestrelNetpoll." + part, false);
+            }
+
             builder.WebHost.UseNetpollTransport(netpoll => netpoll.ApplicationScheduling = arguments.Scheduling);
         }
 

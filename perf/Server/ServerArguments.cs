@@ -13,10 +13,17 @@ internal sealed class ServerArguments
     private const string Tls = "--tls";
     private const string NetpollSection = "Kestrel:Netpoll:";
 
+    // Of the engine: what a switch of AppContext leaves out.
+    private static readonly string[] Parts = ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays"];
+
     private static readonly string[] Names =
-        ["transport", "scheduling", "workers", "groups", "address", "port", "protocols", "http1-port", "tls", "echo-port", "unix"];
+        ["transport", "scheduling", "workers", "groups", "address", "port", "protocols", "http1-port", "tls", "echo-port", "unix",
+        "without"];
 
     internal bool IsNetpoll { get; private init; }
+
+    /// <summary>Gets the parts of the engine that are left out, to measure what they gain.</summary>
+    internal string[] Without { get; private init; } = [];
 
     /// <summary>Gets whether the Sockets transport runs the application on the threads that poll, instead of the thread pool.</summary>
     internal bool IsInline { get; private init; }
@@ -93,6 +100,7 @@ internal sealed class ServerArguments
             TlsPort = ParsePort(configuration["tls"]),
             EchoPort = ParsePort(configuration["echo-port"]),
             UnixPath = configuration["unix"],
+            Without = [.. (configuration["without"]?.Split(',') ?? []).Select(static part => Choose("without", part, Parts))],
             NetpollSettings = settings,
         };
     }

@@ -40,8 +40,9 @@ public sealed partial class NetpollFile
     /// stderr are usually one open file, which the shell and every child process share, too. Therefore a pipe, a FIFO or a terminal that is
     /// blocking is opened once more, through <c>/proc/self/fd</c>, and what was given stays as it is. Where that cannot be (sockets,
     /// eventfds and their like; no permission; no <c>/proc</c>; a pipe in packet mode), the open file itself is made non-blocking, and
-    /// blocking again when the file is closed or the process exits. A process that is killed leaves it non-blocking. What cannot be polled
-    /// is not touched, and what was non-blocking already stays so.</para>
+    /// blocking again when the file is closed or the process exits. Meanwhile its signal (F_SETSIG) is SIGIO, unless somebody has chosen
+    /// another one, as a mark for other files over it. A process that is killed leaves both. What cannot be polled is not touched, and what
+    /// was non-blocking already stays so.</para>
     /// </remarks>
     /// <param name="handle">The handle. It is disposed of with the file, and also when the kernel refuses.</param>
     /// <exception cref="ArgumentException">

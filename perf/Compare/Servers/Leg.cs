@@ -13,9 +13,15 @@ internal sealed record Leg(string Name, string Transport, IReadOnlyList<string> 
     internal const string NetpollWorkersOnly = "netpoll-workersonly";
     internal const string CEpoll = "c-epoll";
 
+    // What the server's option of that name leaves out.
+    private const string Without = "netpoll-without-";
+
     private const string WorkersOnly = "WorkersOnly";
 
-    internal static readonly IReadOnlyList<string> Names = [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline];
+    private static readonly string[] Parts = ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays"];
+
+    internal static readonly IReadOnlyList<string> Names =
+        [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline, .. Parts.Select(static part => Without + part)];
 
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="netpollArguments">The options of netpoll; the one with a scheduling of its own takes that.</param>
@@ -24,11 +30,16 @@ internal sealed record Leg(string Name, string Transport, IReadOnlyList<string> 
     {
         string transport = TransportOf(name);
         string? own = name == NetpollWorkersOnly ? WorkersOnly : scheduling;
+        if (name.StartsWith(Without, StringComparison.Ordinal))
+        {
+            netpollArguments = [.. netpollArguments, "--without", name[Without.Length..]];
+        }
+
         string[] ofNetpoll = [.. own is null ? Array.Empty<string>() : ["--scheduling", own], .. netpollArguments];
         return new Leg(name, transport, ["--transport", transport, .. transport == Netpoll ? ofNetpoll : []]);
     }
 
     internal static Leg Attach(AttachedServer server) => new(server.Leg, TransportOf(server.Leg), [], server);
 
-    private static string TransportOf(string name) => name == NetpollWorkersOnly ? Netpoll : name;
+    private static string TransportOf(string name) => name.StartsWith(Netpoll, StringComparison.Ordinal) ? Netpoll : name;
 }

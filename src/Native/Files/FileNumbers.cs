@@ -13,10 +13,6 @@ internal sealed class FileNumbers
     // Guards the table, and the flags of open files that are shared, from looking at it to changing them.
     private readonly Lock _lock = new();
 
-    // So many files of one identity are looked through for one that a stranger has made blocking again meanwhile. Whatever has no name has
-    // the same, and there may be thousands.
-    private const int FewFiles = 8;
-
     private readonly Dictionary<(SystemCalls Kernel, int Fd), Entry> _entries = [];
     private readonly SharedOpenFiles _nonBlocking = new();
 
@@ -79,20 +75,16 @@ internal sealed class FileNumbers
                 return flags;
             }
 
-            SharedOpenFiles.OpenFile? shared;
+            // Also one that blocks: a stranger may have made it so meanwhile.
+            SharedOpenFiles.OpenFile? shared = _nonBlocking.Find(kernel, fd, identity);
             if ((flags.Value & LibC.O_NONBLOCK) == 0)
             {
-                shared = _nonBlocking.Find(kernel, fd, identity, FewFiles);
                 flags = kernel.SetFlags(fd, flags.Value | LibC.O_NONBLOCK);
             }
-            else
+            else if (shared is null)
             {
-                shared = _nonBlocking.Find(kernel, fd, identity);
-                if (shared is null)
-                {
-                    // Its owner wants it so.
-                    return flags;
-                }
+                // Its owner wants it so.
+                return flags;
             }
 
             if (flags.IsSuccess && _entries.TryGetValue((kernel, fd), out Entry entry) && entry.NonBlocking is null)
@@ -130,7 +122,7 @@ internal sealed class FileNumbers
                 && _nonBlocking.Leave(file, fd)
                 && undo)
             {
-                ClearNonBlocking(kernel, fd);
+                Undo(kernel, fd, file);
             }
         }
     }
@@ -145,9 +137,9 @@ internal sealed class FileNumbers
         {
             foreach (((SystemCalls kernel, int fd), Entry entry) in _entries)
             {
-                if (entry.NonBlocking is not null)
+                if (entry.NonBlocking is { } file)
                 {
-                    ClearNonBlocking(kernel, fd);
+                    Undo(kernel, fd, file);
                 }
             }
         }
@@ -160,6 +152,12 @@ internal sealed class FileNumbers
         {
             kernel.SetFlags(fd, flags.Value & ~LibC.O_NONBLOCK);
         }
+    }
+
+    private static void Undo(SystemCalls kernel, int fd, SharedOpenFiles.OpenFile file)
+    {
+        ClearNonBlocking(kernel, fd);
+        SharedOpenFiles.Unmark(kernel, fd, file);
     }
 
     private static FileNumbers CreateForProcess()

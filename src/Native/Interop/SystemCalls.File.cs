@@ -75,6 +75,22 @@ internal partial class SystemCalls
         return result;
     }
 
+    /// <summary>Which signal tells of input, once somebody wants one (F_GETSIG). 0: SIGIO, as nobody has chosen.</summary>
+    internal SyscallResult GetSignal(int fd)
+    {
+        SyscallResult result;
+        while ((result = GetSignalOnce(fd)).IsInterrupted) { }
+        return result;
+    }
+
+    /// <summary>Chooses that signal (F_SETSIG), for every descriptor that shares the open file.</summary>
+    internal SyscallResult SetSignal(int fd, int signal)
+    {
+        SyscallResult result;
+        while ((result = SetSignalOnce(fd, signal)).IsInterrupted) { }
+        return result;
+    }
+
     /// <summary>Another number for the same open file (F_DUPFD_CLOEXEC).</summary>
     internal SyscallResult Duplicate(int fd)
     {

@@ -20,7 +20,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 /// connection: each of them would end the slow pace again, at the price of a system call and a switch of threads. On one processor, where
 /// the monitor only runs while the worker does not, that was most of the time there is.</para>
 /// </remarks>
-internal sealed class MonitorPace
+/// <param name="adapts">False: all pauses are as long as the longest fast one. To measure what the pace gains.</param>
+internal sealed class MonitorPace(bool adapts = true)
 {
     /// <summary>Nanoseconds, as all pauses: for when it was told to hurry.</summary>
     internal const long Hurried = 250_000;
@@ -71,6 +72,11 @@ internal sealed class MonitorPace
     /// <summary>For the monitor: how long to pause after a look; negative: until it is woken.</summary>
     internal long Next(MonitorFindings findings)
     {
+        if (!adapts)
+        {
+            return LongestFast;
+        }
+
         _calmLooks = findings.EveryGroupHasSleeper ? _calmLooks + 1 : 0;
         _idleLooks = findings.TurnRuns || _pause < Longest ? 0 : _idleLooks + 1;
         if (findings.HandedOff)

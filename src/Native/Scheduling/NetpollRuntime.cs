@@ -39,7 +39,9 @@ internal sealed class NetpollRuntime : IDisposable
         _stopTimeout = options.StopTimeout;
         var headroom = new WorkerHeadroom(options.Resources ?? CreateResources(), Environment.ProcessorCount);
         _limit = new WorkerLimit(options.MaxWorkerCount, options.OnWorkerLimitReached, headroom);
-        _monitor = options.HandsOff ? new SystemMonitor(options.Name, SystemCalls, observer: options.Observer) : null;
+        _monitor = options.HandsOff
+            ? new SystemMonitor(options.Name, SystemCalls, observer: options.Observer, adaptsPace: options.Parts.MonitorPace)
+            : null;
         _groups = new WorkerGroup[options.GroupCount];
         int started = 0;
         try
@@ -173,7 +175,9 @@ internal sealed class NetpollRuntime : IDisposable
         Poller poller = PollerBackends.Create(options.Backend, SystemCalls, new DeadlineHeap());
         var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor)
         {
-            BusyPolls = options.BusyPolls,
+            BusyPolls = options.BusyPolls && options.Parts.BusyPolling,
+            Gathers = options.Parts.IdleProcessors,
+            MetersLoad = options.Parts.LoadMeter,
         };
         var group = new WorkerGroup(id, setup, poller, SystemCalls, _current);
         group.Start();

@@ -34,6 +34,9 @@ internal sealed class NetpollRuntimeOptions
     /// <summary>Whether workers may stay awake for a moment when they have nothing to do: see <see cref="BusyPolling"/>.</summary>
     internal bool BusyPolls { get; init; } = Environment.ProcessorCount > 1;
 
+    /// <summary>What only makes it quicker; everything.</summary>
+    internal EngineParts Parts { get; init; } = new();
+
     /// <summary>Told, at most every 10 seconds and on the thread pool, that a blocked worker's place could not be handed on.</summary>
     internal Action<WorkerLimitReached>? OnWorkerLimitReached { get; init; }
 

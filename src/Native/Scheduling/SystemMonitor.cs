@@ -52,7 +52,7 @@ internal sealed partial class SystemMonitor
     private readonly SystemCalls _systemCalls;
     private readonly BlockedTurnProbe _probe;
     private readonly Parker _parker;
-    private readonly MonitorPace _pace = new();
+    private readonly MonitorPace _pace;
     private readonly Thread _thread;
 
     // The monitor's own: how long collections had stopped turns at the last look.
@@ -67,8 +67,14 @@ internal sealed partial class SystemMonitor
     // 2 processors, 2,000 of them in a second would otherwise take all the time there is, just by being waited for.
     private long _swarmUntil;
 
-    internal SystemMonitor(string name, SystemCalls systemCalls, BlockedTurnProbe? probe = null, IMonitorObserver? observer = null)
+    internal SystemMonitor(
+        string name,
+        SystemCalls systemCalls,
+        BlockedTurnProbe? probe = null,
+        IMonitorObserver? observer = null,
+        bool adaptsPace = true)
     {
+        _pace = new MonitorPace(adaptsPace);
         _systemCalls = systemCalls;
         _probe = probe ?? new BlockedTurnProbe(systemCalls);
         _observer = observer;

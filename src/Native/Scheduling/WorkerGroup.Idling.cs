@@ -34,6 +34,8 @@ internal sealed partial class WorkerGroup
     private const long LastingTurn = 1 * MonotonicClock.NanosecondsPerMillisecond;
 
     private readonly IdleProcessors _idle;
+    private readonly bool _gathers;
+    private readonly bool _metersLoad;
 
     // A turn that waits for a collection to begin, or is stopped by a busy machine, looks blocked once in a while. Turns that block come
     // more often.
@@ -69,7 +71,9 @@ internal sealed partial class WorkerGroup
             ? processor.Batch.Capacity
             : Math.Min(SharedBatch, processor.Batch.Capacity);
 
-    private bool IsGathered(long now) => now < Volatile.Read(ref _gatheredUntil) && now >= Volatile.Read(ref _spreadUntil);
+    private bool TurnsAreLong(Processor processor) => _metersLoad && processor.Load.TurnsAreLong;
+
+    private bool IsGathered(long now) => _gathers && now < Volatile.Read(ref _gatheredUntil) && now >= Volatile.Read(ref _spreadUntil);
 
     // Every processor is needed: others must not wait for the turns that run now.
     private void Spread(long now)
@@ -120,7 +124,7 @@ internal sealed partial class WorkerGroup
             Volatile.Write(ref _gatheredUntil, now + GatheredTime);
         }
 
-        if (processor.Load.TurnsAreLong)
+        if (TurnsAreLong(processor))
         {
             processor.IsGathered = false;
             Spread(now);
@@ -169,7 +173,7 @@ internal sealed partial class WorkerGroup
         }
 
         // A processor that always finds turns in the group's queue never gets as far as to rest, where this is asked otherwise.
-        if (processor.Load.TurnsAreLong && _idle.Count != 0)
+        if (TurnsAreLong(processor) && _idle.Count != 0)
         {
             Spread(now);
         }

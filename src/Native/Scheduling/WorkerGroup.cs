@@ -54,6 +54,8 @@ internal sealed partial class WorkerGroup
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
         _busyPolls = setup.BusyPolls && poller.IsCheapToAsk;
+        _gathers = setup.Gathers;
+        _metersLoad = setup.MetersLoad;
         _unreadTimer = new TurnTimer(new UnreadLook(this));
         _processors = new Processor[setup.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)

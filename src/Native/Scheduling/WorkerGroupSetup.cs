@@ -18,4 +18,10 @@ internal sealed record WorkerGroupSetup(
 {
     /// <summary>Whether a processor may stay awake for a moment when it has nothing to do: see <see cref="BusyPolling"/>.</summary>
     internal bool BusyPolls { get; init; }
+
+    /// <summary>Whether processors rest while others can do the work: see <see cref="IdleProcessors"/>.</summary>
+    internal bool Gathers { get; init; } = true;
+
+    /// <summary>Whether long turns end that: see <see cref="LoadMeter"/>.</summary>
+    internal bool MetersLoad { get; init; } = true;
 }

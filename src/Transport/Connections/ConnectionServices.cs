@@ -35,6 +35,9 @@ internal sealed class ConnectionServices
     /// <summary>Does the application run on the thread pool?</summary>
     internal required bool OnThreadPool { get; init; }
 
+    /// <summary>Are flushes outside of turns held, if another one is near?</summary>
+    internal bool GathersFlushes { get; init; } = true;
+
     /// <summary>Does an abort end in a FIN instead of a RST?</summary>
     internal required bool FinOnError { get; init; }
 

@@ -61,7 +61,10 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _reader = new SocketPipeReader(
             socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.OnThreadPool, groupContext);
         _writer = new SocketPipeWriter(
-            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.OnThreadPool, groupContext);
+            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.OnThreadPool, groupContext)
+        {
+            GathersFlushes = services.GathersFlushes,
+        };
         _reader.AttachWriter(_writer);
         Transport = new DuplexPipe(_reader, _writer);
         ConnectionClosed = _connectionClosedSource.Token;

@@ -51,8 +51,10 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 headroom.Limit - headroom.FirstReserved);
         }
 
+        var parts = EngineParts.FromSwitches();
         Runtime = platform.Start(new NetpollRuntimeOptions
         {
+            Parts = parts,
             WorkerCount = options.WorkerCount,
             MaxWorkerCount = options.MaxWorkerCount,
             GroupCount = options.EffectiveWorkerGroupCount,
@@ -87,7 +89,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             Runtime = Runtime,
             Logger = logger,
             Pools = _pools,
-            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts() : null,
+            GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts(parts) : null,
             Feature = this,
             Headroom = headroom,
             AcceptPolicy = AcceptPolicy.From(options, logger),
@@ -101,6 +103,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
             HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
             OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool,
+            GathersFlushes = parts.GatherMeter,
             FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError,
         };
     }
@@ -212,11 +215,12 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
 
     private long CountReached(ConnectionLimit limit) => Services.Sweep?.CountReached(limit) ?? 0;
 
-    private GroupContext[] CreateGroupContexts()
+    private GroupContext[] CreateGroupContexts(EngineParts parts)
     {
         var relays = new Relays();
+        Func<object, bool> isRelay = parts.Relays ? relays.Contain : static _ => false;
         var inRelay = new ThreadLocal<bool>();
-        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, relays.Contain))];
+        return [.. Runtime.Groups.Select(group => new GroupContext(group, inRelay, OnApplicationException, isRelay))];
     }
 
     private void OnApplicationException(Exception exception) => NetpollTransportLog.ApplicationCallbackFailed(_logger, exception);

@@ -77,6 +77,9 @@ internal sealed partial class SocketPipeWriter
         Stream,
     }
 
+    /// <summary>Does the meter decide about flushes outside of turns? If not, they are sent at once.</summary>
+    internal bool GathersFlushes { get; init; } = true;
+
     /// <summary>Is a flush held? Any thread; may be a moment old.</summary>
     internal bool HoldsOutput => _state == Sending.Held;
 
@@ -182,7 +185,7 @@ internal sealed partial class SocketPipeWriter
     {
         long now = MonotonicClock.Now;
         Floor floor = _floor;
-        bool gathers = _meter.OnFlush(now) && floor != Floor.Stream;
+        bool gathers = GathersFlushes && _meter.OnFlush(now) && floor != Floor.Stream;
         bool takesTurns = _takesTurns;
         if (!gathers && !takesTurns)
         {

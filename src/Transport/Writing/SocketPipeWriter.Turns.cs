@@ -39,6 +39,12 @@ internal sealed partial class SocketPipeWriter
         bool send;
         lock (_lock)
         {
+            // What the turn was scheduled for; nobody else ends these.
+            if (_state is not (Sending.Parked or Sending.Yielded))
+            {
+                return;
+            }
+
             bool waited = _state == Sending.Parked;
             _state = Sending.Idle;
             if (waited && _socket.EndWaitWritable() == PollResult.Closing)

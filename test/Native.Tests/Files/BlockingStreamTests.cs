@@ -12,12 +12,23 @@ public sealed class BlockingStreamTests
 {
     private const int Blockers = 200;
 
-    [Fact]
-    public void Data_ends_a_read() => WithoutThreadPool(pipe =>
+    public enum Form
     {
-        Blocked<int> read = new(() => pipe.Read.AsStream().ReadByte());
+        Byte,
+        Span,
+        Array,
+    }
+
+    [Theory]
+    [InlineData(Form.Byte)]
+    [InlineData(Form.Span)]
+    [InlineData(Form.Array)]
+    public void Data_ends_a_read(Form form) => WithoutThreadPool(pipe =>
+    {
+        Blocked<int> read = new(() => ReadOne(pipe.Read.AsStream(), form));
         read.AssertWaits();
-        pipe.Write.AsStream().WriteByte(7);
+        Blocked<int> write = new(() => WriteOne(pipe.Write.AsStream(), 7, form));
+        Assert.Equal(7, write.Result());
         Assert.Equal(7, read.Result());
     });
 
@@ -136,6 +147,43 @@ public sealed class BlockingStreamTests
         Assert.Equal('2', work.Result());
         Assert.Equal("ab23456789", File.ReadAllText(directory.PathOf("regular")));
     });
+
+    private static int ReadOne(Stream stream, Form form)
+    {
+        byte[] buffer = new byte[1];
+        switch (form)
+        {
+            case Form.Byte:
+                return stream.ReadByte();
+            case Form.Span:
+                Assert.Equal(1, stream.Read(buffer.AsSpan()));
+                break;
+            default:
+                Assert.Equal(1, stream.Read(buffer, 0, buffer.Length));
+                break;
+        }
+
+        return buffer[0];
+    }
+
+    private static int WriteOne(Stream stream, byte value, Form form)
+    {
+        byte[] buffer = [value];
+        switch (form)
+        {
+            case Form.Byte:
+                stream.WriteByte(value);
+                break;
+            case Form.Span:
+                stream.Write(buffer.AsSpan());
+                break;
+            default:
+                stream.Write(buffer, 0, buffer.Length);
+                break;
+        }
+
+        return value;
+    }
 
     private static int Write(PipePair pipe, int count)
     {

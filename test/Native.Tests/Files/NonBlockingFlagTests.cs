@@ -3,6 +3,7 @@ using KestrelNetpoll.Native.Descriptors;
 using KestrelNetpoll.Native.Files;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 using KestrelNetpoll.Native.Tests.Interop;
 using Microsoft.Win32.SafeHandles;
 
@@ -121,71 +122,6 @@ public sealed class NonBlockingFlagTests
         Assert.True(ProcessInfo.IsNonBlocking(second));
     }
 
-    /// <summary>Whatever has no name has the same identity, and there may be thousands.</summary>
-    [Fact]
-    public void Giving_a_number_back_costs_the_same_however_many_there_are()
-    {
-        const int Count = 300;
-        CountingFlags kernel = new();
-        FileNumbers numbers = new();
-        List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(static _ => FileLibC.ToHandle(SystemCalls.Instance.EventFd(0, 0).Value))];
-        try
-        {
-            FileIdentity identity = FileTraits.Of(NumberOf(handles[0]), kernel).Identity;
-            foreach (SafeFileHandle handle in handles)
-            {
-                Assert.True(numbers.TryAdd(kernel, NumberOf(handle), handle));
-                Assert.True(numbers.SetNonBlocking(kernel, NumberOf(handle), identity).IsSuccess);
-            }
-
-            foreach (SafeFileHandle handle in handles)
-            {
-                Assert.True(ProcessInfo.IsNonBlocking(NumberOf(handle)));
-                numbers.Remove(kernel, NumberOf(handle), handle);
-                Assert.False(ProcessInfo.IsNonBlocking(NumberOf(handle)));
-            }
-
-            Assert.InRange(kernel.Calls, Count, 10 * Count);
-        }
-        finally
-        {
-            handles.ForEach(static handle => handle.Dispose());
-        }
-    }
-
-    /// <summary>Whichever of them goes first, and also if a stranger has made it blocking in between.</summary>
-    [Theory]
-    [InlineData(true, false)]
-    [InlineData(false, false)]
-    [InlineData(true, true)]
-    [InlineData(false, true)]
-    public void What_several_numbers_share_stays_non_blocking_until_the_last_one_goes(bool firstGoesFirst, bool disturbed)
-    {
-        SystemCalls kernel = SystemCalls.Instance;
-        FileNumbers numbers = new();
-        using SafeFileHandle first = FileLibC.ToHandle(kernel.EventFd(0, 0).Value);
-        using SafeFileHandle second = FileLibC.ToHandle(FileLibC.dup(NumberOf(first)));
-        using SafeFileHandle other = FileLibC.ToHandle(kernel.EventFd(0, 0).Value);
-        FileIdentity identity = FileTraits.Of(NumberOf(first), kernel).Identity;
-        foreach (SafeFileHandle handle in new[] { other, first, second })
-        {
-            Assert.True(numbers.TryAdd(kernel, NumberOf(handle), handle));
-            Assert.True(numbers.SetNonBlocking(kernel, NumberOf(handle), identity).IsSuccess);
-            if (disturbed && handle == first)
-            {
-                FileNumbers.ClearNonBlocking(kernel, NumberOf(first));
-            }
-        }
-
-        (SafeFileHandle goes, SafeFileHandle stays) = firstGoesFirst ? (first, second) : (second, first);
-        numbers.Remove(kernel, NumberOf(goes), goes);
-        Assert.True(ProcessInfo.IsNonBlocking(NumberOf(stays)));
-        numbers.Remove(kernel, NumberOf(stays), stays);
-        Assert.False(ProcessInfo.IsNonBlocking(NumberOf(stays)));
-        Assert.True(ProcessInfo.IsNonBlocking(NumberOf(other)));
-        Assert.Equal(0, kernel.GetFlags(NumberOf(first)).Value & LibC.O_APPEND);
-    }
-
     [Fact]
     public void The_end_of_the_process_undoes_what_nobody_has_closed()
     {
@@ -205,7 +141,18 @@ public sealed class NonBlockingFlagTests
 
         numbers.RestoreAll();
         Assert.False(ProcessInfo.IsNonBlocking(first));
+        Assert.Equal(0, SystemCalls.Instance.GetSignal(first).Value);
         Assert.True(ProcessInfo.IsNonBlocking(second), "Its owner wanted it so.");
+    }
+
+    [Fact(Timeout = Waits.Limit)]
+    public async Task A_process_that_ends_with_files_open_leaves_what_it_shares_blocking()
+    {
+        using SafeFileHandle shared = FileLibC.ToHandle(SystemCalls.Instance.EventFd(0, 0).Value);
+        Assert.True(SystemCalls.Instance.SetFdFlags(NumberOf(shared), 0).IsSuccess);
+        Assert.Equal(ChildProgram.SawItNonBlocking, await ChildProgram.LeaveFileOpenAsync(NumberOf(shared)));
+        Assert.False(ProcessInfo.IsNonBlocking(NumberOf(shared)));
+        Assert.Equal(0, SystemCalls.Instance.GetSignal(NumberOf(shared)).Value);
     }
 
     [Fact]
@@ -281,23 +228,6 @@ public sealed class NonBlockingFlagTests
     }
 
     private static int NumberOf(SafeFileHandle handle) => (int)handle.DangerousGetHandle();
-
-    private sealed class CountingFlags : SystemCalls
-    {
-        internal int Calls { get; private set; }
-
-        protected internal override SyscallResult GetFlagsOnce(int fd)
-        {
-            Calls++;
-            return base.GetFlagsOnce(fd);
-        }
-
-        protected internal override SyscallResult SetFlagsOnce(int fd, int flags)
-        {
-            Calls++;
-            return base.SetFlagsOnce(fd, flags);
-        }
-    }
 
     private sealed class TypeIs(int type) : SystemCalls
     {

@@ -17,6 +17,7 @@ internal static class CompilerProbe
         #include <netinet/in.h>
         #include <netinet/tcp.h>
         #include <poll.h>
+        #include <signal.h>
         #include <stddef.h>
         #include <stdio.h>
         #include <sys/epoll.h>

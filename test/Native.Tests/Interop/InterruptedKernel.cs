@@ -53,6 +53,10 @@ internal sealed class InterruptedKernel : SystemCalls
 
     protected internal override SyscallResult SetFlagsOnce(int fd, int flags) => Next(flags);
 
+    protected internal override SyscallResult GetSignalOnce(int fd) => Next();
+
+    protected internal override SyscallResult SetSignalOnce(int fd, int signal) => Next(signal);
+
     protected internal override SyscallResult DuplicateOnce(int fd) => Next();
 
     protected internal override SyscallResult IdentifyOnce(string path, out FileIdentity identity)

@@ -114,6 +114,10 @@ public sealed class SystemCallsFileTests : IDisposable
         Assert.True(Kernel.SetFlags(read, 0).IsSuccess);
         Assert.Equal(LibC.O_RDONLY, Kernel.GetFlags(read).Value);
 
+        Assert.Equal(0, Kernel.GetSignal(read).Value);
+        Assert.True(Kernel.SetSignal(read, LibC.SIGIO).IsSuccess);
+        Assert.Equal(LibC.SIGIO, Kernel.GetSignal(read).Value);
+
         Assert.True(IsCloseOnExec(read));
         Assert.True(Kernel.SetFdFlags(read, 0).IsSuccess);
         Assert.False(IsCloseOnExec(read));

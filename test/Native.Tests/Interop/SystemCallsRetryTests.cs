@@ -27,6 +27,8 @@ public sealed class SystemCallsRetryTests
         ["FchmodOnce"] = calls => calls.Fchmod(0, 0),
         ["GetFlagsOnce"] = calls => calls.GetFlags(0),
         ["SetFlagsOnce"] = calls => calls.SetFlags(0, 0),
+        ["GetSignalOnce"] = calls => calls.GetSignal(0),
+        ["SetSignalOnce"] = calls => calls.SetSignal(0, 0),
         ["DuplicateOnce"] = calls => calls.Duplicate(0),
         ["IdentifyOnce"] = calls => calls.Identify("x", out _),
         ["IdentifyDescriptorOnce"] = calls => calls.Identify(0, out _),

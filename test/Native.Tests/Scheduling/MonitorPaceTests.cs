@@ -24,6 +24,15 @@ public sealed class MonitorPaceTests
     }
 
     [Fact]
+    public void Without_it_all_pauses_are_the_same()
+    {
+        var pace = new MonitorPace(adapts: false);
+        MonitorFindings[] findings = [Turn, Suspicion, HandedOff, .. Enumerable.Repeat(Asleep, 30)];
+        Assert.All(findings, found => Assert.Equal(800_000, pace.Next(found)));
+        Assert.True(pace.IsFast);
+    }
+
+    [Fact]
     public void A_suspicion_is_confirmed_soon_and_changes_nothing_else()
     {
         AssertPauses(Turn, 40, 80);

@@ -29,7 +29,7 @@ internal sealed partial class ServerProcess : IDisposable
     /// <summary>The sample, for the dotnet host.</summary>
     internal static string Dll => Path.Combine(AppContext.BaseDirectory, "Hello.dll");
 
-    internal static async Task<ServerProcess> StartAsync(int descriptorLimit, string? preload = null, PidsGroup? group = null)
+    internal static async Task<ServerProcess> StartAsync(int descriptorLimit, string? preload = null, LimitedGroup? group = null)
     {
         Assert.SkipUnless(File.Exists("/bin/sh"), "There is no /bin/sh here.");
         string? dotnet = FindDotnet();

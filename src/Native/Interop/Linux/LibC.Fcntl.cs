@@ -32,4 +32,6 @@ internal static unsafe partial class LibC
     internal static int AT_EMPTY_PATH => TmdsLibC.AT_EMPTY_PATH;
 
     internal static int FD_CLOEXEC => TmdsLibC.FD_CLOEXEC;
+
+    internal static int SIGIO => TmdsLibC.SIGIO;
 }

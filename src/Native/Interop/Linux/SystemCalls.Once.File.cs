@@ -87,6 +87,12 @@ internal partial class SystemCalls
     protected internal virtual SyscallResult SetFlagsOnce(int fd, int flags) =>
         SyscallResult.FromReturnValue(TmdsLibC.fcntl(fd, TmdsLibC.F_SETFL, flags));
 
+    protected internal virtual SyscallResult GetSignalOnce(int fd) =>
+        SyscallResult.FromReturnValue(TmdsLibC.fcntl(fd, TmdsLibC.F_GETSIG));
+
+    protected internal virtual SyscallResult SetSignalOnce(int fd, int signal) =>
+        SyscallResult.FromReturnValue(TmdsLibC.fcntl(fd, TmdsLibC.F_SETSIG, signal));
+
     protected internal virtual SyscallResult DuplicateOnce(int fd) =>
         SyscallResult.FromReturnValue(TmdsLibC.fcntl(fd, TmdsLibC.F_DUPFD_CLOEXEC, 0));
 

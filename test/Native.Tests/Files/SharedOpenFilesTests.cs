@@ -1,0 +1,142 @@
+using KestrelNetpoll.Native.Files;
+using KestrelNetpoll.Native.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace KestrelNetpoll.Native.Tests.Files;
+
+/// <summary>Which numbers share an open file that was made non-blocking: what has no name has one identity, and there may be
+/// thousands.</summary>
+public sealed class SharedOpenFilesTests : IDisposable
+{
+    private readonly List<SafeFileHandle> _handles = [];
+    private readonly FileNumbers _numbers = new();
+
+    public void Dispose() => _handles.ForEach(static handle => handle.Dispose());
+
+    /// <summary>Also of those that are non-blocking when they come, each of which might be one of the others.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(LibC.O_NONBLOCK)]
+    public void Taking_a_number_and_giving_it_back_cost_the_same_however_many_there_are(int flags)
+    {
+        const int Count = 300;
+        CountingKernel kernel = new();
+        List<SafeFileHandle> others = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(0))];
+        List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(flags))];
+        others.ForEach(handle => Take(kernel, handle));
+        handles.ForEach(handle => Take(kernel, handle));
+        foreach (SafeFileHandle handle in handles)
+        {
+            Assert.True(ProcessInfo.IsNonBlocking(NumberOf(handle)));
+            _numbers.Remove(kernel, NumberOf(handle), handle);
+            Assert.Equal(flags != 0, ProcessInfo.IsNonBlocking(NumberOf(handle)));
+        }
+
+        Assert.InRange(kernel.Calls, Count, 2 * 10 * Count);
+    }
+
+    /// <summary>Whichever of them goes first, also if a stranger has made it blocking in between, and where the kernel lets none be
+    /// marked.</summary>
+    [Theory]
+    [InlineData(true, false, false)]
+    [InlineData(false, false, false)]
+    [InlineData(true, true, false)]
+    [InlineData(false, true, false)]
+    [InlineData(true, false, true)]
+    [InlineData(false, true, true)]
+    public void What_several_numbers_share_stays_non_blocking_until_the_last_one_goes(
+        bool firstGoesFirst, bool disturbed, bool refusesMarks)
+    {
+        SystemCalls kernel = refusesMarks ? new MarkingRefused() : SystemCalls.Instance;
+        List<SafeFileHandle> others = [.. Enumerable.Range(0, 20).Select(_ => NewEventFd(0))];
+        SafeFileHandle first = NewEventFd(0);
+        SafeFileHandle second = Own(FileLibC.dup(NumberOf(first)));
+        others.ForEach(handle => Take(kernel, handle));
+        Take(kernel, first);
+        if (disturbed)
+        {
+            FileNumbers.ClearNonBlocking(kernel, NumberOf(first));
+        }
+
+        Take(kernel, second);
+
+        (SafeFileHandle goes, SafeFileHandle stays) = firstGoesFirst ? (first, second) : (second, first);
+        _numbers.Remove(kernel, NumberOf(goes), goes);
+        Assert.True(ProcessInfo.IsNonBlocking(NumberOf(stays)));
+        _numbers.Remove(kernel, NumberOf(stays), stays);
+        Assert.False(ProcessInfo.IsNonBlocking(NumberOf(stays)));
+        Assert.All(others, static handle => Assert.True(ProcessInfo.IsNonBlocking(NumberOf(handle))));
+        Assert.Equal(0, kernel.GetFlags(NumberOf(first)).Value & LibC.O_APPEND);
+        Assert.Equal(0, SystemCalls.Instance.GetSignal(NumberOf(first)).Value);
+    }
+
+    [Fact]
+    public void A_signal_that_the_owner_has_chosen_stays()
+    {
+        SystemCalls kernel = SystemCalls.Instance;
+        const int Chosen = 40;
+        SafeFileHandle first = NewEventFd(0);
+        SafeFileHandle second = Own(FileLibC.dup(NumberOf(first)));
+        Assert.True(kernel.SetSignal(NumberOf(first), Chosen).IsSuccess);
+        Take(kernel, first);
+        Take(kernel, second);
+
+        _numbers.Remove(kernel, NumberOf(first), first);
+        Assert.True(ProcessInfo.IsNonBlocking(NumberOf(second)));
+        _numbers.Remove(kernel, NumberOf(second), second);
+        Assert.False(ProcessInfo.IsNonBlocking(NumberOf(second)));
+        Assert.Equal(Chosen, kernel.GetSignal(NumberOf(first)).Value);
+    }
+
+    private static int NumberOf(SafeFileHandle handle) => (int)handle.DangerousGetHandle();
+
+    private void Take(SystemCalls kernel, SafeFileHandle handle)
+    {
+        Assert.True(_numbers.TryAdd(kernel, NumberOf(handle), handle));
+        FileIdentity identity = FileTraits.Of(NumberOf(handle), kernel).Identity;
+        Assert.True(_numbers.SetNonBlocking(kernel, NumberOf(handle), identity).IsSuccess);
+    }
+
+    private SafeFileHandle NewEventFd(int flags) => Own(SystemCalls.Instance.EventFd(0, flags).Value);
+
+    private SafeFileHandle Own(int fd)
+    {
+        SafeFileHandle handle = FileLibC.ToHandle(fd);
+        _handles.Add(handle);
+        return handle;
+    }
+
+    private sealed class CountingKernel : SystemCalls
+    {
+        internal int Calls { get; private set; }
+
+        protected internal override SyscallResult GetFlagsOnce(int fd)
+        {
+            Calls++;
+            return base.GetFlagsOnce(fd);
+        }
+
+        protected internal override SyscallResult SetFlagsOnce(int fd, int flags)
+        {
+            Calls++;
+            return base.SetFlagsOnce(fd, flags);
+        }
+
+        protected internal override SyscallResult GetSignalOnce(int fd)
+        {
+            Calls++;
+            return base.GetSignalOnce(fd);
+        }
+
+        protected internal override SyscallResult SetSignalOnce(int fd, int signal)
+        {
+            Calls++;
+            return base.SetSignalOnce(fd, signal);
+        }
+    }
+
+    private sealed class MarkingRefused : SystemCalls
+    {
+        protected internal override SyscallResult SetSignalOnce(int fd, int signal) => SyscallResult.Failure(Errno.EPERM);
+    }
+}
