@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using KestrelNetpoll.Transport.Connections;
+using KestrelNetpoll.Transport.Limits;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
@@ -119,6 +120,10 @@ public sealed class ConnectionTrackerTests
         internal override long BytesReceived => 0;
 
         internal override long BytesSent => 0;
+
+        internal override ConnectionLimit LookAtLimits(long now) => ConnectionLimit.None;
+
+        internal override void OnLimitReached(ConnectionLimit limit, TimeSpan value) => throw new NotSupportedException();
 
         internal string? AbortedWith { get; private set; }
 
