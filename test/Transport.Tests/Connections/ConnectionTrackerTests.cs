@@ -121,7 +121,7 @@ public sealed class ConnectionTrackerTests
 
         internal override long BytesSent => 0;
 
-        internal override ConnectionLimit LookAtLimits(long now) => ConnectionLimit.None;
+        internal override ConnectionLimit LookAtLimits(long now) => throw new NotSupportedException();
 
         internal override void OnLimitReached(ConnectionLimit limit, TimeSpan value) => throw new NotSupportedException();
 
