@@ -9,6 +9,6 @@ public enum AcceptDecision
     /// <summary>It is refused: a TCP client gets a RST. A Unix client sees the end of the connection.</summary>
     Refuse,
 
-    /// <summary>It is closed: the client gets a FIN.</summary>
+    /// <summary>It is closed: the client gets a FIN, and a RST for what it sends after that.</summary>
     Close,
 }

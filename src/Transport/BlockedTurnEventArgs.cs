@@ -41,7 +41,8 @@ public sealed class BlockedTurnEventArgs : EventArgs
     /// handled.</value>
     public string? Method { get; internal init; }
 
-    /// <summary>Gets the path of the request, as the client has sent it, decoded.</summary>
+    /// <summary>Gets the path of the request, as the client has sent it, decoded: it may hold any character, such as the end of a
+    /// line.</summary>
     /// <value>As for <see cref="Method"/>.</value>
     public string? Path { get; internal init; }
 

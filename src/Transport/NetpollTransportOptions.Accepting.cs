@@ -17,8 +17,8 @@ public sealed partial class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets how many connections one client may have at once on all endpoints together: an IPv4 address, or a network of
-    /// IPv6 (/64), which is what one customer of a provider gets. More are refused with RST. Unix sockets do not count. Behind a proxy
-    /// all connections have its address.
+    /// IPv6 (/64), which is what one customer of a provider gets; of the own link (fe80::/10), each address. More are refused with RST.
+    /// Unix sockets do not count. Behind a proxy all connections have its address.
     /// </summary>
     /// <value>1 or more; <see langword="null"/>, the default, is no limit.</value>
     public int? MaxConnectionsPerAddress { get; set; }

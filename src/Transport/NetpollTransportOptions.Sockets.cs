@@ -36,8 +36,8 @@ public sealed partial class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets whether clients may use several paths for one connection (<c>IPPROTO_MPTCP</c>). Those that do not speak it are served
-    /// with TCP. So are all where the kernel has none, or it is turned off (<c>net.mptcp.enabled</c>): a line in the log says so, once.
-    /// Only for sockets that the transport binds itself.
+    /// with TCP. So are all where the kernel has none, or none with the options that are given, or it is turned off
+    /// (<c>net.mptcp.enabled</c>): a line in the log says so, once. Only for sockets that the transport binds itself.
     /// </summary>
     /// <value>The default is <see langword="false"/>.</value>
     public bool MultipathTcp { get; set; }

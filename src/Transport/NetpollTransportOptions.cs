@@ -82,9 +82,9 @@ public sealed partial class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets whether what is said of a blocked turn names the request: method, path and route. It takes a middleware in front of the
-    /// application that notes each request in the execution context, which costs about as much as <c>IHttpContextAccessor</c>. Paths, which
-    /// may hold what is private, then come into the log. Without effect while <see cref="BlockedTurnThreshold"/> is off, and where
-    /// the application runs on the thread pool (<see cref="ApplicationScheduling"/>).
+    /// application that notes each request in the execution context, and each thread that a request comes to, which costs somewhat more
+    /// than <c>IHttpContextAccessor</c>. Paths, which may hold what is private, then come into the log, escaped. Without effect while <see
+    /// cref="BlockedTurnThreshold"/> is off, and where the application runs on the thread pool (<see cref="ApplicationScheduling"/>).
     /// </summary>
     /// <value>The default is <see langword="false"/>: only the connection is named.</value>
     public bool NameBlockedRequests { get; set; }

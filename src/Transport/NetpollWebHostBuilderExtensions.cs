@@ -54,13 +54,13 @@ public static class NetpollWebHostBuilderExtensions
             services.TryAddEnumerable(
                 ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
 
-            // Ahead of everything: the first filter is the outermost, whenever it was added.
+            // Ahead of everything: the first filter is the outermost, whenever it was added. The other one is behind it, where the request
+            // is on its worker.
             if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(WorkersOnlyFilter)))
             {
                 services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, WorkersOnlyFilter>());
+                services.Insert(1, ServiceDescriptor.Singleton<IStartupFilter, RequestNamesFilter>());
             }
-
-            services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, RequestNamesFilter>());
 
             // Registered under its own type too, so that an application can ask it for its endpoints and counters.
             services.TryAddSingleton(CreateFactory);
@@ -121,7 +121,7 @@ public static class NetpollWebHostBuilderExtensions
         }
     }
 
-    /// <summary>Puts <see cref="RequestNames"/> in front of the application's pipeline, if the option says so.</summary>
+    /// <summary>Puts <see cref="RequestNames"/> in front of the application's pipeline, behind the other, if the option says so.</summary>
     private sealed class RequestNamesFilter(NetpollTransportFactory factory) : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)

@@ -26,12 +26,19 @@ internal static class Patience
         Assert.True(signal.Wait(Limit), $"Gave up waiting until {what}.");
 
     /// <summary>For what cannot be awaited, such as a line in the log.</summary>
-    internal static async Task UntilAsync(Func<bool> condition, string what)
+    /// <param name="condition">What is waited for.</param>
+    /// <param name="what">The same in words, for the failure.</param>
+    /// <param name="found">What there is instead, for the failure.</param>
+    internal static async Task UntilAsync(Func<bool> condition, string what, Func<string>? found = null)
     {
         var clock = Stopwatch.StartNew();
         while (!condition())
         {
-            Assert.True(clock.Elapsed < Limit, $"Gave up waiting until {what}.");
+            if (clock.Elapsed >= Limit)
+            {
+                Assert.Fail($"Gave up waiting until {what}. {found?.Invoke()}");
+            }
+
             await Task.Delay(5);
         }
     }

@@ -89,7 +89,8 @@ internal sealed class SharedOpenFiles
     /// <summary>Takes the mark off an open file, for the last number that relied on it.</summary>
     internal static void Unmark(SystemCalls kernel, int fd, OpenFile file)
     {
-        if (file.IsMarked)
+        // Unless somebody has chosen another one meanwhile.
+        if (file.IsMarked && kernel.GetSignal(fd) is { IsSuccess: true } chosen && chosen.Value == LibC.SIGIO)
         {
             kernel.SetSignal(fd, 0);
         }

@@ -1,5 +1,3 @@
-using KestrelNetpoll.Native.Interop;
-
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>What the monitor knows of a turn that has lasted for long. Any thread; it may have ended since.</summary>
@@ -20,16 +18,32 @@ internal sealed class BlockedTurnSighting(
     /// <summary>The kernel's id of the thread.</summary>
     internal int ThreadId => worker.ThreadId;
 
-    /// <summary>Has it not ended yet?</summary>
-    internal bool Lasts => (processor.Holder == worker && processor.State == state) || worker.IsStillIn(processor, state);
+    /// <summary>Has it not ended yet? Not for the monitor, who may be waited for.</summary>
+    internal bool Lasts
+    {
+        get
+        {
+            if (IsInside)
+            {
+                return true;
+            }
+
+            // While its processor is handed on it has not got it any more, and nobody else has got it yet.
+            Thread.Yield();
+            return IsInside;
+        }
+    }
+
+    private bool IsInside => (processor.Holder == worker && processor.State == state) || worker.IsStillIn(processor, state);
 
     /// <summary>Where the thread is now, if the turn has not ended by then. Costs some system calls and allocations.</summary>
-    internal ThreadWhereabouts Locate()
+    /// <param name="locator">Asks; null: one that is made for this.</param>
+    internal ThreadWhereabouts Locate(ThreadLocator? locator = null)
     {
         bool waits = worker.IsInManagedWait;
         ThreadWhereabouts found = waits
             ? new ThreadWhereabouts(ThreadOccupation.ManagedWait, KernelCall: null)
-            : ThreadWhereabouts.Ask(new KernelFiles(worker.Group.SystemCalls), ThreadId);
+            : (locator ?? new ThreadLocator()).Find(worker.Group.SystemCalls, ThreadId);
         if (Lasts)
         {
             return found;

@@ -54,7 +54,7 @@ internal sealed class BlockedTurnWatch
         }
     }
 
-    /// <summary>A turn has been made to lose its processor, or has ended just before.</summary>
+    /// <summary>A turn has been made to lose its processor. It may have ended since.</summary>
     internal void OnHandedOff(WatchedProcessor watched, Worker worker, Turn? turn, long now)
     {
         var lost = new LostTurn(worker, watched.Processor, watched.State, turn, watched.Since, watched.BlockedFor);

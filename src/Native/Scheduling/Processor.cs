@@ -94,6 +94,10 @@ internal sealed class Processor
     /// <summary>For the monitor: the last state that it could not take away, because there was no worker to take over.</summary>
     internal long RefusedState { get; set; }
 
+    /// <summary>The state in which another worker should run its turns, and there is none; 0: that is over. Written by the
+    /// monitor.</summary>
+    internal long WantingState { get; set; }
+
     /// <summary>Any thread.</summary>
     internal long State => Volatile.Read(ref _state);
 

@@ -13,8 +13,11 @@ internal sealed class QueueProbe(WorkerGroup group) : Turn
 
     // On the monotonic clock; 0: it is not queued.
     private long _queuedAt;
-    private long _turnsBefore;
     private long _lastWait;
+
+    // How many turns had begun when somebody asked last, and when that number was found first.
+    private long _turns;
+    private long _turnsAt;
     private TaskCompletionSource? _run;
 
     /// <summary>
@@ -31,13 +34,25 @@ internal sealed class QueueProbe(WorkerGroup group) : Turn
     /// <summary>Queues the turn, unless it is. The task completes, on the thread pool, when it has run.</summary>
     internal Task WhenRunAsync() => Begin(out _);
 
-    /// <summary>Since when the turn waits, in nanoseconds, and whether no turn has begun in the group since; 0: it does not wait.</summary>
-    internal long Waits(out bool nothingRuns)
+    /// <summary>For how long the turn waits, in nanoseconds; 0: it does not.</summary>
+    /// <param name="standstill">
+    /// For how long no turn is known to have begun in the group meanwhile. It begins with the first question after the last one that has:
+    /// nothing notes when turns begin.
+    /// </param>
+    internal long Waits(out long standstill)
     {
         lock (_lock)
         {
-            nothingRuns = _queuedAt != 0 && group.TurnsBegun == _turnsBefore;
-            return _queuedAt == 0 ? 0 : MonotonicClock.Now - _queuedAt;
+            if (_queuedAt == 0)
+            {
+                standstill = 0;
+                return 0;
+            }
+
+            long now = MonotonicClock.Now;
+            CountTurnsLocked(now);
+            standstill = now - _turnsAt;
+            return now - _queuedAt;
         }
     }
 
@@ -65,19 +80,31 @@ internal sealed class QueueProbe(WorkerGroup group) : Turn
         TaskCompletionSource run;
         lock (_lock)
         {
+            long now = MonotonicClock.Now;
             if (_run is not null)
             {
-                wait = MonotonicClock.Now - _queuedAt;
+                CountTurnsLocked(now);
+                wait = now - _queuedAt;
                 return _run.Task;
             }
 
             wait = _lastWait;
             _run = run = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _turnsBefore = group.TurnsBegun;
-            _queuedAt = MonotonicClock.Now;
+            _turns = group.TurnsBegun;
+            _queuedAt = _turnsAt = now;
         }
 
         group.Schedule(this);
         return run.Task;
+    }
+
+    private void CountTurnsLocked(long now)
+    {
+        long turns = group.TurnsBegun;
+        if (turns != _turns)
+        {
+            _turns = turns;
+            _turnsAt = now;
+        }
     }
 }

@@ -29,7 +29,7 @@ internal sealed partial class SystemMonitor
         return computes ? HandOffReason.Computing : HandOffReason.LongTurn;
     }
 
-    // The turn may have ended just before: then nothing was handed off, and the turn is forgotten at its next look.
+    // The turn may have ended just before: then nothing was handed off.
     private void TellOfHandOff(WatchedProcessor watched, Worker worker, Turn? turn, HandOffReason reason, long now)
     {
         if (watched.Processor.Holder == worker)

@@ -223,6 +223,7 @@ internal sealed partial class SystemMonitor
         bool isShortWait = now - watched.WaitSince < ShortWaits.ShortNanoseconds;
         bool blocked = sameWait && !(isShortWait && ShortWaits.Prevail);
         bool inKernel = false;
+        bool runs = false;
 
         // Where waits are short, nothing is done about one that has been seen before until it is long: there is no hurry.
         findings.Suspicion |= waits && !blocked && !(watched.Waits && ShortWaits.Prevail);
@@ -232,6 +233,7 @@ internal sealed partial class SystemMonitor
         {
             watched.NextKernelLook = now + KernelWait(now);
             blocked = inKernel = _probe.IsInKernelWait(worker);
+            runs = !inKernel;
         }
 
         bool computes = !waits && !blocked && Computes(watched, worker, now);
@@ -245,6 +247,12 @@ internal sealed partial class SystemMonitor
 
         if (!ShouldHandOff(watched, blocked, isLong, computes))
         {
+            if (runs)
+            {
+                // It goes on, and keeps nobody waiting, whatever was refused before.
+                processor.WantingState = 0;
+            }
+
             if (holdsLong || (holds && blocked))
             {
                 // It keeps its processor, since no other work waits; or it computes. Its output does not wait for that.

@@ -54,7 +54,7 @@ internal sealed partial class WorkerGroup
         }
     }
 
-    /// <summary>Turns that were to lose their processor, and have it still, since no worker is to be had.</summary>
+    /// <summary>Turns that should lose their processor, and have it still, since no worker is to be had.</summary>
     internal int RefusedTurns
     {
         get
@@ -63,7 +63,7 @@ internal sealed partial class WorkerGroup
             foreach (Processor processor in _processors)
             {
                 long state = processor.State;
-                turns += Processor.IsInTurn(state) && processor.RefusedState == state ? 1 : 0;
+                turns += Processor.IsInTurn(state) && processor.WantingState == state ? 1 : 0;
             }
 
             return turns;

@@ -253,7 +253,7 @@ internal sealed partial class WorkerGroup
             if (!Stopping)
             {
                 Limit.OnReached(refusal, again: processor.RefusedState == state, MonotonicClock.Now);
-                processor.RefusedState = state;
+                processor.RefusedState = processor.WantingState = state;
             }
 
             // The others are all there is.

@@ -6,6 +6,10 @@ namespace KestrelNetpoll.Native.Sockets;
 /// <summary>Accepting in two steps, between which somebody may decide, and what the kernel holds until then.</summary>
 internal sealed partial class ListenSocket
 {
+    // As much as a new connection has room for, by default.
+    private const int DiscardBlockSize = 8 * 1024;
+    private const int MaxDiscards = 16;
+
     /// <summary>Can its connections have several paths (MPTCP)? Asks the kernel; false after a close.</summary>
     internal bool IsMultipath
     {
@@ -59,15 +63,31 @@ internal sealed partial class ListenSocket
         return new StreamSocket(taken.Fd, group, SystemCalls, taken.Address);
     }
 
-    /// <summary>Closes a connection that was taken and is not wanted, with FIN, or with RST.</summary>
+    /// <summary>
+    /// Closes a connection that was taken and is not wanted, with RST, or with FIN; what a client sends after that is answered with RST.
+    /// </summary>
     internal void Refuse(in TakenSocket taken, bool reset)
     {
         if (reset)
         {
             SystemCalls.SetLinger(taken.Fd, on: true, seconds: 0);
         }
+        else
+        {
+            SystemCalls.Shutdown(taken.Fd, LibC.SHUT_WR);
+            Discard(taken.Fd);
+        }
 
         SystemCalls.Close(taken.Fd);
+    }
+
+    // What has come already: closed with that unread, the connection would be reset.
+    private void Discard(int fd)
+    {
+        Span<byte> scrap = stackalloc byte[DiscardBlockSize];
+        for (int i = 0; i < MaxDiscards && SystemCalls.Recv(fd, scrap, flags: 0) is { IsSuccess: true, Value: > 0 }; i++)
+        {
+        }
     }
 
     /// <summary>

@@ -12,10 +12,45 @@ internal static class ListenSocketSetup
     /// <exception cref="SocketException">The kernel refuses.</exception>
     internal static int CreateBound(SystemCalls systemCalls, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
     {
+        file = null;
         int domain = SocketAddresses.DomainOf(endPoint);
-        SyscallResult created = CreateSocket(systemCalls, domain, options.MultipathTcp && domain != LibC.AF_UNIX);
+        if (options.MultipathTcp && domain != LibC.AF_UNIX && TryCreateMultipath(systemCalls, domain, endPoint, options) is { } multipath)
+        {
+            return multipath;
+        }
+
+        SyscallResult created = systemCalls.Socket(domain, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, 0);
         ThrowOnError(created, "socket", endPoint);
-        int fd = created.Value;
+        SetUp(systemCalls, created.Value, domain, endPoint, options, out file);
+        return created.Value;
+    }
+
+    // Null: the kernel has no such sockets, or one that has not all the options yet, of which older kernels give it few. Whatever it has
+    // against TCP as well, the next attempt tells.
+    private static int? TryCreateMultipath(SystemCalls systemCalls, int domain, EndPoint endPoint, ListenSocketOptions options)
+    {
+        SyscallResult created =
+            systemCalls.Socket(domain, LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC, LibC.IPPROTO_MPTCP);
+        if (created.IsError)
+        {
+            return null;
+        }
+
+        try
+        {
+            SetUp(systemCalls, created.Value, domain, endPoint, options, out _);
+            return created.Value;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.OperationNotSupported or SocketError.ProtocolOption)
+        {
+            return null;
+        }
+    }
+
+    // From a new socket to a bound one. If that fails, it is closed.
+    private static void SetUp(
+        SystemCalls systemCalls, int fd, int domain, EndPoint endPoint, ListenSocketOptions options, out UnixSocketFile? file)
+    {
         file = null;
         try
         {
@@ -39,7 +74,6 @@ internal static class ListenSocketSetup
 
             SetOptions(systemCalls, fd, domain, endPoint, options);
             Bind(systemCalls, fd, endPoint, options, out file);
-            return fd;
         }
         catch
         {
@@ -100,14 +134,6 @@ internal static class ListenSocketSetup
         EndPoint endPoint = GetLocalEndPoint(systemCalls, fd, $"descriptor {fd}");
         ThrowOnError(systemCalls.Listen(fd, backlog), "listen", endPoint);
         return endPoint;
-    }
-
-    // Whatever the kernel has against several paths: what it has against TCP as well, the second call tells.
-    private static SyscallResult CreateSocket(SystemCalls systemCalls, int domain, bool multipath)
-    {
-        int type = LibC.SOCK_STREAM | LibC.SOCK_NONBLOCK | LibC.SOCK_CLOEXEC;
-        SyscallResult created = multipath ? systemCalls.Socket(domain, type, LibC.IPPROTO_MPTCP) : default;
-        return multipath && created.IsSuccess ? created : systemCalls.Socket(domain, type, 0);
     }
 
     private static void SetOptionsOfBinding(SystemCalls systemCalls, int fd, EndPoint endPoint, ListenSocketOptions options)
@@ -180,13 +206,40 @@ internal static class ListenSocketSetup
         }
     }
 
+    // Each connection will be given them, when it is too late to complain. Where a sandbox allows no sockets but those that it hands over,
+    // nobody can know before.
+    private static void TryOptionsOfConnections(SystemCalls systemCalls, int domain, object endPoint, ListenSocketOptions options)
+    {
+        SyscallResult scratch = systemCalls.Socket(domain, LibC.SOCK_STREAM | LibC.SOCK_CLOEXEC, 0);
+        if (scratch.IsError)
+        {
+            return;
+        }
+
+        try
+        {
+            foreach (SocketOption option in SocketOption.OfConnections(options, domain))
+            {
+                Set(systemCalls, scratch.Value, endPoint, option.Level, option.Option, option.Value, option.Name);
+            }
+        }
+        finally
+        {
+            systemCalls.Close(scratch.Value);
+        }
+    }
+
     /// <summary>
     /// Linux hands the connections' options on from a TCP listener; from a Unix one it does not, but that it takes them shows here.
     /// </summary>
     private static void SetOptions(SystemCalls systemCalls, int fd, int domain, object endPoint, ListenSocketOptions options)
     {
         bool isUnix = domain == LibC.AF_UNIX;
-        if (!options.LeavesListener)
+        if (options.LeavesListener)
+        {
+            TryOptionsOfConnections(systemCalls, domain, endPoint, options);
+        }
+        else
         {
             SocketOption.OfConnections(options, domain).ForEach(Set);
         }

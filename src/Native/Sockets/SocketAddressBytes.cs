@@ -51,7 +51,9 @@ internal struct SocketAddressBytes
 
     /// <summary>Whose address it is; null: it is none of IP.</summary>
     internal readonly NetworkKey? Network =>
-        InternetAddress.TryReadNetwork(Bytes, out ulong bits, out bool isIPv6) ? new NetworkKey(bits, isIPv6) : null;
+        InternetAddress.TryReadNetwork(Bytes, out ulong bits, out ulong moreBits, out bool isIPv6)
+            ? new NetworkKey(bits, moreBits, isIPv6)
+            : null;
 
     /// <summary>The end point; a Unix one without its name. Null when the address is of another family or missing.</summary>
     internal readonly EndPoint? ToEndPoint() => InternetAddress.Read(Bytes) ?? (IsUnix ? SocketAddresses.UnnamedUnix : null);

@@ -36,12 +36,11 @@ internal sealed partial class StreamSocket
     internal int CountUnacknowledged() =>
         (TryEnter() ? Leave(SystemCalls.GetUnsent(Fd)) : Closed) is { IsSuccess: true } unsent ? unsent.Value : 0;
 
-    /// <summary>Is there something to receive: bytes, the end, or an error? Looks, and leaves it there.</summary>
-    internal bool HasInput()
-    {
-        Span<byte> first = stackalloc byte[1];
-        return !(TryEnter() ? Leave(SystemCalls.Recv(Fd, first, LibC.MSG_PEEK)) : Closed).WouldBlock;
-    }
+    /// <summary>
+    /// Is there something to receive: bytes, the end, or an error? Leaves it there, an error as well, which even a peek would take away.
+    /// </summary>
+    internal bool HasInput() =>
+        (TryEnter() ? Leave(SystemCalls.Poll(Fd, LibC.POLLIN, out _)) : Closed) is not { IsSuccess: true, Value: 0 };
 
     /// <summary>Asks the kernel what it has measured. Null after a close, or if it refuses.</summary>
     internal TcpMeasurements? GetMeasurements()

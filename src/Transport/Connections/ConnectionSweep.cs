@@ -116,5 +116,17 @@ internal sealed class ConnectionSweep : Turn
         }
     }
 
-    private void Arm() => _group.ScheduleAt(_timer, MonotonicClock.Now + Limits.LookInterval);
+    private void Arm()
+    {
+        try
+        {
+            _group.ScheduleAt(_timer, MonotonicClock.Now + Limits.LookInterval);
+        }
+        catch
+        {
+            // There is no memory for it. The next connection tries again.
+            Interlocked.Exchange(ref _isOn, 0);
+            throw;
+        }
+    }
 }

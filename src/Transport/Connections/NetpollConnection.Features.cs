@@ -72,10 +72,10 @@ internal sealed partial class NetpollConnection :
     public override EndPoint? LocalEndPoint { get; set; }
 
     // The socket keeps the kernel's bytes, so this works after the close too. An IPv4 peer of a dual-mode listener is
-    // ::ffff:a.b.c.d, as with the Sockets transport.
+    // ::ffff:a.b.c.d, as with the Sockets transport. A report on a blocked turn may ask while middleware sets it, and must not undo that.
     public override EndPoint? RemoteEndPoint
     {
-        get => _remoteEndPoint ??= _socket.RemoteEndPoint;
+        get => _remoteEndPoint ?? Interlocked.CompareExchange(ref _remoteEndPoint, _socket.RemoteEndPoint, null) ?? _remoteEndPoint;
         set => _remoteEndPoint = value;
     }
 

@@ -20,6 +20,8 @@ internal sealed partial class NetpollConnection : IWatchedConnection
 
     long IWatchedConnection.QueuedBytes => _writer.QueuedBytes;
 
+    bool IWatchedConnection.IsSending => _writer.IsSending;
+
     internal override ConnectionLimit LookAtLimits(long now) =>
         IsClosed || _watch is not { } watch ? ConnectionLimit.None : watch.Look(this, now);
 
@@ -42,7 +44,7 @@ internal sealed partial class NetpollConnection : IWatchedConnection
 
     int IWatchedConnection.CountUnacknowledged() => _socket.CountUnacknowledged();
 
-    bool IWatchedConnection.HasUnreceivedInput() => _socket.HasInput();
+    bool IWatchedConnection.HasSentOnly(long bytes) => _reader.HasReceivedAll(bytes);
 
     bool IWatchedConnection.TryRequestClose()
     {

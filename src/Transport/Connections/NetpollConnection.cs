@@ -98,7 +98,16 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _socket.SetHangupTurn(new InputTurn(this));
         _socket.Start();
         _services.Connections.Add(this);
-        _services.Sweep?.OnConnectionAdded();
+        try
+        {
+            _services.Sweep?.OnConnectionAdded();
+        }
+        catch
+        {
+            // Nobody is going to close it in Kestrel's name, and a stop would wait for that.
+            _services.Connections.Remove(this);
+            throw;
+        }
     }
 
     /// <summary>
@@ -314,6 +323,8 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
     /// <summary>Lets the reader look at a hang-up, and at input that nobody reads, even while it is not waiting.</summary>
     private sealed class InputTurn(NetpollConnection connection) : UnreadInput
     {
+        internal override object Subject => connection;
+
         internal override void Run() => connection._reader.OnHangup();
 
         internal override bool LookAgain() => connection._reader.LookAtUnread();

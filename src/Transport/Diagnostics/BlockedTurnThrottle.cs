@@ -58,7 +58,7 @@ internal sealed class BlockedTurnThrottle(TimeProvider timeProvider)
         return true;
     }
 
-    // Those that nothing has been kept back of, for longest of all.
+    // Those that may be let through again. What was kept back of them is told with what shares a place.
     private void Forget(long now)
     {
         foreach ((Kind kind, Entry entry) in _entries)

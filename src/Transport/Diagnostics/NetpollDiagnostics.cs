@@ -1,22 +1,51 @@
 using KestrelNetpoll.Native.Scheduling;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Diagnostics;
 
 /// <summary>
 /// Makes log entries, events and measurements of what the monitor sees. The monitor's thread only hands over: everything that may run the
-/// application's code happens on the thread pool.
+/// application's code happens on the thread pool. There each of the three has one thread at a time, and a bounded queue of its own: neither
+/// can listeners that block take the pool's threads, nor do they keep the log from going on.
 /// </summary>
-internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvider) : INetpollDiagnostics, IMonitorObserver
+internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
 {
-    /// <summary>So many may wait for the thread pool; a sighting that comes then is not worth the memory.</summary>
+    /// <summary>So many sightings may wait, and so many events; what comes then is not worth the memory.</summary>
     internal const int MaxPending = 256;
 
-    private readonly BlockedTurnThrottle _throttle = new(timeProvider);
+    /// <summary>So many measurements may wait: they are small, and come in swarms.</summary>
+    internal const int MaxMeasurements = 4096;
 
-    // Interlocked: those that wait for the thread pool, and those that were left out because of that.
-    private int _pending;
+    /// <summary>So many sightings are looked at in a second for the log alone, which hardly has a place for more.</summary>
+    internal const int MaxLooks = 32;
+
+    internal static readonly TimeSpan FailureInterval = TimeSpan.FromSeconds(10);
+
+    private readonly ILogger _logger;
+    private readonly BlockedTurnThrottle _throttle;
+    private readonly RateLimit _looks;
+    private readonly RateLimit _failures;
+    private readonly Mailbox<BlockedTurnSighting> _sightings;
+    private readonly Mailbox<BlockedTurnEventArgs> _events;
+    private readonly Mailbox<(HandOffReason Reason, long Nanoseconds)> _measurements;
+
+    // For who handles sightings.
+    private readonly ThreadLocator _locator = new();
+
+    // Interlocked: sightings that nobody has looked at, and that no log entry has told of.
     private long _leftOut;
+
+    internal NetpollDiagnostics(ILogger logger, TimeProvider timeProvider)
+    {
+        _logger = logger;
+        _throttle = new BlockedTurnThrottle(timeProvider);
+        _looks = new RateLimit(timeProvider, MaxLooks, TimeSpan.FromSeconds(1));
+        _failures = new RateLimit(timeProvider, permits: 1, FailureInterval);
+        _sightings = new Mailbox<BlockedTurnSighting>(MaxPending, Report);
+        _events = new Mailbox<BlockedTurnEventArgs>(MaxPending, Raise);
+        _measurements = new Mailbox<(HandOffReason Reason, long Nanoseconds)>(MaxMeasurements, Record);
+    }
 
     public event EventHandler<BlockedTurnEventArgs>? BlockedTurn;
 
@@ -31,6 +60,9 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
     /// <summary>Where the time until a hand-off is measured; null: nowhere. Set before the engine starts.</summary>
     internal HandOffDelay? HandOffDelay { get; set; }
 
+    /// <summary>For tests: has everything been told?</summary>
+    internal bool IsDone => _sightings.IsEmpty && _events.IsEmpty && _measurements.IsEmpty;
+
     /// <summary>Before the engine starts.</summary>
     internal void Configure(NetpollTransportOptions options)
     {
@@ -43,11 +75,7 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
 
     public void OnBlockedTurn(BlockedTurnSighting sighting)
     {
-        if (TryPend())
-        {
-            ThreadPoolQueue.Add(static state => state.Owner.Report(state.Sighting), (Owner: this, Sighting: sighting));
-        }
-        else
+        if (!_sightings.TryAdd(sighting))
         {
             Interlocked.Increment(ref _leftOut);
         }
@@ -55,31 +83,19 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
 
     public void OnHandedOff(HandOffReason reason, long nanoseconds)
     {
-        if (HandOffDelay is not null && TryPend())
+        if (HandOffDelay is not null)
         {
-            ThreadPoolQueue.Add(
-                static state => state.Owner.Record(state.Reason, state.Time), (Owner: this, Reason: reason, Time: nanoseconds));
+            // What is left out is missing from a histogram. The hand-offs are counted elsewhere.
+            _measurements.TryAdd((reason, nanoseconds));
         }
     }
 
-    private bool TryPend()
+    // An exception here, or in one of those below, would be the end of the process.
+    private void Record((HandOffReason Reason, long Nanoseconds) measurement)
     {
-        if (Interlocked.Increment(ref _pending) <= MaxPending)
-        {
-            return true;
-        }
-
-        Interlocked.Decrement(ref _pending);
-        return false;
-    }
-
-    // An exception here would be the end of the process.
-    private void Record(HandOffReason reason, long nanoseconds)
-    {
-        Interlocked.Decrement(ref _pending);
         try
         {
-            HandOffDelay!.Record(reason, nanoseconds);
+            HandOffDelay!.Record(measurement.Reason, measurement.Nanoseconds);
         }
         catch (Exception)
         {
@@ -89,32 +105,50 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
 
     private void Report(BlockedTurnSighting sighting)
     {
-        Interlocked.Decrement(ref _pending);
         try
         {
+            bool isListenedTo = BlockedTurn is not null;
+            if (!isListenedTo && !_logger.IsEnabled(LogLevel.Warning))
+            {
+                return;
+            }
+
+            if (!isListenedTo && !_looks.TryEnter(out _))
+            {
+                Interlocked.Increment(ref _leftOut);
+                return;
+            }
+
             BlockedTurnEventArgs blocked = Describe(sighting);
+            if (isListenedTo)
+            {
+                // First: a logger may block.
+                _events.TryAdd(blocked);
+            }
+
             Log(blocked);
-            Raise(blocked);
         }
         catch (Exception e)
         {
-            NetpollTransportLog.DiagnosticsFailed(logger, e);
+            LogFailure(e);
         }
     }
 
     private BlockedTurnEventArgs Describe(BlockedTurnSighting sighting)
     {
-        // In this order: what is named while the turn lasts is the turn's.
+        // In this order: what is named while the turn and the request last is theirs.
         RequestName? request = Names?.Find(sighting.Thread);
         string? route = request?.Route;
-        ThreadWhereabouts found = sighting.Locate();
-        if (!sighting.Lasts)
+        ITurnSubject? subject = request?.Connection;
+        ThreadWhereabouts found = sighting.Locate(_locator);
+        if (!sighting.Lasts || request is { HasEnded: true })
         {
             request = null;
+            subject = null;
         }
 
         // What goes on after an await, under WorkersOnly, is a turn of nobody in particular.
-        ITurnSubject? subject = request?.Connection ?? sighting.Turn?.Subject as ITurnSubject;
+        subject ??= sighting.Turn?.Subject as ITurnSubject;
         return new BlockedTurnEventArgs
         {
             BlockedFor = TimeSpan.FromTicks(sighting.Nanoseconds / TimeSpan.NanosecondsPerTick),
@@ -139,13 +173,13 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
     private void Log(BlockedTurnEventArgs blocked)
     {
         var kind = new BlockedTurnThrottle.Kind(blocked.Cause, blocked.KernelCall, blocked.Route ?? blocked.Path);
-        if (!logger.IsEnabled(LogLevel.Warning) || !_throttle.TryEnter(kind, out long suppressed))
+        if (!_logger.IsEnabled(LogLevel.Warning) || !_throttle.TryEnter(kind, out long suppressed))
         {
             return;
         }
 
         NetpollTransportLog.BlockedTurn(
-            logger,
+            _logger,
             blocked.ThreadId,
             (long)blocked.BlockedFor.TotalMilliseconds,
             DescribeCause(blocked),
@@ -166,8 +200,16 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
             }
             catch (Exception e)
             {
-                NetpollTransportLog.DiagnosticsFailed(logger, e);
+                LogFailure(e);
             }
+        }
+    }
+
+    private void LogFailure(Exception exception)
+    {
+        if (_failures.TryEnter(out long suppressed))
+        {
+            NetpollTransportLog.DiagnosticsFailed(_logger, suppressed, exception);
         }
     }
 
@@ -186,7 +228,8 @@ internal sealed class NetpollDiagnostics(ILogger logger, TimeProvider timeProvid
             return "not known";
         }
 
-        string request = $"{blocked.Method} {blocked.Path}";
+        // Escaped as in the request's line: what a client makes up must not look like another entry.
+        string request = $"{blocked.Method} {new PathString(blocked.Path).ToUriComponent()}";
         return blocked.Route is null ? request : $"{request}, route {blocked.Route}";
     }
 }

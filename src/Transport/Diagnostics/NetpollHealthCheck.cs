@@ -27,12 +27,13 @@ internal sealed class NetpollHealthCheck(MetricsSource? source, Func<string?> re
             return HealthCheckResult.Healthy($"The netpoll transport serves no endpoint. {readObstacle()}".TrimEnd());
         }
 
-        Task run = Task.WhenAll(groups.Select(static group => group.QueueProbe.WhenRunAsync()));
-        await Task.WhenAny(run, Task.Delay(options.QueueTimeBound, cancellationToken)).ConfigureAwait(false);
+        (QueueProbe Probe, Task Run)[] probes = [.. groups.Select(static group => (group.QueueProbe, group.QueueProbe.WhenRunAsync()))];
+        Task all = Task.WhenAll(probes.Select(static probe => probe.Run));
+        await Task.WhenAny(all, Task.Delay(options.QueueTimeBound, cancellationToken)).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
 
         List<string> complaints = [];
-        bool isStalled = LookAtQueues(groups, isLate: !run.IsCompleted, complaints, out double queueTime);
+        bool isStalled = LookAtQueues(probes, complaints, out double queueTime);
         int missing = groups.Sum(static group => group.RefusedTurns);
         if (missing != 0)
         {
@@ -65,25 +66,30 @@ internal sealed class NetpollHealthCheck(MetricsSource? source, Func<string?> re
     }
 
     // True: nothing has run for too long.
-    private bool LookAtQueues(IReadOnlyList<WorkerGroup> groups, bool isLate, List<string> complaints, out double queueTime)
+    private bool LookAtQueues((QueueProbe Probe, Task Run)[] probes, List<string> complaints, out double queueTime)
     {
         queueTime = 0;
-        bool isStalled = false;
-        if (!isLate)
+        double longestStandstill = 0;
+        foreach ((QueueProbe probe, Task run) in probes)
+        {
+            // One may run just now: then it does not wait any more.
+            if (!run.IsCompleted)
+            {
+                queueTime = Math.Max(queueTime, probe.Waits(out long standstill) / NanosecondsPerSecond);
+                longestStandstill = Math.Max(longestStandstill, standstill / NanosecondsPerSecond);
+            }
+        }
+
+        if (queueTime == 0)
         {
             return false;
         }
 
-        foreach (WorkerGroup group in groups)
-        {
-            double waits = group.QueueProbe.Waits(out bool nothingRuns) / NanosecondsPerSecond;
-            queueTime = Math.Max(queueTime, waits);
-            isStalled |= nothingRuns && waits >= options.StallBound.TotalSeconds;
-        }
-
-        complaints.Add(string.Create(
-            CultureInfo.InvariantCulture,
-            $"work has waited for a worker for {queueTime:0.0} s{(isStalled ? ", and no turn has begun meanwhile" : "")}"));
+        bool isStalled = longestStandstill >= options.StallBound.TotalSeconds;
+        string complaint = string.Create(CultureInfo.InvariantCulture, $"work has waited for a worker for {queueTime:0.0} s");
+        complaints.Add(isStalled
+            ? string.Create(CultureInfo.InvariantCulture, $"{complaint}, and no turn has begun for {longestStandstill:0.0} s")
+            : complaint);
         return isStalled;
     }
 }

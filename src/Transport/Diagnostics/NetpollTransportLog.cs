@@ -133,7 +133,7 @@ internal static partial class NetpollTransportLog
         120,
         LogLevel.Warning,
         @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
-            + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others of the kind, not logged: {Suppressed}.",
+            + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others that were not logged: {Suppressed}.",
         EventName = "BlockedTurn")]
     internal static partial void BlockedTurn(
         ILogger logger,
@@ -149,9 +149,9 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(
         121,
         LogLevel.Error,
-        "Whoever listens to INetpollDiagnostics threw, or it could not be told.",
+        "Whoever listens to INetpollDiagnostics threw, or it could not be told. Other failures, not logged: {Suppressed}.",
         EventName = "DiagnosticsFailed")]
-    internal static partial void DiagnosticsFailed(ILogger logger, Exception exception);
+    internal static partial void DiagnosticsFailed(ILogger logger, long suppressed, Exception exception);
 
     [LoggerMessage(
         130, LogLevel.Debug, @"Connection id ""{ConnectionId}"" has reached {Limit} ({Value}).", EventName = "ConnectionLimitReached")]
@@ -174,7 +174,7 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(
         133,
         LogLevel.Information,
-        "The kernel has no Multipath TCP, or it is turned off (net.mptcp.enabled): {EndPoint} is served with TCP.",
+        "The kernel has no Multipath TCP, or none with these options, or it is off (net.mptcp.enabled): {EndPoint} is served with TCP.",
         EventName = "NoMultipathTcp")]
     internal static partial void NoMultipathTcp(ILogger logger, EndPoint endPoint);
 }

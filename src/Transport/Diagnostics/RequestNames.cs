@@ -22,15 +22,25 @@ internal sealed class RequestNames
     /// <summary>In front of the application's pipeline. What it sets ends with it, as it does in any async method.</summary>
     internal async Task InvokeAsync(HttpContext context, RequestDelegate pipeline)
     {
-        _current.Value = new RequestName(context);
-
-        // Nothing follows that could care where it runs; a captured context keeps the request on its workers.
-        await pipeline(context);
+        var name = new RequestName(context);
+        _current.Value = name;
+        try
+        {
+            // Nothing follows that could care where it runs; a captured context keeps the request on its workers.
+            await pipeline(context);
+        }
+        finally
+        {
+            // Timers, and whatever else the request has begun, keep its execution context.
+            name.End();
+        }
     }
 
     /// <summary>What a thread is handling now; null: nothing that has a name. Any thread.</summary>
     internal RequestName? Find(Thread thread) =>
-        _threads.TryGetValue(thread, out StrongBox<RequestName?>? box) ? Volatile.Read(ref box.Value) : null;
+        _threads.TryGetValue(thread, out StrongBox<RequestName?>? box) && Volatile.Read(ref box.Value) is { HasEnded: false } name
+            ? name
+            : null;
 
     private void OnChanged(AsyncLocalValueChangedArgs<RequestName?> change)
     {
@@ -39,24 +49,30 @@ internal sealed class RequestNames
     }
 }
 
-/// <summary>A request. Only the route is looked up later, since it is not known at the beginning.</summary>
+/// <summary>A request. Only the route is looked up later, since it is not known at the beginning. Any thread.</summary>
 internal sealed class RequestName(HttpContext context)
 {
+    // Null: it has ended. Others may keep this for longer, and are not to keep the request, nor its connection.
+    private volatile HttpContext? _context = context;
+    private volatile ITurnSubject? _connection = context.Features.Get<IConnectionSocketFeature>() as ITurnSubject;
+
+    internal bool HasEnded => _context is null;
+
     internal string Method { get; } = context.Request.Method;
 
-    /// <summary>Null: it came on another transport.</summary>
-    internal ITurnSubject? Connection { get; } = context.Features.Get<IConnectionSocketFeature>() as ITurnSubject;
+    /// <summary>Null: it came on another transport, or has ended.</summary>
+    internal ITurnSubject? Connection => _connection;
 
     internal string Path { get; } = context.Request.PathBase.Add(context.Request.Path).Value ?? "";
 
-    /// <summary>Of whatever the context serves now: only while the thread is known to be inside the request is it the request's.</summary>
+    /// <summary>Of whatever the context serves now: only if the request has not ended afterwards is it the request's.</summary>
     internal string? Route
     {
         get
         {
             try
             {
-                return context.GetEndpoint() switch
+                return _context?.GetEndpoint() switch
                 {
                     RouteEndpoint route => route.RoutePattern.RawText,
                     { } endpoint => endpoint.DisplayName,
@@ -69,5 +85,11 @@ internal sealed class RequestName(HttpContext context)
                 return null;
             }
         }
+    }
+
+    internal void End()
+    {
+        _context = null;
+        _connection = null;
     }
 }

@@ -2,7 +2,7 @@ namespace KestrelNetpoll.Transport.Limits;
 
 /// <summary>
 /// Tells whether a connection has reached a limit, by looking at it from time to time: the connection itself does nothing for that. What
-/// has changed between two looks is seen at the second one, so that a limit is reached late, by two intervals at most, and never early.
+/// has changed between two looks is seen at the second one, so that a limit is reached late, by three intervals at most, and never early.
 /// </summary>
 /// <remarks>Made only where there are limits. One look at a time.</remarks>
 internal sealed class ConnectionWatch
@@ -53,7 +53,7 @@ internal sealed class ConnectionWatch
 
         // Bytes that have come and that a server which is late has not received are no fault of the peer's: hence the last question.
         long received = connection.BytesReceived;
-        if (received == 0 && now - _acceptedAt >= _limits.FirstByteTimeout && !connection.HasUnreceivedInput())
+        if (received == 0 && now - _acceptedAt >= _limits.FirstByteTimeout && connection.HasSentOnly(received))
         {
             return ConnectionLimit.FirstByteTimeout;
         }
@@ -63,7 +63,7 @@ internal sealed class ConnectionWatch
             _received = received;
             _idleSince = now;
         }
-        else if (now - _idleSince >= _limits.ReadIdleTimeout && !connection.HasUnreceivedInput())
+        else if (now - _idleSince >= _limits.ReadIdleTimeout && connection.HasSentOnly(received))
         {
             return ConnectionLimit.ReadIdleTimeout;
         }
@@ -95,13 +95,21 @@ internal sealed class ConnectionWatch
         }
 
         int unacknowledged = connection.CountUnacknowledged();
+        if (connection.IsSending || connection.BytesSent != _sent)
+        {
+            // Something has left since, of which there was no room before; or is leaving, and may be among those that were counted.
+            BeginStall(int.MaxValue, now);
+            return false;
+        }
+
         if (unacknowledged == 0 && !queued)
         {
             _taken = true;
             return false;
         }
 
-        if (_taken || unacknowledged < _unacknowledged)
+        // Of what is queued here, a peer that has taken everything else can take nothing: the server is late.
+        if (_taken || unacknowledged == 0 || unacknowledged < _unacknowledged)
         {
             BeginStall(unacknowledged, now);
             return false;

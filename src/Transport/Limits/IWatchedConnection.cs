@@ -9,17 +9,24 @@ internal interface IWatchedConnection
     /// <summary>All bytes that the kernel took for sending so far.</summary>
     long BytesSent { get; }
 
-    /// <summary>Does a read wait for bytes?</summary>
+    /// <summary>Does a read wait for the peer, and not only for a worker?</summary>
     bool IsReadWaiting { get; }
 
     /// <summary>Flushed bytes that the kernel has not taken.</summary>
     long QueuedBytes { get; }
 
+    /// <summary>
+    /// Is a thread in the middle of sending? If not, <see cref="BytesSent"/>, asked after this, counts all that the kernel took before.
+    /// </summary>
+    bool IsSending { get; }
+
     /// <summary>Bytes that the kernel has taken and the peer has not. A system call.</summary>
     int CountUnacknowledged();
 
-    /// <summary>Are there bytes, or is there the end, in the kernel, that nobody has received yet? A system call.</summary>
-    bool HasUnreceivedInput();
+    /// <summary>
+    /// Are so many bytes all that has come from the peer, received or not? Neither its end nor an error may have come. A system call.
+    /// </summary>
+    bool HasSentOnly(long bytes);
 
     /// <summary>Asks the server to close the connection after what it is doing. False: nobody can be asked yet.</summary>
     bool TryRequestClose();

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
@@ -22,7 +21,7 @@ namespace KestrelNetpoll.Transport.Listening;
 /// </code>
 /// It always tries before it waits: the edge that announced a connection is spent when a turn stops early.
 /// </summary>
-internal sealed class Acceptor : IAsyncDisposable
+internal sealed partial class Acceptor : IAsyncDisposable
 {
     // A burst must not keep its worker from everything else.
     private const int MaxAcceptsPerTurn = 64;
@@ -187,61 +186,6 @@ internal sealed class Acceptor : IAsyncDisposable
         }
 
         Schedule();
-    }
-
-    // Success without a connection: it was not wanted, and there may be more.
-    // A failure is the exception behind an errno that no system call has returned.
-    private Errno TryAccept(out NetpollConnection? connection, out Exception? failure)
-    {
-        connection = null;
-        failure = null;
-        StreamSocket? socket = null;
-        try
-        {
-            SyscallResult result = _socket.Take(out TakenSocket taken);
-            if (result.IsError)
-            {
-                return result.Errno;
-            }
-
-            _services.Headroom.OnAccepted(taken.Fd);
-            if (_services.AcceptPolicy is { } policy
-                && policy.Decide(_socket.LocalEndPoint, taken) is var decision and not AcceptDecision.Accept)
-            {
-                _socket.Refuse(taken, reset: decision != AcceptDecision.Close);
-                return Errno.Success;
-            }
-
-            socket = _socket.Adopt(taken, _services.Runtime.ChooseGroup(_socket.Group));
-            var accepted = new NetpollConnection(_services, socket, _socket.LocalEndPointOf(socket));
-            accepted.Start();
-            connection = accepted;
-            return Errno.Success;
-        }
-        catch (SocketException e)
-        {
-            // The kernel has no room for another watch. This connection is lost, the listener is not.
-            GiveUp(socket);
-            NetpollTransportLog.ConnectionError(_services.Logger, connectionId: null, e);
-            failure = e;
-            return Errno.EIO;
-        }
-        catch (Exception e)
-        {
-            GiveUp(socket);
-            NetpollTransportLog.UnexpectedAcceptException(_services.Logger, _socket.LocalEndPoint, e);
-            failure = e;
-            return Errno.EIO;
-        }
-    }
-
-    private void GiveUp(StreamSocket? socket)
-    {
-        if (socket is not null)
-        {
-            socket.Close(reset: true);
-            _services.AcceptPolicy?.OnEnded(socket.Network);
-        }
     }
 
     private void Delay(string reason)

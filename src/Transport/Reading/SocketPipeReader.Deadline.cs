@@ -11,11 +11,23 @@ internal sealed partial class SocketPipeReader
     // Under the lock, as the socket's is.
     private bool _hasDeadline;
 
-    /// <summary>Does a read wait for bytes? Any thread; may be a moment old.</summary>
-    internal bool IsReadWaiting => _wait != Wait.None;
+    /// <summary>Does a read wait for bytes, and not only for its turn? Any thread; may be a moment old.</summary>
+    internal bool IsReadWaiting => _wait == Wait.Parked;
 
     // Even if bytes are there, as in Go.
     private bool HasDeadlinePassedLocked => _hasDeadline && _socket.ReadDeadlinePassed;
+
+    /// <summary>
+    /// Are so many bytes all that has come, and is there nothing more in the kernel, neither an end nor an error? Any thread.
+    /// </summary>
+    internal bool HasReceivedAll(long bytes)
+    {
+        // Under the lock no byte is on its way from there to here.
+        lock (_lock)
+        {
+            return BytesReceived == bytes && !_socket.HasInput();
+        }
+    }
 
     /// <summary>
     /// Sets the deadline on the monotonic clock, or <see cref="PollDeadline.None"/> or <see cref="PollDeadline.Expired"/>. Any thread.

@@ -18,8 +18,14 @@ internal sealed partial class SocketPipeWriter
     // Written under the lock; a flush reads it without.
     private volatile bool _deadlinePassed;
 
+    // The owner has been told to end the connection, or is about to be, which may take until another thread has stopped sending.
+    private volatile bool _endedByDeadline;
+
     /// <summary>Flushed bytes that the kernel has not taken. Any thread; may be a moment old.</summary>
     internal long QueuedBytes => _buffer.QueuedBytes;
+
+    // What a flush says about it.
+    private bool IsOver => _closed || _endedByDeadline;
 
     // A flush that only lets others go first is not among them.
     private bool PeerIsAwaitedLocked => _flush == Flush.Waiting || _drained is not null;
@@ -49,7 +55,7 @@ internal sealed partial class SocketPipeWriter
 
         if (failsNow)
         {
-            _owner.OnWriteDeadlinePassed();
+            EndByDeadline();
         }
     }
 
@@ -79,8 +85,14 @@ internal sealed partial class SocketPipeWriter
     {
         if (_deadlinePassed && !_closed)
         {
-            _owner.OnWriteDeadlinePassed();
+            EndByDeadline();
         }
+    }
+
+    private void EndByDeadline()
+    {
+        _endedByDeadline = true;
+        _owner.OnWriteDeadlinePassed();
     }
 
     private void ArmDeadlineLocked(DeadlineTurn turn)
@@ -122,7 +134,7 @@ internal sealed partial class SocketPipeWriter
             }
         }
 
-        _owner.OnWriteDeadlinePassed();
+        EndByDeadline();
     }
 
     // The fields are guarded by the writer's lock. ArmedAt: until the turn begins, which may be after it has left the heap.
@@ -141,6 +153,8 @@ internal sealed partial class SocketPipeWriter
         internal long When { get; set; }
 
         internal long ArmedAt { get; set; }
+
+        internal override object Subject => _writer._owner;
 
         internal override void Run() => _writer.OnDeadlineTurn(this);
 

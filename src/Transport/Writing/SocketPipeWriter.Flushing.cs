@@ -26,7 +26,7 @@ internal sealed partial class SocketPipeWriter
     private ValueTask<FlushResult> FinishFlush(bool hasSent, CancellationToken cancellationToken)
     {
         bool yields = hasSent && HasSentItsShare();
-        if (_buffer.QueuedBytes < _pauseThreshold && !_cancelRequested && !_closed && !yields)
+        if (_buffer.QueuedBytes < _pauseThreshold && !_cancelRequested && !IsOver && !yields)
         {
             return default;
         }
@@ -34,7 +34,7 @@ internal sealed partial class SocketPipeWriter
         short version;
         lock (_lock)
         {
-            if (_closed || _cancelRequested || (_buffer.QueuedBytes < _pauseThreshold && !yields))
+            if (IsOver || _cancelRequested || (_buffer.QueuedBytes < _pauseThreshold && !yields))
             {
                 return new ValueTask<FlushResult>(TakeFlushResultLocked());
             }
@@ -76,7 +76,7 @@ internal sealed partial class SocketPipeWriter
     {
         bool canceled = _cancelRequested;
         _cancelRequested = false;
-        return new FlushResult(canceled, _closed);
+        return new FlushResult(canceled, IsOver);
     }
 
     private void OnTokenCanceled(CancellationToken token)

@@ -234,6 +234,8 @@ internal sealed partial class SocketPipeWriter
         // Guarded by the writer's lock.
         internal Worker? Worker { get; set; }
 
+        internal override object Subject => writer._owner;
+
         internal override void Run() => writer.SendHeld();
 
         internal override void OnUnhandledException(Exception exception) => writer._owner.OnUnexpectedException(exception);
@@ -244,6 +246,8 @@ internal sealed partial class SocketPipeWriter
     {
         // 1 while it is in the thread pool's queue, as far as it knows: more than once does no harm. Interlocked.
         private int _isLeft;
+
+        internal override object Subject => writer._owner;
 
         internal override long DueAt => Volatile.Read(ref writer._heldUntil);
 

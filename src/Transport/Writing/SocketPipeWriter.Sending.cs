@@ -24,6 +24,9 @@ internal sealed partial class SocketPipeWriter
     /// <summary>All bytes that the kernel took so far. Written under the lock, read by whoever wants to know, without it.</summary>
     internal long BytesSent { get; private set; }
 
+    /// <summary>Is a thread in the middle of sending? Before it stops, it counts what it has sent. Any thread.</summary>
+    internal bool IsSending => _state == Sending.Sending;
+
     /// <summary>Does the socket have to become writable first? Any thread.</summary>
     internal bool IsParked
     {

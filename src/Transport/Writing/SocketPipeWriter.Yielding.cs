@@ -137,6 +137,8 @@ internal sealed partial class SocketPipeWriter
         // From when on the yield has been in vain. Written before the other.
         private long _vainAt;
 
+        internal override object Subject => writer._owner;
+
         internal override long DueAt => Volatile.Read(ref _dueAt);
 
         /// <summary>Before it is queued anywhere.</summary>

@@ -49,7 +49,12 @@ public sealed class EnginePartsTests : IDisposable
     {
         EngineParts none = new()
         {
-            IdleProcessors = false, LoadMeter = false, BusyPolling = false, MonitorPace = false, GatherMeter = false, Relays = false,
+            IdleProcessors = false,
+            LoadMeter = false,
+            BusyPolling = false,
+            MonitorPace = false,
+            GatherMeter = false,
+            Relays = false,
         };
         using var runtime = new NetpollRuntime(
             new NetpollRuntimeOptions { WorkerCount = 2, Name = "test", Parts = everything ? new EngineParts() : none });

@@ -75,6 +75,20 @@ public sealed class IdleProcessorsTests
         Assert.Equal(0, runtime.Groups[0].Idle.Count);
     }
 
+    [Fact]
+    public void Switched_off_none_goes_idle()
+    {
+        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions
+        {
+            WorkerCount = 2,
+            Name = WorkerThreads.NewName(),
+            Parts = new EngineParts { IdleProcessors = false },
+        });
+        using PingPong game = new(runtime);
+        game.WaitForRounds(2_000);
+        Assert.Equal(0, runtime.Groups[0].Idle.Count);
+    }
+
     /// <summary>The turn ends only when the event, the queued turn and the deadline that came after it have been seen to.</summary>
     [Theory]
     [InlineData(BlockageKind.Event)]

@@ -13,8 +13,8 @@ public sealed class QueueProbeTests
         Assert.Equal(0, probe.Ask());
         await probe.WhenRunAsync().InTime();
 
-        Assert.Equal(0, probe.Waits(out bool nothingRuns));
-        Assert.False(nothingRuns);
+        Assert.Equal(0, probe.Waits(out long standstill));
+        Assert.Equal(0, standstill);
         Assert.True(probe.Ask() > 0);
     }
 
@@ -31,13 +31,37 @@ public sealed class QueueProbeTests
         Assert.Same(run, group.QueueProbe.WhenRunAsync());
         Assert.Equal(1, group.QueuedTurns);
         Assert.Equal(new WorkerStates(Running: 1, Idle: 0, Blocked: 0, Spare: 0), group.CountWorkers());
-        Assert.True(group.QueueProbe.Waits(out bool nothingRuns) > 0);
-        Assert.True(nothingRuns);
+        Assert.Equal(group.QueueProbe.Waits(out long standstill), standstill);
+        Assert.True(standstill > 0);
         long first = group.QueueProbe.Ask();
         Patience.Until(() => group.QueueProbe.Ask() > first, "it waits for longer");
         Assert.False(run.IsCompleted);
 
         blockage.Release();
+        await run.InTime();
+    }
+
+    /// <summary>A turn that was queued in front of it has begun since, and stands still as well.</summary>
+    [Fact]
+    public async Task A_standstill_that_begins_while_it_waits_is_seen_too()
+    {
+        using NetpollRuntime runtime = WorkerThreads.CreateRuntimeWithoutHandOff(1, out _);
+        WorkerGroup group = runtime.Groups[0];
+        using Blockage first = new(BlockageKind.Event);
+        using Blockage second = new(BlockageKind.Event);
+        group.Schedule(new CallbackTurn(first.Block));
+        first.WaitUntilEntered();
+        group.Schedule(new CallbackTurn(second.Block));
+        Task run = group.QueueProbe.WhenRunAsync();
+        first.Release();
+        second.WaitUntilEntered();
+
+        long waits = group.QueueProbe.Waits(out long standstill);
+        Assert.Equal((true, 0), (waits > 0, standstill));
+        Patience.Until(() => group.QueueProbe.Waits(out standstill) > 0 && standstill > 0, "it stands still");
+        Assert.True(standstill < group.QueueProbe.Waits(out _));
+
+        second.Release();
         await run.InTime();
     }
 

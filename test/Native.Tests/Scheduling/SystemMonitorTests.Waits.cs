@@ -108,4 +108,17 @@ public sealed partial class SystemMonitorTests
         Assert.False(findings.Refused);
         Assert.True(WantsAfter(0));
     }
+
+    /// <summary>For who asks how many workers are missing.</summary>
+    [Fact]
+    public void A_turn_that_goes_on_wants_no_other_worker_any_more()
+    {
+        Arrange(Work.InOwnQueue, sleeper: true);
+        _probe.InManagedWait = true;
+        Assert.True(WantsAfter(0, 1));
+        Assert.Equal(1, _group.RefusedTurns);
+        _probe.InManagedWait = false;
+        Assert.False(WantsAfter(1));
+        Assert.Equal(0, _group.RefusedTurns);
+    }
 }

@@ -93,6 +93,25 @@ public sealed class StreamSocketTests : IDisposable
     }
 
     [Fact]
+    public async Task A_look_for_input_sees_bytes_the_end_and_a_reset_and_takes_nothing_away()
+    {
+        (StreamSocket client, StreamSocket server) = await SocketPairs.ConnectAsync(_runtime);
+        byte[] buffer = new byte[2];
+        Assert.False(client.HasInput());
+        await server.SendAllAsync(new byte[] { 5 });
+        Patience.Until(client.HasInput, "the byte is there");
+        Assert.Equal(1, client.Receive(buffer).Value);
+        Assert.False(client.HasInput());
+        server.Close(reset: true);
+        Patience.Until(client.HasInput, "the reset is there");
+        Assert.True(client.HasInput());
+        Assert.Equal(Errno.ECONNRESET, client.Receive(buffer).Errno);
+        Assert.True(client.HasInput());
+        Assert.Equal(0, client.Receive(buffer).Value);
+        client.Close();
+    }
+
+    [Fact]
     public async Task A_close_without_reset_is_an_orderly_end()
     {
         (StreamSocket client, StreamSocket server) = await SocketPairs.ConnectAsync(_runtime);

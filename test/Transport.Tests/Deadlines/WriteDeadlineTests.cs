@@ -1,9 +1,11 @@
 using System.IO.Pipelines;
 using KestrelNetpoll.Native;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Tests.Connections;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using KestrelNetpoll.Transport.Tests.Pipes;
 using Microsoft.AspNetCore.Connections;
 
 namespace KestrelNetpoll.Transport.Tests.Deadlines;
@@ -81,6 +83,26 @@ public class WriteDeadlineTests : OneConnection
         Assert.True(result.IsCompleted);
         Assert.True(Connection.IsClosed);
         Assert.Equal((0, PeerEnd.Reset), await ReadToEndAsync());
+    }
+
+    [OneMode]
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_flush_says_so_also_while_the_owner_is_still_ending_the_connection(bool flush)
+    {
+        // Whose owner only takes notice.
+        await using var pipe = new SocketPipe();
+        pipe.Writer.SetDeadline(PollDeadline.Expired);
+        pipe.Writer.GetMemory(10);
+        pipe.Writer.Advance(10);
+
+        FlushResult result = flush ? await pipe.Writer.FlushAsync().InTime() : await pipe.Writer.WriteAsync(new byte[10]).InTime();
+
+        Assert.True(result.IsCompleted);
+        Assert.Equal(1, pipe.Owner.WriteDeadlines);
+        pipe.Writer.SetDeadline(PollDeadline.None);
+        Assert.True((await pipe.Writer.FlushAsync().InTime()).IsCompleted);
     }
 
     [Theory]

@@ -53,7 +53,11 @@ public class NetworkSocketOptionTests
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var options = new NetpollTransportOptions
         {
-            Mark = 7, TypeOfService = 0x20, FreeBind = true, BindToDevice = "lo", MultipathTcp = true,
+            Mark = 7,
+            TypeOfService = 0x20,
+            FreeBind = true,
+            BindToDevice = "lo",
+            MultipathTcp = true,
         };
         await using TransportHarness harness = await TransportHarness.StartAsync(
             options: options, endPoint: new FileHandleEndPoint((ulong)listener.Handle, FileHandleType.Tcp));
@@ -154,12 +158,60 @@ public class NetworkSocketOptionTests
         await connection.DisposeAsync().InTime();
     }
 
+    [Theory]
+    [InlineData(nameof(Errno.EOPNOTSUPP))]
+    [InlineData(nameof(Errno.ENOPROTOOPT))]
+    public async Task So_does_one_that_has_not_all_the_options_for_it(string error)
+    {
+        var kernel = new PoorMultipath { Error = Enum.Parse<Errno>(error) };
+        var options = new NetpollTransportOptions { MultipathTcp = true };
+        await using (TransportHarness harness = await TransportHarness.StartAsync(kernel, options))
+        {
+            (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+            using RawClient _ = client;
+
+            Assert.Equal(LibC.IPPROTO_TCP, Read(connection, LibC.SOL_SOCKET, LibC.SO_PROTOCOL));
+            Assert.Equal(1, Read(connection, LibC.IPPROTO_TCP, LibC.TCP_NODELAY));
+            Assert.Single(harness.Logs.Of(TransportKind.Netpoll, 133));
+            await connection.DisposeAsync().InTime();
+        }
+
+        Assert.True(kernel.WasClosed);
+    }
+
+    [Fact]
+    public async Task What_the_kernel_has_against_a_multipath_socket_otherwise_stops_the_start()
+    {
+        SocketException e = await Assert.ThrowsAsync<SocketException>(() => TransportHarness.StartAsync(
+            new PoorMultipath { Error = Errno.EPERM }, new NetpollTransportOptions { MultipathTcp = true }));
+
+        Assert.Contains("setsockopt(TCP_NODELAY", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_refused_for_the_connections_of_a_handle_stops_the_start()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+
+        SocketException e = await Assert.ThrowsAsync<SocketException>(() => TransportHarness.StartAsync(
+            new WithoutMarks(),
+            new NetpollTransportOptions { Mark = 7 },
+            new FileHandleEndPoint((ulong)listener.Handle, FileHandleType.Tcp)));
+
+        Assert.Contains("setsockopt(SO_MARK, 7)", e.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_Unix_socket_has_none_of_them()
     {
         var options = new NetpollTransportOptions
         {
-            FreeBind = true, BindToDevice = "nosuch0", Mark = 7, TypeOfService = 8, MultipathTcp = true,
+            FreeBind = true,
+            BindToDevice = "nosuch0",
+            Mark = 7,
+            TypeOfService = 8,
+            MultipathTcp = true,
         };
         await using TransportHarness harness = await TransportHarness.StartAsync(
             options: options, endPoint: new UnixDomainSocketEndPoint($"\0{Guid.NewGuid()}"));
@@ -194,6 +246,47 @@ public class NetworkSocketOptionTests
         int fd = (int)((IConnectionSocketFeature)connection).Socket.Handle;
         Assert.True(SystemCalls.Instance.GetSockOpt(fd, level, option, out int value).IsSuccess);
         return value;
+    }
+
+    // Has such sockets, or passes TCP's off as some, but not this option of theirs.
+    private sealed class PoorMultipath : SystemCalls
+    {
+        private int _multipath = -1;
+
+        internal Errno Error { get; init; }
+
+        internal bool WasClosed { get; private set; }
+
+        protected internal override SyscallResult SocketOnce(int domain, int type, int protocol)
+        {
+            SyscallResult created = base.SocketOnce(domain, type, 0);
+            _multipath = protocol == LibC.IPPROTO_MPTCP ? created.Value : _multipath;
+            return created;
+        }
+
+        protected internal override SyscallResult SetSockOptOnce(int fd, int level, int option, int value) =>
+            fd == _multipath && level == LibC.IPPROTO_TCP && option == LibC.TCP_NODELAY
+                ? SyscallResult.Failure(Error)
+                : base.SetSockOptOnce(fd, level, option, value);
+
+        protected internal override SyscallResult CloseOnce(int fd)
+        {
+            if (fd == _multipath)
+            {
+                _multipath = -1;
+                WasClosed = true;
+            }
+
+            return base.CloseOnce(fd);
+        }
+    }
+
+    private sealed class WithoutMarks : SystemCalls
+    {
+        protected internal override SyscallResult SetSockOptOnce(int fd, int level, int option, int value) =>
+            level == LibC.SOL_SOCKET && option == LibC.SO_MARK
+                ? SyscallResult.Failure(Errno.EPERM)
+                : base.SetSockOptOnce(fd, level, option, value);
     }
 
     private sealed class WithoutMultipath : SystemCalls

@@ -41,6 +41,42 @@ public class AcceptPolicyTests
     }
 
     [Fact]
+    public async Task One_that_is_closed_gets_a_FIN_although_it_has_sent_something()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync(
+            options: new NetpollTransportOptions { OnAccept = static _ => AcceptDecision.Close });
+
+        // Nobody accepts before somebody wants to.
+        using RawClient client = await harness.ConnectClientAsync();
+        await client.SendAsync(new string('x', 20_000));
+        _ = harness.Listener.AcceptAsync().AsTask();
+
+        Assert.Equal(PeerEnd.Fin, (await client.ReadToEndAsync()).End);
+    }
+
+    [Fact]
+    public async Task A_connection_that_there_is_no_memory_for_gives_its_place_and_its_descriptor_back()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var kernel = new FailingKernel();
+        await using TransportHarness harness = await TransportHarness.StartAsync(
+            kernel,
+            new NetpollTransportOptions { MaxConnectionsPerAddress = 1 },
+            new FileHandleEndPoint((ulong)listener.Handle, FileHandleType.Tcp));
+
+        // The connections of a handle get their options one by one.
+        kernel.IsOutOfMemory = true;
+        Task<ConnectionContext?> accepting = harness.Listener.AcceptAsync().AsTask();
+        Assert.Equal(PeerEnd.Reset, await EndOfAsync(harness.ConnectClientAsync));
+        kernel.IsOutOfMemory = false;
+        await Patience.UntilAsync(() => harness.Factory.Context!.Services.AcceptPolicy!.Clients == 0, "its place is free");
+
+        using RawClient client = await harness.ConnectClientAsync();
+        await (await accepting.InTime())!.DisposeAsync().InTime();
+    }
+
+    [Fact]
     public async Task A_hook_that_throws_refuses_is_logged_once_and_does_not_end_the_listener()
     {
         bool throws = true;
@@ -73,13 +109,19 @@ public class AcceptPolicyTests
             MaxConnectionsPerAddress = 1,
         };
         await using TransportHarness harness = await TransportHarness.StartAsync(options: options, endPoint: endPoint);
+        var connections = new List<(NetpollConnection Server, RawClient Client)>();
         for (int i = 0; i < 3; i++)
         {
             // No address, hence no limit.
-            await harness.ConnectAsync();
+            connections.Add(await harness.ConnectAsync());
         }
 
         Assert.Equal(Environment.ProcessId, seen?.ProcessId);
+        foreach ((NetpollConnection server, RawClient client) in connections)
+        {
+            await server.DisposeAsync().InTime();
+            client.Dispose();
+        }
     }
 
     [Theory]
@@ -129,7 +171,9 @@ public class AcceptPolicyTests
         var kernel = new FailingKernel();
         var options = new NetpollTransportOptions
         {
-            MaxConnectionsPerAddress = 1, FirstByteTimeout = TimeSpan.FromMilliseconds(20), OnAccept = _ => kernel.Decision,
+            MaxConnectionsPerAddress = 1,
+            FirstByteTimeout = TimeSpan.FromMilliseconds(20),
+            OnAccept = _ => kernel.Decision,
         };
         TransportHarness harness = await TransportHarness.StartAsync(kernel, options);
         await using (harness)
@@ -229,6 +273,7 @@ public class AcceptPolicyTests
         await Patience.UntilAsync(() => statistics.GetAcceptQueues() is [{ Pending: 2 }], "both wait");
         Assert.Equal([new NetpollAcceptQueueDepth(harness.Listener.EndPoint, 2, 7)], statistics.GetAcceptQueues());
         await (await harness.AcceptAsync()).DisposeAsync().InTime();
+        await (await harness.AcceptAsync()).DisposeAsync().InTime();
         await Patience.UntilAsync(() => statistics.GetAcceptQueues() is [{ Pending: 0 }], "none waits");
         await harness.Listener.UnbindAsync();
         Assert.Empty(statistics.GetAcceptQueues());
@@ -313,11 +358,16 @@ public class AcceptPolicyTests
 
         internal bool RefusesWatch { get; set; }
 
+        internal bool IsOutOfMemory { get; set; }
+
         protected internal override SyscallResult PollOnce(int fd, short events, out short revents)
         {
             revents = 0;
             return RefusesWatch ? SyscallResult.Failure(Errno.ENOSPC) : base.PollOnce(fd, events, out revents);
         }
+
+        protected internal override SyscallResult SetSockOptOnce(int fd, int level, int option, int value) =>
+            IsOutOfMemory ? throw new InsufficientMemoryException() : base.SetSockOptOnce(fd, level, option, value);
 
         protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data) =>
             RefusesWatch && op == LibC.EPOLL_CTL_ADD

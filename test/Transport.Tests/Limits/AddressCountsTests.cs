@@ -18,7 +18,14 @@ public class AddressCountsTests
     [InlineData("2001:db8:1:2::1", "2001:db8:1:3::1", false)]
     [InlineData("::1", "::2", true)]
     [InlineData("::1", "0.0.0.1", false)]
-    public void A_client_is_an_IPv4_address_or_a_network_of_IPv6(string one, string other, bool same) =>
+    [InlineData("fe80::1", "fe80::1", true)]
+    [InlineData("fe80::1", "fe80::2", false)]
+    [InlineData("febf::1", "febf::2", false)]
+    [InlineData("fec0::1", "fec0::2", true)]
+    [InlineData("64:ff9b::10.1.2.3", "64:ff9b::10.1.2.4", false)]
+    [InlineData("64:ff9b::10.1.2.3", "10.1.2.3", true)]
+    [InlineData("64:ff9b:0:0:1::1", "64:ff9b::1:0:0:2", true)]
+    public void A_client_is_an_IPv4_address_or_a_network_of_IPv6_or_a_neighbour(string one, string other, bool same) =>
         Assert.Equal(same, NetworkOf(one) == NetworkOf(other));
 
     [Fact]

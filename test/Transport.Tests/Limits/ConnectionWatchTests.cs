@@ -46,10 +46,10 @@ public class ConnectionWatchTests
         Assert.Equal(ConnectionLimit.FirstByteTimeout, LookAt(watch, 100));
 
         // A server that is late has not received what has come.
-        _peer.HasInput = true;
+        _peer.HasMore = true;
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 101));
         _peer.BytesReceived = 1;
-        _peer.HasInput = false;
+        _peer.HasMore = false;
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 10_000));
     }
 
@@ -64,9 +64,9 @@ public class ConnectionWatchTests
         _peer.BytesReceived = 1;
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 140));
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 239));
-        _peer.HasInput = true;
+        _peer.HasMore = true;
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 240));
-        _peer.HasInput = false;
+        _peer.HasMore = false;
         Assert.Equal(ConnectionLimit.ReadIdleTimeout, LookAt(watch, 241));
     }
 
@@ -83,18 +83,60 @@ public class ConnectionWatchTests
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void A_peer_stalls_that_takes_nothing_of_what_is_queued_or_in_the_kernel(bool inKernel)
+    [InlineData(0)]
+    [InlineData(500)]
+    public void A_peer_stalls_that_takes_nothing_of_what_is_in_the_kernel_whatever_is_queued(int queued)
     {
         ConnectionWatch watch = Watch(new NetpollTransportOptions { WriteStallTimeout = Limit });
-        _peer.BytesSent = 1_000;
-        (_peer.Unacknowledged, _peer.QueuedBytes) = inKernel ? (1_000, 0) : (0, 500);
+        (_peer.BytesSent, _peer.Unacknowledged, _peer.QueuedBytes) = (1_000, 1_000, queued);
 
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 10));
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 20));
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 109));
         Assert.Equal(ConnectionLimit.WriteStallTimeout, LookAt(watch, 120));
+    }
+
+    [Fact]
+    public void A_server_that_is_late_with_what_is_queued_does_not_make_the_peer_stall_that_has_taken_the_rest()
+    {
+        ConnectionWatch watch = Watch(new NetpollTransportOptions { WriteStallTimeout = Limit });
+        (_peer.BytesSent, _peer.Unacknowledged, _peer.QueuedBytes) = (1_000, 0, 500);
+        int time;
+        for (time = 0; time < 1_000; time += 10)
+        {
+            Assert.Equal(ConnectionLimit.None, LookAt(watch, time));
+        }
+
+        (_peer.BytesSent, _peer.Unacknowledged, _peer.QueuedBytes) = (1_500, 500, 0);
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, time));
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, time += 10));
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, time += 99));
+        Assert.Equal(ConnectionLimit.WriteStallTimeout, LookAt(watch, time + 1));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_is_sent_while_the_kernel_is_asked_begins_the_time_anew(bool counted)
+    {
+        ConnectionWatch watch = Watch(new NetpollTransportOptions { WriteStallTimeout = Limit });
+        (_peer.BytesSent, _peer.Unacknowledged) = (1_000, 1_000);
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, 10));
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, 20));
+
+        // The peer has taken all, and as much has been sent again.
+        _peer.WhenKernelIsAsked = () =>
+        {
+            _peer.BytesSent += counted ? 1_000 : 0;
+            _peer.IsSending = !counted;
+        };
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, 130));
+        _peer.WhenKernelIsAsked = null;
+        _peer.IsSending = false;
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, 140));
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, 150));
+        Assert.Equal(ConnectionLimit.None, LookAt(watch, 239));
+        Assert.Equal(ConnectionLimit.WriteStallTimeout, LookAt(watch, 250));
     }
 
     [Fact]
@@ -135,8 +177,8 @@ public class ConnectionWatchTests
 
         Assert.Equal(1, _peer.KernelAsked);
 
-        // What is queued then has not waited for as long as the connection was idle.
-        _peer.QueuedBytes = 10;
+        // What is sent then has not waited for as long as the connection was idle.
+        (_peer.QueuedBytes, _peer.Unacknowledged) = (10, 10);
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 2_000));
         Assert.Equal(ConnectionLimit.None, LookAt(watch, 2_099));
         Assert.Equal(ConnectionLimit.WriteStallTimeout, LookAt(watch, 2_100));
@@ -181,9 +223,14 @@ public class ConnectionWatchTests
 
         public long QueuedBytes { get; set; }
 
+        public bool IsSending { get; set; }
+
         internal int Unacknowledged { get; set; }
 
-        internal bool HasInput { get; set; }
+        // In the kernel, or in the hands of a turn.
+        internal bool HasMore { get; set; }
+
+        internal Action? WhenKernelIsAsked { get; set; }
 
         internal bool CanBeAsked { get; set; } = true;
 
@@ -194,10 +241,11 @@ public class ConnectionWatchTests
         public int CountUnacknowledged()
         {
             KernelAsked++;
+            WhenKernelIsAsked?.Invoke();
             return Unacknowledged;
         }
 
-        public bool HasUnreceivedInput() => HasInput;
+        public bool HasSentOnly(long bytes) => !HasMore && BytesReceived == bytes;
 
         public bool TryRequestClose()
         {

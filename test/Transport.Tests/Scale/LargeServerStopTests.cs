@@ -16,6 +16,7 @@ public class LargeServerStopTests
     private const string WorkerName = "netpoll worker";
 
     [Slow]
+    [OneMode]
     [Fact]
     public async Task A_stop_serves_the_busy_lets_the_idle_go_aborts_the_hung_and_leaves_nothing_behind()
     {

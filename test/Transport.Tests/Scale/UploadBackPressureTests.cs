@@ -13,7 +13,7 @@ namespace KestrelNetpoll.Transport.Tests.Scale;
 /// </summary>
 public class UploadBackPressureTests
 {
-    private const int BodySize = 24 * 1024 * 1024;
+    private const int BodySize = 16 * 1024 * 1024;
     private const int OneReceive = 64 * 1024;
     private const int BlockSize = 4096;
 

@@ -16,6 +16,9 @@ internal static unsafe class InternetAddress
     // What is in front of an IPv4 address within IPv6.
     private static ReadOnlySpan<byte> MappedPrefix => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF];
 
+    // The same of one that a translator has made: 64:ff9b::/96. All of the IPv4 clients behind it share the first 64 bits.
+    private static ReadOnlySpan<byte> TranslatedPrefix => [0, 0x64, 0xFF, 0x9B, 0, 0, 0, 0, 0, 0, 0, 0];
+
     /// <summary>Writes an IPv4 or IPv6 end point, and returns how many bytes that took.</summary>
     internal static int Write(IPEndPoint endPoint, Span<byte> address)
     {
@@ -60,14 +63,18 @@ internal static unsafe class InternetAddress
         return null;
     }
 
-    /// <summary>The address without its port: of IPv4 all of it, of IPv6 the first 64 bits. False as null above.</summary>
+    /// <summary>
+    /// The address without its port: of IPv4 all of it, of IPv6 the first 64 bits, and all of a link-local one, whose neighbours share
+    /// those. False as null above.
+    /// </summary>
     /// <param name="address">As it came from the kernel.</param>
     /// <param name="bits">In the order of the network, whatever that makes of the number.</param>
-    /// <param name="isIPv6">False also for IPv4 within IPv6.</param>
-    internal static bool TryReadNetwork(ReadOnlySpan<byte> address, out ulong bits, out bool isIPv6)
+    /// <param name="moreBits">The same; 0 unless it is link-local.</param>
+    /// <param name="isIPv6">False also for IPv4 within IPv6, mapped or translated (NAT64).</param>
+    internal static bool TryReadNetwork(ReadOnlySpan<byte> address, out ulong bits, out ulong moreBits, out bool isIPv6)
     {
         int family = address.Length < sizeof(ushort) ? TmdsLibC.AF_UNSPEC : MemoryMarshal.Read<ushort>(address);
-        bits = 0;
+        bits = moreBits = 0;
         isIPv6 = false;
         if (family == TmdsLibC.AF_INET && address.Length >= sizeof(sockaddr_in))
         {
@@ -83,10 +90,14 @@ internal static unsafe class InternetAddress
 
         sockaddr_in6 ipv6 = MemoryMarshal.Read<sockaddr_in6>(address);
         var bytes = new ReadOnlySpan<byte>(ipv6.sin6_addr.s6_addr, sizeof(in6_addr));
-        isIPv6 = !bytes.StartsWith(MappedPrefix);
+        isIPv6 = !bytes.StartsWith(MappedPrefix) && !bytes.StartsWith(TranslatedPrefix);
         bits = isIPv6 ? MemoryMarshal.Read<ulong>(bytes) : MemoryMarshal.Read<uint>(bytes[MappedPrefix.Length..]);
+        moreBits = isIPv6 && IsLinkLocal(bytes) ? MemoryMarshal.Read<ulong>(bytes[sizeof(ulong)..]) : 0;
         return true;
     }
+
+    // fe80::/10
+    private static bool IsLinkLocal(ReadOnlySpan<byte> bytes) => bytes[0] == 0xFE && (bytes[1] & 0xC0) == 0x80;
 
     // And back: it is its own inverse.
     private static ushort SwapToNetworkOrder(ushort value) =>

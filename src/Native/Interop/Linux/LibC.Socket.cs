@@ -81,8 +81,6 @@ internal static unsafe partial class LibC
 
     internal static int IPV6_TCLASS => TmdsLibC.IPV6_TCLASS;
 
-    internal static int MSG_PEEK => TmdsLibC.MSG_PEEK;
-
     internal static int SHUT_WR => TmdsLibC.SHUT_WR;
 
     internal static int SHUT_RDWR => TmdsLibC.SHUT_RDWR;
