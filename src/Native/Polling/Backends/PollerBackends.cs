@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Timers;
 
@@ -12,8 +11,7 @@ internal static class PollerBackends
     /// <exception cref="IOException">The kernel refuses what the backend needs.</exception>
     internal static Poller Create(PollerBackend backend, SystemCalls systemCalls, DeadlineHeap deadlines) => backend switch
     {
-        PollerBackend.Epoll =>
-            new EpollPoller(systemCalls, deadlines, EpollEventLayout.For(RuntimeInformation.ProcessArchitecture)),
+        PollerBackend.Epoll => new EpollPoller(systemCalls, deadlines, EpollEventLayout.Current),
         PollerBackend.Poll => new PollPoller(systemCalls, deadlines),
         _ => throw new UnreachableException(),
     };
