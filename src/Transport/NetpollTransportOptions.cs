@@ -72,8 +72,9 @@ public sealed partial class NetpollTransportOptions
 
     /// <summary>
     /// Gets or sets how long a turn, in which a worker thread runs the application's code, may be blocked before a warning says so, at most
-    /// every 10 seconds for each kind, and <see cref="INetpollDiagnostics.BlockedTurn"/> is raised. It changes nothing about how fast a
-    /// blocked thread is replaced, which takes about a millisecond.
+    /// every 10 seconds for each kind, and <see cref="INetpollDiagnostics.BlockedTurn"/> is raised. For a turn that computes the warning
+    /// comes after ten times as long; the event does not wait. It changes nothing about how fast a blocked thread is replaced, which takes
+    /// about a millisecond.
     /// </summary>
     /// <value>
     /// 1 millisecond to 1 day; <see langword="null"/> or <see cref="TimeSpan.Zero"/> turns it off. The default is 100 milliseconds.

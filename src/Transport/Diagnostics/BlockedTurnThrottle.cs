@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace KestrelNetpoll.Transport.Diagnostics;
 
 /// <summary>
@@ -72,10 +74,11 @@ internal sealed class BlockedTurnThrottle(TimeProvider timeProvider)
     }
 
     /// <summary>What is told apart.</summary>
+    /// <param name="Level">How bad it is.</param>
     /// <param name="Cause">What the thread was doing.</param>
     /// <param name="KernelCall">In which call.</param>
     /// <param name="Handler">For which route, or else path; null: it is not known.</param>
-    internal readonly record struct Kind(BlockedTurnCause Cause, string? KernelCall, string? Handler);
+    internal readonly record struct Kind(LogLevel Level, BlockedTurnCause Cause, string? KernelCall, string? Handler);
 
     private readonly record struct Entry(long At, bool IsUsed, long Suppressed);
 }

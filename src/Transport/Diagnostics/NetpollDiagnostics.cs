@@ -20,6 +20,9 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
     /// <summary>So many sightings are looked at in a second for the log alone, which hardly has a place for more.</summary>
     internal const int MaxLooks = 32;
 
+    /// <summary>A turn that computes is worth a warning when it has lasted so many times the threshold.</summary>
+    internal const int ComputingFactor = 10;
+
     internal static readonly TimeSpan FailureInterval = TimeSpan.FromSeconds(10);
 
     private readonly ILogger _logger;
@@ -172,22 +175,38 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
 
     private void Log(BlockedTurnEventArgs blocked)
     {
-        var kind = new BlockedTurnThrottle.Kind(blocked.Cause, blocked.KernelCall, blocked.Route ?? blocked.Path);
-        if (!_logger.IsEnabled(LogLevel.Warning) || !_throttle.TryEnter(kind, out long suppressed))
+        LogLevel level = LevelOf(blocked);
+        var kind = new BlockedTurnThrottle.Kind(level, blocked.Cause, blocked.KernelCall, blocked.Route ?? blocked.Path);
+        if (!_logger.IsEnabled(level) || !_throttle.TryEnter(kind, out long suppressed))
         {
             return;
         }
 
+        string cause = DescribeCause(blocked);
+        string request = DescribeRequest(blocked);
+        long milliseconds = (long)blocked.BlockedFor.TotalMilliseconds;
+        suppressed += Interlocked.Exchange(ref _leftOut, 0);
         NetpollTransportLog.BlockedTurn(
             _logger,
+            level,
             blocked.ThreadId,
-            (long)blocked.BlockedFor.TotalMilliseconds,
-            DescribeCause(blocked),
-            DescribeRequest(blocked),
+            milliseconds,
+            cause,
+            request,
             blocked.ConnectionId,
             blocked.RemoteEndPoint,
             blocked.LocalEndPoint,
-            suppressed + Interlocked.Exchange(ref _leftOut, 0));
+            suppressed);
+    }
+
+    // A turn that computes keeps nobody waiting once its processor is handed on, and every first request computes for long, while .NET gets
+    // its code ready. That is no fault of anybody's: only what goes on for long is one.
+    private LogLevel LevelOf(BlockedTurnEventArgs blocked)
+    {
+        bool isKnownToWait = blocked.Cause is BlockedTurnCause.ManagedWait or BlockedTurnCause.KernelCall;
+        return isKnownToWait || blocked.BlockedFor.Ticks / ComputingFactor >= BlockedTurnThreshold / TimeSpan.NanosecondsPerTick
+            ? LogLevel.Warning
+            : LogLevel.Debug;
     }
 
     private void Raise(BlockedTurnEventArgs blocked)

@@ -130,13 +130,13 @@ internal static partial class NetpollTransportLog
     internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 
     [LoggerMessage(
-        120,
-        LogLevel.Warning,
-        @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
+        EventId = 120,
+        Message = @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
             + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others that were not logged: {Suppressed}.",
         EventName = "BlockedTurn")]
     internal static partial void BlockedTurn(
         ILogger logger,
+        LogLevel level,
         int threadId,
         long blockedMilliseconds,
         string cause,

@@ -1,5 +1,6 @@
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Tests.Diagnostics;
 
@@ -35,6 +36,7 @@ public sealed class BlockedTurnThrottleTests
         Assert.Equal(0, Enter("/a", BlockedTurnCause.KernelCall, "read"));
         Assert.Equal(0, Enter("/a", BlockedTurnCause.KernelCall, "write"));
         Assert.Null(Enter("/a", BlockedTurnCause.KernelCall, "write"));
+        Assert.Equal(0, Enter("/a", BlockedTurnCause.Computing, level: LogLevel.Debug));
     }
 
     /// <summary>Clients make up paths.</summary>
@@ -56,6 +58,10 @@ public sealed class BlockedTurnThrottleTests
     }
 
     // Null: it is not let through.
-    private long? Enter(string? handler, BlockedTurnCause cause = BlockedTurnCause.ManagedWait, string? call = null) =>
-        _throttle.TryEnter(new BlockedTurnThrottle.Kind(cause, call, handler), out long suppressed) ? suppressed : null;
+    private long? Enter(
+        string? handler,
+        BlockedTurnCause cause = BlockedTurnCause.ManagedWait,
+        string? call = null,
+        LogLevel level = LogLevel.Warning) =>
+        _throttle.TryEnter(new BlockedTurnThrottle.Kind(level, cause, call, handler), out long suppressed) ? suppressed : null;
 }

@@ -148,6 +148,25 @@ public sealed class NetpollDiagnosticsTests : IDisposable
         Assert.EndsWith("not logged: 2.", entries[1].Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A first request, for which .NET gets its code ready, is the first thing that a new user would be warned of.</summary>
+    [Theory]
+    [InlineData(true, 100, LogLevel.Warning)]
+    [InlineData(false, 100, LogLevel.Debug)]
+    [InlineData(false, 999, LogLevel.Debug)]
+    [InlineData(false, 1000, LogLevel.Warning)]
+    public async Task What_is_not_known_to_wait_is_a_warning_only_after_ten_times_as_long(bool waits, int milliseconds, LogLevel level)
+    {
+        int raised = 0;
+        _diagnostics.Configure(new NetpollTransportOptions());
+        _diagnostics.BlockedTurn += (_, _) => raised++;
+
+        Sight(milliseconds, waits);
+
+        await DoneAsync();
+        Assert.Equal(level, Assert.Single(Logged).Level);
+        Assert.Equal(1, raised);
+    }
+
     [Fact]
     public async Task Measurements_that_pile_up_keep_nobody_from_hearing_of_a_blocked_turn()
     {
@@ -186,12 +205,12 @@ public sealed class NetpollDiagnosticsTests : IDisposable
     private Task DoneAsync() => Patience.UntilAsync(() => _diagnostics.IsDone, "everything has been told");
 
     // Of a turn that has ended by then: so it is of one kind, whatever the thread does.
-    private void Sight()
+    private void Sight(int milliseconds = 1000, bool waits = true)
     {
         Processor processor = _runtime.Groups[0].Processors[0];
         const long Never = -1;
         _diagnostics.OnBlockedTurn(
-            new BlockedTurnSighting(processor.Holder!, processor, Never, turn: null, nanoseconds: 1_000_000_000, inManagedWait: true));
+            new BlockedTurnSighting(processor.Holder!, processor, Never, turn: null, milliseconds * 1_000_000L, waits));
     }
 
     // Passes on what it gets, from a level up, while its gate is open.
