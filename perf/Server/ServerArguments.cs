@@ -14,7 +14,8 @@ internal sealed class ServerArguments
     private const string NetpollSection = "Kestrel:Netpoll:";
 
     // Of the engine: what a switch of AppContext leaves out.
-    private static readonly string[] Parts = ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays"];
+    private static readonly string[] Parts =
+        ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays", "Placement"];
 
     private static readonly string[] Names =
         ["transport", "scheduling", "workers", "groups", "address", "port", "protocols", "http1-port", "tls", "echo-port", "unix",

@@ -18,7 +18,8 @@ internal sealed record Leg(string Name, string Transport, IReadOnlyList<string> 
 
     private const string WorkersOnly = "WorkersOnly";
 
-    private static readonly string[] Parts = ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays"];
+    private static readonly string[] Parts =
+        ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays", "Placement"];
 
     internal static readonly IReadOnlyList<string> Names =
         [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline, .. Parts.Select(static part => Without + part)];

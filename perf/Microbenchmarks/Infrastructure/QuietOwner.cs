@@ -11,6 +11,8 @@ internal sealed class QuietOwner : ISocketPipeOwner
 
     public ILogger Logger => NullLogger.Instance;
 
+    public bool PrefersThreadPool => false;
+
     public Exception? AbortReason => null;
 
     public void OnInputEnded(Exception? error)

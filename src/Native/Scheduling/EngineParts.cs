@@ -31,6 +31,9 @@ internal sealed record EngineParts
     /// <summary>Whether pooled methods of the framework go on inline under a group's context.</summary>
     internal bool Relays { get; init; } = true;
 
+    /// <summary>Whether a connection whose requests end on the thread pool, after much work, may be read there.</summary>
+    internal bool Placement { get; init; } = true;
+
     internal static EngineParts FromSwitches() => new()
     {
         IdleProcessors = IsOn(nameof(IdleProcessors)),
@@ -39,6 +42,7 @@ internal sealed record EngineParts
         MonitorPace = IsOn(nameof(MonitorPace)),
         GatherMeter = IsOn(nameof(GatherMeter)),
         Relays = IsOn(nameof(Relays)),
+        Placement = IsOn(nameof(Placement)),
     };
 
     private static bool IsOn(string part) => !AppContext.TryGetSwitch(SwitchPrefix + part, out bool isOn) || isOn;

@@ -81,6 +81,14 @@ internal sealed partial class SystemMonitor
             }
         }
 
+        foreach (WorkerGroup group in _groups)
+        {
+            if (!group.Pooled.IsEmpty)
+            {
+                return false;
+            }
+        }
+
         return true;
     }
 }

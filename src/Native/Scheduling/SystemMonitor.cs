@@ -109,7 +109,9 @@ internal sealed partial class SystemMonitor
         }
     }
 
-    /// <summary>A worker has begun a turn, with a full fence. The monitor does not doze while a turn runs.</summary>
+    /// <summary>
+    /// A worker has begun a turn, or one waits for the thread pool, with a full fence. The monitor does not doze meanwhile.
+    /// </summary>
     internal void OnTurnBegun()
     {
         if (_pace.IsDozing)
@@ -167,6 +169,9 @@ internal sealed partial class SystemMonitor
         foreach (WorkerGroup group in _groups)
         {
             findings.OutputIsHeld |= group.LookAtHeld(now);
+
+            // They are no worker's, and yet somebody has to go on looking.
+            findings.TurnRuns |= group.Pooled.LookAt(now);
         }
 
         _blockedTurns?.Look(now);

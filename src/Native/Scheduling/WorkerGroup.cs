@@ -51,6 +51,7 @@ internal sealed partial class WorkerGroup
         _current = current;
         Limit = setup.Limit;
         QueueProbe = new QueueProbe(this);
+        Pooled = new PooledTurns(this);
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
         _busyPolls = setup.BusyPolls && poller.IsCheapToAsk;
@@ -74,6 +75,9 @@ internal sealed partial class WorkerGroup
     internal SystemMonitor? Monitor { get; }
 
     internal WorkerPool Pool { get; }
+
+    /// <summary>Turns that are to run on the thread pool.</summary>
+    internal PooledTurns Pooled { get; }
 
     internal WorkerLimit Limit { get; }
 

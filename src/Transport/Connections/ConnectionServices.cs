@@ -1,6 +1,7 @@
 using System.Buffers;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Limits;
+using KestrelNetpoll.Transport.Pipes;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Connections;
@@ -32,8 +33,18 @@ internal sealed class ConnectionServices
     /// <summary>May a connection that waits for data hold a block?</summary>
     internal required bool HoldsBlock { get; init; }
 
-    /// <summary>Does the application run on the thread pool?</summary>
-    internal required bool OnThreadPool { get; init; }
+    /// <summary>Where does the application run?</summary>
+    internal required ApplicationScheduling Scheduling { get; init; }
+
+    /// <summary>May connections be read on the thread pool, if their requests go on there?</summary>
+    internal bool LearnsPlacement { get; init; } = true;
+
+    internal Placement Placement => Scheduling switch
+    {
+        ApplicationScheduling.ThreadPool => Placement.ThreadPool,
+        ApplicationScheduling.Workers when LearnsPlacement => Placement.Learned,
+        _ => Placement.Workers,
+    };
 
     /// <summary>Are flushes outside of turns held, if another one is near?</summary>
     internal bool GathersFlushes { get; init; } = true;

@@ -59,9 +59,9 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         MemoryPool = services.Pools[socket.Group.Id];
         GroupContext? groupContext = services.GroupContexts?[socket.Group.Id];
         _reader = new SocketPipeReader(
-            socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.OnThreadPool, groupContext);
+            socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.Placement, groupContext);
         _writer = new SocketPipeWriter(
-            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.OnThreadPool, groupContext)
+            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.Placement, groupContext)
         {
             GathersFlushes = services.GathersFlushes,
         };
@@ -83,6 +83,8 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
             return ReferenceEquals(reason, EndedByDispose) ? null : reason;
         }
     }
+
+    public bool PrefersThreadPool => _reader.PrefersThreadPool;
 
     internal override bool HasBegun => _reader.HasBegun || IsClosed || Volatile.Read(ref _disposeStarted) != 0;
 

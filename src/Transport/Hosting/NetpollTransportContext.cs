@@ -102,7 +102,8 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0),
             MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
             HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
-            OnThreadPool = options.ApplicationScheduling == ApplicationScheduling.ThreadPool,
+            Scheduling = options.ApplicationScheduling,
+            LearnsPlacement = parts.Placement,
             GathersFlushes = parts.GatherMeter,
             FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError,
         };

@@ -19,6 +19,12 @@ internal interface ISocketPipeOwner
     ILogger Logger { get; }
 
     /// <summary>
+    /// Do turns in which the application goes on belong on the thread pool, if that is learned (<see cref="Placement.Learned"/>)? Any
+    /// thread; may be a moment old, so that a turn runs in the other place once more.
+    /// </summary>
+    bool PrefersThreadPool { get; }
+
+    /// <summary>
     /// Why the connection was aborted; null while it was not. Set before the descriptor is closed, because it outranks the socket
     /// errors that the close causes.
     /// </summary>

@@ -55,7 +55,7 @@ internal sealed partial class SocketPipeReader
             {
                 turnRuns = true;
             }
-            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _read.IsOut || _onThreadPool))
+            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _read.IsOut || MayRunOutsideOfTurns))
             {
                 // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there.
                 // A peer that connects, sends its request and finishes must not be dropped before the application has seen the request. On
@@ -250,5 +250,6 @@ internal sealed partial class SocketPipeReader
     }
 
     // Of the transport's own: the application does not go on in it.
-    private ConnectionTurn<SocketPipeReader> NewTurn(Action<SocketPipeReader> run) => new(this, run, _socket.Group, _owner);
+    private ConnectionTurn<SocketPipeReader> NewTurn(Action<SocketPipeReader> run) =>
+        new(this, run, _socket.Group, _owner, Placement.Workers);
 }

@@ -1,5 +1,7 @@
 using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
+using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Pipes;
 using KestrelNetpoll.Transport.Writing;
 
 namespace KestrelNetpoll.Transport.Reading;
@@ -14,8 +16,15 @@ internal sealed partial class SocketPipeReader
     // itself here is inside the turn.
     private int _turnThread;
 
+    // Only used where the place is learned.
+    private PlaceMeter _place;
+    private bool _hasRunOnThreadPool;
+
     /// <summary>Is the calling thread in the middle of this reader's turn? </summary>
     public bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
+
+    /// <summary>See <see cref="ISocketPipeOwner.PrefersThreadPool"/>.</summary>
+    internal bool PrefersThreadPool => _place.PrefersThreadPool;
 
     /// <summary>To be called once, before the first read: who holds output while the application has the floor.</summary>
     internal void AttachWriter(SocketPipeWriter writer) => _writer = writer;
@@ -31,6 +40,27 @@ internal sealed partial class SocketPipeReader
         if (_read.OnCompleted(continuation, state, token, flags, _context))
         {
             _turn.Schedule();
+        }
+    }
+
+    // On the thread pool the application may go on at once with what a read finds, outside of any turn.
+    private bool MayRunOutsideOfTurns => _placement == Placement.ThreadPool || _hasRunOnThreadPool;
+
+    // Kestrel ends a request by reading the next one.
+    private void LearnPlace(ref bool mayReceive)
+    {
+        bool inTurn = IsTurnOfCurrentThread || _writer is { IsTurnOfCurrentThread: true };
+        if (!inTurn && mayReceive)
+        {
+            // It has come back to a worker.
+            return;
+        }
+
+        _place.OnReadBegins(inTurn);
+        if (!mayReceive && _place.PrefersThreadPool && Thread.CurrentThread.IsThreadPoolThread)
+        {
+            _hasRunOnThreadPool = true;
+            mayReceive = true;
         }
     }
 
@@ -51,6 +81,7 @@ internal sealed partial class SocketPipeReader
     private void RunTurn()
     {
         int thread = Environment.CurrentManagedThreadId;
+        long begin = _place.Measures ? MonotonicClock.Now : 0;
         Volatile.Write(ref _turnThread, thread);
         try
         {
@@ -83,6 +114,11 @@ internal sealed partial class SocketPipeReader
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
             _writer?.EndTurnOfThreadPool();
             OnTurnEnded();
+            if (begin != 0)
+            {
+                bool hasBlocked = _socket.Group.CurrentWorker is { HoldsProcessorOfTurn: false, Detaches: false };
+                _place.OnTurnEnded(MonotonicClock.Now - begin, hasBlocked);
+            }
         }
     }
 

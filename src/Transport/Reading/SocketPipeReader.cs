@@ -56,7 +56,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
     private readonly int _maxBufferSize;
-    private readonly bool _onThreadPool;
+    private readonly Placement _placement;
     private readonly GroupContext? _context;
     private readonly ConnectionTurn<SocketPipeReader> _turn;
 
@@ -85,7 +85,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
     /// <param name="owner">Whom to tell about the end.</param>
     /// <param name="maxReadBufferSize">How many bytes that the application has not seen may be buffered; 0: no limit.</param>
     /// <param name="holdsBlock">Whether a connection that waits may hold a block.</param>
-    /// <param name="onThreadPool">Whether the application goes on on the thread pool.</param>
+    /// <param name="placement">Where the application goes on.</param>
     /// <param name="context">The context of the socket's group, if the application runs under it.</param>
     internal SocketPipeReader(
         StreamSocket socket,
@@ -93,17 +93,17 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
         ISocketPipeOwner owner,
         int maxReadBufferSize,
         bool holdsBlock = false,
-        bool onThreadPool = false,
+        Placement placement = Placement.Workers,
         GroupContext? context = null)
     {
         _socket = socket;
         _owner = owner;
         _maxBufferSize = maxReadBufferSize;
-        _onThreadPool = onThreadPool;
+        _placement = placement;
         _context = context;
         _buffer = new ReceiveBuffer(pool, holdsBlock);
         _turn = new ConnectionTurn<SocketPipeReader>(
-            this, static reader => reader.RunTurn(), socket.Group, owner, onThreadPool);
+            this, static reader => reader.RunTurn(), socket.Group, owner, placement);
     }
 
     private enum Wait : byte
@@ -147,7 +147,12 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
 
         // The application goes on where the bytes are received, and it may block: that must be a worker, whoever asks, unless the
         // application is to run on the thread pool.
-        bool mayReceive = _onThreadPool || _socket.Group.IsWorkerThread;
+        bool mayReceive = _placement == Placement.ThreadPool || _socket.Group.IsWorkerThread;
+        if (_placement == Placement.Learned)
+        {
+            LearnPlace(ref mayReceive);
+        }
+
         Found found;
         AfterUnlock after = default;
         short version = 0;

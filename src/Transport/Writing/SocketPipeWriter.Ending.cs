@@ -167,8 +167,8 @@ internal sealed partial class SocketPipeWriter
             if (_endAwaited && _endTimer is null)
             {
                 // Under the lock: whoever ends the wait disarms it.
-                _endTimer = new TurnTimer(
-                    new ConnectionTurn<SocketPipeWriter>(this, static writer => writer.RunEndTurn(), _socket.Group, _owner));
+                _endTimer = new TurnTimer(new ConnectionTurn<SocketPipeWriter>(
+                    this, static writer => writer.RunEndTurn(), _socket.Group, _owner, Placement.Workers));
                 _socket.Group.ScheduleAt(_endTimer, MonotonicClock.Now + _endNanoseconds);
             }
         }

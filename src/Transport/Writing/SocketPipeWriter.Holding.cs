@@ -1,5 +1,6 @@
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Timers;
+using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -124,7 +125,7 @@ internal sealed partial class SocketPipeWriter
     /// <summary>At the end of a turn of this connection: a worker sends what its turns hold, the thread pool knows of none.</summary>
     internal void EndTurnOfThreadPool()
     {
-        if (_onThreadPool)
+        if (_placement != Placement.Workers && _state == Sending.Held && _socket.Group.CurrentWorker is null)
         {
             SendHeld();
         }

@@ -112,5 +112,5 @@ internal sealed partial class SocketPipeWriter
 
     // One that the application goes on in.
     private ConnectionTurn<SocketPipeWriter> NewApplicationTurn(Action<SocketPipeWriter> run) =>
-        new(this, run, _socket.Group, _owner, _onThreadPool);
+        new(this, run, _socket.Group, _owner, _placement);
 }

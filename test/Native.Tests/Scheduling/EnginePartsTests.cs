@@ -55,6 +55,7 @@ public sealed class EnginePartsTests : IDisposable
             MonitorPace = false,
             GatherMeter = false,
             Relays = false,
+            Placement = false,
         };
         using var runtime = new NetpollRuntime(
             new NetpollRuntimeOptions { WorkerCount = 2, Name = "test", Parts = everything ? new EngineParts() : none });

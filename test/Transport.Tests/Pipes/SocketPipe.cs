@@ -59,15 +59,16 @@ internal sealed class SocketPipe : IAsyncDisposable
 
         Socket = new StreamSocket(first, _runtime.NextGroup(), SystemCalls, address);
         Owner = new RecordingOwner();
+        Placement placement = onThreadPool ? Placement.ThreadPool : Placement.Workers;
         GroupContext? context = workersOnly ? new GroupContext(Socket.Group, new ThreadLocal<bool>(), static _ => { }, static _ => false) : null;
-        Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize, onThreadPool: onThreadPool, context: context);
+        Reader = new SocketPipeReader(Socket, pool ?? Pool, Owner, maxReadBufferSize, placement: placement, context: context);
         Writer = new SocketPipeWriter(
             Socket,
             pool ?? Pool,
             Owner,
             maxWriteBufferSize,
             Reader,
-            onThreadPool,
+            placement,
             context,
             endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
         Reader.AttachWriter(Writer);
@@ -214,6 +215,8 @@ internal sealed class RecordingOwner : ISocketPipeOwner
     public string ConnectionId => "test";
 
     public ILogger Logger => NullLogger.Instance;
+
+    public bool PrefersThreadPool { get; internal set; }
 
     public Exception? AbortReason
     {

@@ -1,0 +1,146 @@
+using KestrelNetpoll.Transport.Reading;
+using KestrelNetpoll.Transport.Tests.Infrastructure;
+
+namespace KestrelNetpoll.Transport.Tests.Reading;
+
+/// <summary>The table of <see cref="PlaceMeter"/>.</summary>
+[OneMode]
+public sealed class PlaceMeterTests
+{
+    private const long Work = PlaceMeter.WorkNanoseconds;
+
+    private PlaceMeter _meter;
+
+    [Fact]
+    public void Nothing_is_measured_before_some_requests_in_a_row_have_left_their_turns()
+    {
+        for (int i = 0; i < PlaceMeter.LeavesBeforeMeasuring; i++)
+        {
+            Assert.False(_meter.Measures);
+            _meter.OnReadBegins(inTurn: false);
+        }
+
+        Assert.True(_meter.Measures);
+        _meter.OnReadBegins(inTurn: true);
+        Assert.False(_meter.Measures);
+        _meter.OnReadBegins(inTurn: false);
+        Assert.False(_meter.Measures);
+    }
+
+    [Theory]
+    [InlineData(Work, true)]
+    [InlineData(PlaceMeter.StoppedNanoseconds - 1, true)]
+    [InlineData(Work - 1, false)]
+    [InlineData(PlaceMeter.StoppedNanoseconds, false)]
+    [InlineData(PlaceMeter.LongNanoseconds, false)]
+    public void Turns_move_after_much_work_and_not_after_little_nor_after_what_may_be_no_work(long nanoseconds, bool moves)
+    {
+        Leave();
+        for (int i = 1; i < PlaceMeter.VotesToMove; i++)
+        {
+            Request(nanoseconds);
+            Assert.False(_meter.PrefersThreadPool);
+        }
+
+        Request(nanoseconds);
+        Assert.Equal(moves, _meter.PrefersThreadPool);
+    }
+
+    [Fact]
+    public void One_request_that_ends_in_its_turn_keeps_them_on_the_workers()
+    {
+        Leave();
+        Request(Work, PlaceMeter.VotesToMove - 1);
+        _meter.OnReadBegins(inTurn: true);
+        Leave();
+        Request(Work, PlaceMeter.VotesToMove - 1);
+        Assert.False(_meter.PrefersThreadPool);
+        Request(Work);
+        Assert.True(_meter.PrefersThreadPool);
+    }
+
+    /// <summary>As often one way as the other: where they are, they stay.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Mixed_requests_move_nothing(bool moved)
+    {
+        if (moved)
+        {
+            Move();
+        }
+
+        Leave();
+        for (int i = 0; i < 100; i++)
+        {
+            Request(Work - 1);
+            Request(Work);
+            Assert.Equal(moved, _meter.PrefersThreadPool);
+        }
+    }
+
+    [Theory]
+    [InlineData(false, PlaceMeter.MostVotes)]
+    [InlineData(true, PlaceMeter.MostVotes / 2)]
+    public void They_move_back_when_there_is_little_work_or_none_is_left(bool inTurn, int requests)
+    {
+        Move();
+        for (int i = 0; i < requests; i++)
+        {
+            Assert.True(_meter.PrefersThreadPool);
+            if (inTurn)
+            {
+                _meter.OnReadBegins(inTurn: true);
+            }
+            else
+            {
+                Request(Work - 1);
+            }
+        }
+
+        Assert.False(_meter.PrefersThreadPool);
+    }
+
+    [Theory]
+    [InlineData(PlaceMeter.LongNanoseconds, false, -PlaceMeter.VotesOfLong)]
+    [InlineData(Work, true, -PlaceMeter.VotesOfBlocked)]
+    public void What_may_have_blocked_moves_back_at_once_and_stays_for_longer(long nanoseconds, bool hasBlocked, int votes)
+    {
+        Move();
+        _meter.OnTurnEnded(nanoseconds, hasBlocked);
+        Assert.False(_meter.PrefersThreadPool);
+
+        // Neither little work nor a request that ends in its turn makes it forget, or worse.
+        Request(Work - 1, 10);
+        _meter.OnReadBegins(inTurn: true);
+        Leave();
+        Request(Work, votes + PlaceMeter.VotesToMove - 1);
+        Assert.False(_meter.PrefersThreadPool);
+        Request(Work);
+        Assert.True(_meter.PrefersThreadPool);
+    }
+
+    private void Move()
+    {
+        Leave();
+        Request(Work, PlaceMeter.VotesToMove);
+        Assert.True(_meter.PrefersThreadPool);
+    }
+
+    private void Leave()
+    {
+        for (int i = 0; i < PlaceMeter.LeavesBeforeMeasuring; i++)
+        {
+            _meter.OnReadBegins(inTurn: false);
+        }
+    }
+
+    private void Request(long nanoseconds, int times = 1)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            _meter.OnTurnEnded(nanoseconds, hasBlocked: false);
+            _meter.OnReadBegins(inTurn: false);
+        }
+    }
+}
