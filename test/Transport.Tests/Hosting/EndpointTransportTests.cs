@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using KestrelNetpoll.Transport.Tests.Protocols;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -120,7 +121,7 @@ public class EndpointTransportTests
         Assert.Equal(("https", endpoints[0].IPEndPoint!.Port), (address.Scheme, address.Port));
         Assert.Equal([7], QueueLimitsOf(server, address.Port));
         using RawClient client = await RawClient.ConnectAsync(new IPEndPoint(IPAddress.Loopback, address.Port));
-        await using var tls = new SslStream(new NetworkStream(client.Socket), false, static (_, _, _, _) => true);
+        await using var tls = new SslStream(new NetworkStream(client.Socket), leaveInnerStreamOpen: false, HttpClients.Trusting(certificate));
         await tls.AuthenticateAsClientAsync("localhost").InTime();
         await tls.WriteAsync("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"u8.ToArray());
         using var reader = new StreamReader(tls);
