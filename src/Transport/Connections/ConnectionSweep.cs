@@ -22,7 +22,7 @@ internal sealed class ConnectionSweep : Turn
     private readonly TrackedConnection?[] _share = new TrackedConnection?[MaxConnectionsPerTurn];
     private readonly long[] _reached = new long[(int)ConnectionLimit.MaxConnectionAge + 1];
 
-    // How often it looks, as the endpoint with the shortest limit wants it. Interlocked.
+    // How often it looks, as the endpoint with the shortest limit so far wants it. Interlocked.
     private long _interval = long.MaxValue;
 
     // Connections that have limits. Interlocked.
@@ -45,7 +45,9 @@ internal sealed class ConnectionSweep : Turn
     /// <summary>How many connections have reached the limit. Any thread.</summary>
     internal long CountReached(ConnectionLimit limit) => Volatile.Read(ref _reached[(int)limit]);
 
-    /// <summary>Before there are connections with such limits. Any thread.</summary>
+    /// <summary>
+    /// Before there are connections with such limits. A longer pause that has begun is no longer than a second. Any thread.
+    /// </summary>
     internal void Prepare(ConnectionLimits limits)
     {
         for (long interval = Volatile.Read(ref _interval); limits.LookInterval < interval;)

@@ -5,6 +5,7 @@ using System.Security.Cryptography.X509Certificates;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using KestrelNetpoll.Transport.Tests.Protocols;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -106,6 +107,27 @@ public class EndpointTransportTests
         Assert.Equal([7, 9, 11], server.Factory!.GetAcceptQueues().Select(static queue => queue.Limit).Where(static limit => limit < 12).Order());
     }
 
+    /// <summary>Of these endpoints nobody has a <see cref="ListenOptions"/> but what all have by default.</summary>
+    [Fact]
+    public async Task Addresses_that_are_given_as_URLs_have_what_all_have_by_default()
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseNetpollTransport()
+            .UseKestrel(static options => options.ConfigureEndpointDefaults(static endpoint => endpoint.UseSocketsTransport()))
+            .UseUrls("http://127.0.0.1:0", "http://[::1]:0");
+        await using WebApplication app = builder.Build();
+        app.Run(AnswerTransport);
+        await app.StartAsync().InTime();
+
+        foreach (Uri address in app.Urls.Select(static url => new Uri(url)))
+        {
+            Assert.Equal("sockets", await TransportOfAsync(new IPEndPoint(IPAddress.Parse(address.Host), address.Port)));
+        }
+
+        Assert.Equal(2, app.Urls.Count);
+        await app.StopAsync().InTime();
+    }
+
     [Fact]
     public async Task Https_and_what_Kestrel_says_of_addresses_stay_as_they_are()
     {
@@ -183,9 +205,11 @@ public class EndpointTransportTests
         {
             setup.Kestrel = kestrel;
             setup.SystemCalls = kernel;
-            setup.App = static context =>
-                context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "sockets");
+            setup.App = AnswerTransport;
         });
+
+    private static Task AnswerTransport(HttpContext context) =>
+        context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "sockets");
 
     // In the order of the endpoints.
     private static async Task<string[]> TransportsOfAsync(TestServer server)
