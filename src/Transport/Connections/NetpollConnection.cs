@@ -102,7 +102,10 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _services.Connections.Add(this);
         try
         {
-            _services.Sweep?.OnConnectionAdded();
+            if (_watch is not null)
+            {
+                _services.Sweep.OnConnectionAdded();
+            }
         }
         catch
         {
@@ -158,6 +161,11 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         {
             _writer.EndDeadline();
             _services.AcceptPolicy?.OnEnded(_socket.Network);
+            if (_watch is not null)
+            {
+                _services.Sweep.OnConnectionRemoved();
+            }
+
             _services.Connections.Remove(this);
             _disposed.Set();
         }
