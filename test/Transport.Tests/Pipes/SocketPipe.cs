@@ -67,7 +67,7 @@ internal sealed class SocketPipe : IAsyncDisposable
             Owner,
             maxWriteBufferSize,
             Reader,
-            placement,
+            onThreadPool,
             context,
             endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
         Reader.AttachWriter(Writer);
