@@ -46,6 +46,7 @@ public sealed partial class NetpollTransportFactory
     private NetpollTransportContext? _context;
     private Task? _disposing;
 
+    private readonly EndpointTable _endpoints;
     private readonly MultipathNotice _multipath;
 
     // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
@@ -75,6 +76,7 @@ public sealed partial class NetpollTransportFactory
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
+        EndpointTable? endpoints = null,
         CancellationToken hostStopping = default)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -88,6 +90,7 @@ public sealed partial class NetpollTransportFactory
             _diagnostics.Configure(valid);
             return valid;
         });
+        _endpoints = endpoints ?? new EndpointTable();
         _multipath = new MultipathNotice(_logger);
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
@@ -147,90 +150,6 @@ public sealed partial class NetpollTransportFactory
     internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Services.Connections.GetBytes() ?? default;
 
     /// <summary>
-    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
-    /// starting it shows that, so this starts its workers. Kestrel offers the others to the transports that were registered before this
-    /// one.
-    /// </summary>
-    /// <param name="endpoint">The endpoint.</param>
-    /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
-    /// <exception cref="PlatformNotSupportedException">It cannot run, and the options name a backend.</exception>
-    public bool CanBind(EndPoint endpoint)
-    {
-        if (!IsServed(endpoint))
-        {
-            return false;
-        }
-
-        if ((Obstacle ?? TryStart()) is not { } obstacle)
-        {
-            return true;
-        }
-
-        _options.Value.ThrowIfDemanded(obstacle);
-        if (Interlocked.Exchange(ref _obstacleLogged, 1) == 0)
-        {
-            NetpollTransportLog.NotSupported(_logger, obstacle);
-        }
-
-        return false;
-    }
-
-    /// <summary>Binds an endpoint and listens on it. The listener's endpoint has the real port when this returns.</summary>
-    /// <param name="endpoint">
-    /// An <see cref="IPEndPoint"/>, a <see cref="UnixDomainSocketEndPoint"/>, or a <see cref="FileHandleEndPoint"/> of a stream socket that
-    /// is bound; the handle stays its owner's and is not closed.
-    /// </param>
-    /// <param name="cancellationToken">Not needed: binding does not wait.</param>
-    /// <returns>The listener.</returns>
-    /// <exception cref="AddressInUseException">Another socket has the address.</exception>
-    /// <exception cref="SocketException">Any other failure of the system calls.</exception>
-    /// <exception cref="ArgumentException"><paramref name="endpoint"/> is of another kind.</exception>
-    /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
-    /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
-    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(endpoint);
-        if (!IsServed(endpoint))
-        {
-            throw new ArgumentException(
-                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.",
-                nameof(endpoint));
-        }
-
-        NetpollTransportContext context = GetOrCreateContext();
-        BoundSockets sockets;
-        try
-        {
-            sockets = EndPointBinding.Bind(context.Runtime, endpoint, _options.Value);
-        }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
-        {
-            throw new AddressInUseException(e.Message, e);
-        }
-
-        var listener = new NetpollConnectionListener(context.Services, sockets, OnListenerClosed);
-        bool disposed;
-        lock (_lock)
-        {
-            disposed = _disposing is not null;
-            if (!disposed)
-            {
-                _listeners.Add(listener);
-            }
-        }
-
-        if (disposed)
-        {
-            _ = sockets.CloseAsync();
-            throw new ObjectDisposedException(nameof(NetpollTransportFactory));
-        }
-
-        _multipath.LogIfMissing(endpoint, sockets, _options.Value);
-        NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
-        return new ValueTask<IConnectionListener>(listener);
-    }
-
-    /// <summary>
     /// Gives a handler of a minimal API the one that is registered; an instance method of this name would otherwise be an error there.
     /// </summary>
     static ValueTask<NetpollTransportFactory?> IBindableFromHttpContext<NetpollTransportFactory>.BindAsync(
@@ -248,8 +167,6 @@ public sealed partial class NetpollTransportFactory
             ? throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures)
             : copy;
     }
-
-    private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
     /// <summary>
     /// Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.
@@ -286,14 +203,6 @@ public sealed partial class NetpollTransportFactory
             }
 
             return _context;
-        }
-    }
-
-    private void OnListenerClosed(NetpollConnectionListener listener)
-    {
-        lock (_lock)
-        {
-            _listeners.Remove(listener);
         }
     }
 }

@@ -130,6 +130,13 @@ internal static partial class NetpollTransportLog
     internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 
     [LoggerMessage(
+        114,
+        LogLevel.Information,
+        "{EndPoint} is left to Kestrel's other transports, as its options say.",
+        EventName = "LeftToOthers")]
+    internal static partial void LeftToOthers(ILogger logger, EndPoint endPoint);
+
+    [LoggerMessage(
         EventId = 120,
         Message = @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
             + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others that were not logged: {Suppressed}.",

@@ -16,7 +16,16 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
 
     public ValidateOptionsResult Validate(string? name, NetpollTransportOptions options)
     {
-        List<string>? failures = null;
+        List<string> mistakes = FindMistakes(options);
+        return mistakes.Count == 0
+            ? ValidateOptionsResult.Success
+            : ValidateOptionsResult.Fail(mistakes.Select(static mistake => $"{nameof(NetpollTransportOptions)}.{mistake}"));
+    }
+
+    /// <summary>A sentence for each option that is out of its range; begins with the option's name.</summary>
+    internal static List<string> FindMistakes(NetpollTransportOptions options)
+    {
+        List<string> failures = [];
 
         CheckRange(
             nameof(options.WorkerCount),
@@ -82,7 +91,7 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
                 $"a function, for example {nameof(NetpollTransportOptions.CreateDefaultBoundListenSocket)}");
         }
 
-        return failures is null ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+        return failures;
 
         void CheckRange(string option, int? value, int minimum, int maximum)
         {
@@ -131,8 +140,8 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             }
         }
 
-        void Fail(string option, object? value, string range) => (failures ??= []).Add(string.Create(
+        void Fail(string option, object? value, string range) => failures.Add(string.Create(
             CultureInfo.InvariantCulture,
-            $"{nameof(NetpollTransportOptions)}.{option} is {value}; it must be {range}."));
+            $"{option} is {value}; it must be {range}."));
     }
 }

@@ -14,8 +14,12 @@ public sealed class KeventLayoutTests
         KeventLayout.Darwin,
         new DarwinKevent
         {
-            Ident = (nuint)Sample.Ident, Filter = (short)Sample.Filter, Flags = (ushort)Sample.Flags, FilterFlags = Sample.FilterFlags,
-            Data = (nint)Sample.Data, UserData = (nint)Sample.UserData,
+            Ident = (nuint)Sample.Ident,
+            Filter = (short)Sample.Filter,
+            Flags = (ushort)Sample.Flags,
+            FilterFlags = Sample.FilterFlags,
+            Data = (nint)Sample.Data,
+            UserData = (nint)Sample.UserData,
         });
 
     [Fact]
@@ -23,8 +27,12 @@ public sealed class KeventLayoutTests
         KeventLayout.OpenBsd,
         new OpenBsdKevent
         {
-            Ident = (nuint)Sample.Ident, Filter = (short)Sample.Filter, Flags = (ushort)Sample.Flags, FilterFlags = Sample.FilterFlags,
-            Data = Sample.Data, UserData = (nint)Sample.UserData,
+            Ident = (nuint)Sample.Ident,
+            Filter = (short)Sample.Filter,
+            Flags = (ushort)Sample.Flags,
+            FilterFlags = Sample.FilterFlags,
+            Data = Sample.Data,
+            UserData = (nint)Sample.UserData,
         });
 
     [Fact]
@@ -32,8 +40,12 @@ public sealed class KeventLayoutTests
         KeventLayout.FreeBsd,
         new FreeBsdKevent
         {
-            Ident = (nuint)Sample.Ident, Filter = (short)Sample.Filter, Flags = (ushort)Sample.Flags, FilterFlags = Sample.FilterFlags,
-            Data = Sample.Data, UserData = (nint)Sample.UserData,
+            Ident = (nuint)Sample.Ident,
+            Filter = (short)Sample.Filter,
+            Flags = (ushort)Sample.Flags,
+            FilterFlags = Sample.FilterFlags,
+            Data = Sample.Data,
+            UserData = (nint)Sample.UserData,
         });
 
     [Fact]
@@ -41,8 +53,12 @@ public sealed class KeventLayoutTests
         KeventLayout.NetBsd,
         new NetBsdKevent
         {
-            Ident = (nuint)Sample.Ident, Filter = (uint)Sample.Filter, Flags = Sample.Flags, FilterFlags = Sample.FilterFlags,
-            Data = Sample.Data, UserData = (nint)Sample.UserData,
+            Ident = (nuint)Sample.Ident,
+            Filter = (uint)Sample.Filter,
+            Flags = Sample.Flags,
+            FilterFlags = Sample.FilterFlags,
+            Data = Sample.Data,
+            UserData = (nint)Sample.UserData,
         });
 
     private static void Compare<T>(KeventLayout layout, T expected)

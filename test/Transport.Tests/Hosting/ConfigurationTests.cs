@@ -50,6 +50,7 @@ public class ConfigurationTests
             ["Mark"] = "0xFFFFFFFF",
             ["TypeOfService"] = "184",
             ["MultipathTcp"] = "true",
+            ["ReusePort"] = "true",
         });
 
         Assert.Equal(3, options.WorkerCount);
@@ -85,6 +86,7 @@ public class ConfigurationTests
         Assert.Equal(uint.MaxValue, options.Mark);
         Assert.Equal(184, options.TypeOfService);
         Assert.True(options.MultipathTcp);
+        Assert.True(options.ReusePort);
     }
 
     [Fact]
@@ -138,6 +140,7 @@ public class ConfigurationTests
     [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
     [InlineData("FreeBind", "on", "true or false")]
     [InlineData("MultipathTcp", "1", "true or false")]
+    [InlineData("ReusePort", "yes", "true or false")]
     [InlineData("FirstByteTimeout", "5 s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("WriteStallTimeout", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("MaxConnectionAge", "1h", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]

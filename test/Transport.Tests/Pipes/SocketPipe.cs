@@ -68,7 +68,7 @@ internal sealed class SocketPipe : IAsyncDisposable
             Owner,
             maxWriteBufferSize,
             Reader,
-            placement,
+            onThreadPool,
             context,
             endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
         Reader.AttachWriter(Writer);

@@ -166,7 +166,8 @@ public abstract partial class PollerContractTests : IDisposable
 
             // One signal wakes one thread; it is handed on until all have gone.
             _poller.Wake();
-        }) { IsBackground = true, Name = "pump" };
+        })
+        { IsBackground = true, Name = "pump" };
         thread.Start();
         return thread;
     }
