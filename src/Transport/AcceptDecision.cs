@@ -1,6 +1,6 @@
 namespace KestrelNetpoll.Transport;
 
-/// <summary>What becomes of a connection that has just been accepted; see <see cref="NetpollTransportOptions.OnAccept"/>.</summary>
+/// <summary>What becomes of a connection that has just been accepted; see <see cref="NetpollEndpointOptions.OnAccept"/>.</summary>
 public enum AcceptDecision
 {
     /// <summary>It is served.</summary>

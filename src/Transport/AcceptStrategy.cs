@@ -5,7 +5,7 @@ public enum AcceptStrategy
 {
     /// <summary>
     /// One listening socket for all groups; the kernel wakes one of them for each connection. A second process that binds the same address
-    /// is refused, as usual.
+    /// is refused, as usual, unless <see cref="NetpollEndpointOptions.ReusePort"/> is set.
     /// </summary>
     Shared,
 

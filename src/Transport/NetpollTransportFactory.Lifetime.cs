@@ -72,11 +72,15 @@ public sealed partial class NetpollTransportFactory
         : Task.CompletedTask;
 
     private async ValueTask<IConnectionListener> BindOrInheritAsync(
-        HandOverService handOver, NetpollTransportContext context, EndPoint endpoint, CancellationToken cancellationToken)
+        HandOverService handOver,
+        NetpollTransportContext context,
+        EndPoint endpoint,
+        NetpollTransportOptions options,
+        CancellationToken cancellationToken)
     {
         BoundSockets? inherited = await handOver
-            .TryInheritAsync(context.Services, endpoint, _options.Value, cancellationToken).ConfigureAwait(false);
-        return Listen(context, endpoint, inherited ?? Bind(context, endpoint), isHeld: inherited is not null);
+            .TryInheritAsync(context.Services, endpoint, options, cancellationToken).ConfigureAwait(false);
+        return Listen(context, endpoint, inherited ?? Bind(context, endpoint, options), options, isHeld: inherited is not null);
     }
 
     private IReadOnlyList<NetpollConnectionListener> GetListeners()

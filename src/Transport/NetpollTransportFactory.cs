@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -45,6 +46,7 @@ public sealed partial class NetpollTransportFactory
     private NetpollTransportContext? _context;
     private Task? _disposing;
 
+    private readonly EndpointTable _endpoints;
     private readonly MultipathNotice _multipath;
 
     // 0 until the obstacle has been logged, then 1: once for the factory, not once for each endpoint.
@@ -74,6 +76,7 @@ public sealed partial class NetpollTransportFactory
         ILoggerFactory loggerFactory,
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
+        EndpointTable? endpoints = null,
         CancellationToken hostStopping = default)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -87,6 +90,7 @@ public sealed partial class NetpollTransportFactory
             _diagnostics.Configure(valid);
             return valid;
         });
+        _endpoints = endpoints ?? new EndpointTable();
         _multipath = new MultipathNotice(_logger);
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
@@ -95,11 +99,11 @@ public sealed partial class NetpollTransportFactory
 
     /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>
     /// <value>A sentence; <see langword="null"/> when it can run.</value>
-    public string? UnsupportedReason => _platform.Obstacle ?? _startFailure;
+    public string? UnsupportedReason => Obstacle ?? _startFailure;
 
     /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
-    /// <value><c>epoll</c>.</value>
-    public string Backend => Volatile.Read(ref _context)?.Backend ?? NetpollTransportContext.DefaultBackend;
+    /// <value><c>epoll</c> or <c>poll</c>.</value>
+    public string Backend => PollerBackends.NameOf(_options.Value.EffectiveBackend);
 
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
     public int WorkerCount => _options.Value.WorkerCount;
@@ -111,6 +115,8 @@ public sealed partial class NetpollTransportFactory
 
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
+
+    private string? Obstacle => _platform.ObstacleTo(_options.Value.EffectiveBackend);
 
     internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
 
@@ -144,102 +150,6 @@ public sealed partial class NetpollTransportFactory
     internal (long Received, long Sent) GetBytes() => Volatile.Read(ref _context)?.Services.Connections.GetBytes() ?? default;
 
     /// <summary>
-    /// Tells whether this transport serves an endpoint: IP, Unix domain and file handle endpoints, where the transport can run. Only
-    /// starting it shows that, so this starts its workers. Kestrel offers the others to the transports that were registered before this
-    /// one.
-    /// </summary>
-    /// <param name="endpoint">The endpoint.</param>
-    /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
-    public bool CanBind(EndPoint endpoint)
-    {
-        if (!IsServed(endpoint))
-        {
-            return false;
-        }
-
-        if ((_platform.Obstacle ?? TryStart()) is not { } obstacle)
-        {
-            return true;
-        }
-
-        if (Interlocked.Exchange(ref _obstacleLogged, 1) == 0)
-        {
-            NetpollTransportLog.NotSupported(_logger, obstacle);
-        }
-
-        return false;
-    }
-
-    /// <summary>Binds an endpoint and listens on it. The listener's endpoint has the real port when this returns.</summary>
-    /// <param name="endpoint">
-    /// An <see cref="IPEndPoint"/>, a <see cref="UnixDomainSocketEndPoint"/>, or a <see cref="FileHandleEndPoint"/> of a stream socket that
-    /// is bound; the handle stays its owner's and is not closed.
-    /// </param>
-    /// <param name="cancellationToken">
-    /// Ends the waiting for another process (<see cref="NetpollTransportOptions.HandOverPath"/>); nothing else waits.
-    /// </param>
-    /// <returns>The listener.</returns>
-    /// <exception cref="AddressInUseException">Another socket has the address.</exception>
-    /// <exception cref="SocketException">Any other failure of the system calls.</exception>
-    /// <exception cref="ArgumentException"><paramref name="endpoint"/> is of another kind.</exception>
-    /// <exception cref="IOException">
-    /// Another process, at <see cref="NetpollTransportOptions.HandOverPath"/>, cannot be trusted or does not answer as it should.
-    /// </exception>
-    /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
-    /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
-    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(endpoint);
-        if (!IsServed(endpoint))
-        {
-            throw new ArgumentException(
-                $"The netpoll transport serves IP, Unix domain and file handle endpoints, not {endpoint.GetType().Name}.",
-                nameof(endpoint));
-        }
-
-        NetpollTransportContext context = GetOrCreateContext();
-        return HandOver is { } handOver
-            ? BindOrInheritAsync(handOver, context, endpoint, cancellationToken)
-            : new ValueTask<IConnectionListener>(Listen(context, endpoint, Bind(context, endpoint), isHeld: false));
-    }
-
-    private BoundSockets Bind(NetpollTransportContext context, EndPoint endpoint)
-    {
-        try
-        {
-            return EndPointBinding.Bind(context.Runtime, endpoint, _options.Value);
-        }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
-        {
-            throw new AddressInUseException(e.Message, e);
-        }
-    }
-
-    private NetpollConnectionListener Listen(NetpollTransportContext context, EndPoint endpoint, BoundSockets sockets, bool isHeld)
-    {
-        var listener = new NetpollConnectionListener(context.Services, endpoint, sockets, isHeld, OnListenerClosed);
-        bool disposed;
-        lock (_lock)
-        {
-            disposed = _disposing is not null;
-            if (!disposed)
-            {
-                _listeners.Add(listener);
-            }
-        }
-
-        if (disposed)
-        {
-            _ = sockets.CloseAsync();
-            throw new ObjectDisposedException(nameof(NetpollTransportFactory));
-        }
-
-        _multipath.LogIfMissing(endpoint, sockets, _options.Value);
-        NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
-        return listener;
-    }
-
-    /// <summary>
     /// Gives a handler of a minimal API the one that is registered; an instance method of this name would otherwise be an error there.
     /// </summary>
     static ValueTask<NetpollTransportFactory?> IBindableFromHttpContext<NetpollTransportFactory>.BindAsync(
@@ -257,8 +167,6 @@ public sealed partial class NetpollTransportFactory
             ? throw new OptionsValidationException(Options.DefaultName, typeof(NetpollTransportOptions), validation.Failures)
             : copy;
     }
-
-    private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
     /// <summary>
     /// Starts the engine, if nobody has. Kestrel has another transport to turn to only until this one has taken the endpoint.
@@ -290,24 +198,11 @@ public sealed partial class NetpollTransportFactory
             ObjectDisposedException.ThrowIf(_disposing is not null, this);
             if (_context is null)
             {
-                if (_platform.Obstacle is { } obstacle)
-                {
-                    throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
-                }
-
                 var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _diagnostics);
                 Volatile.Write(ref _context, context);
             }
 
             return _context;
-        }
-    }
-
-    private void OnListenerClosed(NetpollConnectionListener listener)
-    {
-        lock (_lock)
-        {
-            _listeners.Remove(listener);
         }
     }
 }

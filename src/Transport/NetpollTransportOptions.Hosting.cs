@@ -23,9 +23,10 @@ public sealed partial class NetpollTransportOptions
     /// and stops its host. Both must belong to the same user, or the other one to root.
     /// </summary>
     /// <remarks>
-    /// IP and Unix endpoints are handed over, by their addresses, but for those of <see cref="CreateBoundListenSocket"/>. What is not asked
-    /// for is closed; what the other process does not have is bound as usual. The file is made for this user only, and one that a killed
-    /// process has left behind is replaced. If the new process does not get as far as having started, the old one goes on.
+    /// IP and Unix endpoints are handed over, by their addresses, but for those of
+    /// <see cref="NetpollEndpointOptions.CreateBoundListenSocket"/>. What is not asked for is closed; what the other process does not have
+    /// is bound as usual. The file is made for this user only, and one that a killed process has left behind is replaced. If the new
+    /// process does not get as far as having started, the old one goes on.
     /// </remarks>
     /// <value>
     /// An absolute path of at most 107 bytes, in a folder that other users cannot write to; <see langword="null"/>, the default: none.

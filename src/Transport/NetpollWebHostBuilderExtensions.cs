@@ -1,16 +1,5 @@
-using System.Diagnostics.Metrics;
-using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport;
-using KestrelNetpoll.Transport.Diagnostics;
-using KestrelNetpoll.Transport.HandOver;
-using KestrelNetpoll.Transport.Hosting;
-using KestrelNetpoll.Transport.WorkersOnly;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace Microsoft.AspNetCore.Hosting;
@@ -20,8 +9,8 @@ public static class NetpollWebHostBuilderExtensions
 {
     /// <summary>
     /// Adds the netpoll transport, which then serves every endpoint it can, on Linux: TCP over IPv4 and IPv6, Unix domain sockets, and
-    /// handles of either. The Sockets transport stays registered and serves all others, or everything where netpoll cannot run; one log
-    /// line then says why.
+    /// handles of either. The Sockets transport stays registered and serves all others, those that are left to it
+    /// (<c>UseSocketsTransport</c>), and everything where netpoll cannot run; one log line then says why.
     /// </summary>
     /// <remarks>
     /// May be called before or after <c>UseKestrel</c>, and more than once: the transport is registered once, and each
@@ -38,131 +27,8 @@ public static class NetpollWebHostBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(hostBuilder);
 
-        // Kestrel asks the factory registered last first. Sockets is added by "try add", so whoever comes second skips it:
-        // adding it here keeps it as the fallback also when UseKestrel is called after this method.
+        // Adds what Sockets needs, besides the transport itself.
         hostBuilder.UseSockets();
-
-        return hostBuilder.ConfigureServices(services =>
-        {
-            ConfigureFromConfigurationFirst(services);
-            OptionsBuilder<NetpollTransportOptions> options = services.AddOptions<NetpollTransportOptions>();
-            if (configure is not null)
-            {
-                options.Configure(configure);
-            }
-
-            options.ValidateOnStart();
-            services.TryAddEnumerable(
-                ServiceDescriptor.Singleton<IValidateOptions<NetpollTransportOptions>, NetpollTransportOptionsValidator>());
-
-            // Ahead of everything: the first filter is the outermost, whenever it was added. The other one is behind it, where the request
-            // is on its worker.
-            if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(WorkersOnlyFilter)))
-            {
-                services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, WorkersOnlyFilter>());
-                services.Insert(1, ServiceDescriptor.Singleton<IStartupFilter, RequestNamesFilter>());
-                services.Insert(2, ServiceDescriptor.Singleton<IStartupFilter, DrainFilter>());
-            }
-
-            // Registered under its own type too, so that an application can ask it for its endpoints and counters.
-            services.TryAddSingleton(CreateFactory);
-            services.TryAddSingleton<INetpollTransportStatistics>(
-                static provider => provider.GetRequiredService<NetpollTransportFactory>());
-            services.TryAddSingleton<INetpollDiagnostics>(
-                static provider => provider.GetRequiredService<NetpollTransportFactory>().Diagnostics);
-            services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, NetpollTransportFactory>(
-                static provider => provider.GetRequiredService<NetpollTransportFactory>()));
-        });
-    }
-
-    // Options are configured in the order of registration, and code, which may have been registered already, is to come after the
-    // configuration: hence the very first place.
-    private static void ConfigureFromConfigurationFirst(IServiceCollection services)
-    {
-        if (!services.Any(static service => !service.IsKeyedService && service.ImplementationType == typeof(NetpollTransportOptionsSetup)))
-        {
-            services.Insert(0, ServiceDescriptor.Singleton<IConfigureOptions<NetpollTransportOptions>, NetpollTransportOptionsSetup>());
-        }
-    }
-
-    // The platform, and the times, are not registered outside tests, which put their own in.
-    private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
-    {
-        var factory = new NetpollTransportFactory(
-            provider.GetRequiredService<IOptions<NetpollTransportOptions>>(),
-            provider.GetRequiredService<ILoggerFactory>(),
-            provider.GetService<IMemoryPoolFactory<byte>>(),
-            provider.GetService<PlatformSupport>() ?? new PlatformSupport(),
-            provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? default);
-        if (provider.GetService<IMeterFactory>() is { } meterFactory)
-        {
-            factory.Diagnostics.HandOffDelay = NetpollMetrics.Register(meterFactory, factory.CreateMetricsSource());
-        }
-
-        if (provider.GetService<IHostApplicationLifetime>() is { } host)
-        {
-            factory.Attach(host, provider.GetService<IHostLifetime>(), provider.GetService<HandOverTimes>() ?? new HandOverTimes());
-        }
-
-        return factory;
-    }
-
-    /// <summary>
-    /// Puts <see cref="WorkersOnlyMiddleware"/> in front of the application's pipeline, if the option says so: as the factory has read it,
-    /// and so as the connections have it.
-    /// </summary>
-    private sealed class WorkersOnlyFilter(NetpollTransportFactory factory) : IStartupFilter
-    {
-        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
-        {
-            if (factory.ApplicationScheduling != ApplicationScheduling.WorkersOnly)
-            {
-                return next;
-            }
-
-            return builder =>
-            {
-                builder.Use(static pipeline => new WorkersOnlyMiddleware(pipeline).InvokeAsync);
-                next(builder);
-            };
-        }
-    }
-
-    /// <summary>Puts <see cref="RequestNames"/> in front of the application's pipeline, behind the other, if the option says so.</summary>
-    private sealed class RequestNamesFilter(NetpollTransportFactory factory) : IStartupFilter
-    {
-        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
-        {
-            if (factory.RequestNames is not { } names)
-            {
-                return next;
-            }
-
-            return builder =>
-            {
-                builder.Use(pipeline => context => names.InvokeAsync(context, pipeline));
-                next(builder);
-            };
-        }
-    }
-
-    /// <summary>
-    /// Puts <see cref="DrainMiddleware"/> in front of the application's pipeline, behind the others, if the option says so.
-    /// </summary>
-    private sealed class DrainFilter(NetpollTransportFactory factory) : IStartupFilter
-    {
-        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
-        {
-            if (factory.HandOver is not { } handOver)
-            {
-                return next;
-            }
-
-            return builder =>
-            {
-                builder.Use(pipeline => new DrainMiddleware(handOver, pipeline).InvokeAsync);
-                next(builder);
-            };
-        }
+        return hostBuilder.ConfigureServices(services => services.AddNetpollTransport(configure));
     }
 }

@@ -6,8 +6,11 @@ using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Connections;
 
-/// <summary>What the connections of one factory share, and those who accept them: pools, limits, and who is told of what.</summary>
-internal sealed class ConnectionServices
+/// <summary>
+/// What the connections of one endpoint share, and those who accept them: pools, limits, and who is told of what. Most of it belongs to the
+/// factory, and is the same for all endpoints.
+/// </summary>
+internal sealed record ConnectionServices
 {
     internal required NetpollRuntime Runtime { get; init; }
 
@@ -23,15 +26,6 @@ internal sealed class ConnectionServices
     internal required INetpollTransportFeature Feature { get; init; }
 
     internal required DescriptorHeadroom Headroom { get; init; }
-
-    /// <summary>0: no limit.</summary>
-    internal required int MaxReadBufferSize { get; init; }
-
-    /// <summary>0: no limit.</summary>
-    internal required int MaxWriteBufferSize { get; init; }
-
-    /// <summary>May a connection that waits for data hold a block?</summary>
-    internal required bool HoldsBlock { get; init; }
 
     /// <summary>Where does the application run?</summary>
     internal required ApplicationScheduling Scheduling { get; init; }
@@ -52,15 +46,27 @@ internal sealed class ConnectionServices
     /// <summary>Does an abort end in a FIN instead of a RST?</summary>
     internal required bool FinOnError { get; init; }
 
-    /// <summary>Null where all connections are served.</summary>
-    internal required AcceptPolicy? AcceptPolicy { get; init; }
-
-    /// <summary>Null where connections have no limits.</summary>
-    internal required ConnectionSweep? Sweep { get; init; }
+    /// <summary>Keeps the limits, where there are any.</summary>
+    internal required ConnectionSweep Sweep { get; init; }
 
     internal required ConnectionTracker Connections { get; init; }
 
     internal CorrelationIdGenerator ConnectionIds { get; } = new();
 
     internal LingeringSockets Lingering { get; } = new();
+
+    /// <summary>Of the endpoint. 0: no limit.</summary>
+    internal int MaxReadBufferSize { get; init; }
+
+    /// <summary>Of the endpoint. 0: no limit.</summary>
+    internal int MaxWriteBufferSize { get; init; }
+
+    /// <summary>Of the endpoint: may a connection that waits for data hold a block?</summary>
+    internal bool HoldsBlock { get; init; }
+
+    /// <summary>Of the endpoint; null where all connections are served.</summary>
+    internal AcceptPolicy? AcceptPolicy { get; init; }
+
+    /// <summary>Of the endpoint; null where connections have no limits.</summary>
+    internal ConnectionLimits? Limits { get; init; }
 }

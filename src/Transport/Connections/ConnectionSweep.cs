@@ -7,8 +7,8 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Connections;
 
 /// <summary>
-/// Looks at all connections of the transport from time to time, for their limits: one timer for all of them, and none while there is no
-/// connection. It is one turn, on a worker, which at any time is in one place only: in the timer, in a queue, or running.
+/// Looks at all connections of the transport from time to time, for their limits: one timer for all of them, and none while no connection
+/// has a limit. It is one turn, on a worker, which at any time is in one place only: in the timer, in a queue, or running.
 /// </summary>
 internal sealed class ConnectionSweep : Turn
 {
@@ -22,32 +22,57 @@ internal sealed class ConnectionSweep : Turn
     private readonly TrackedConnection?[] _share = new TrackedConnection?[MaxConnectionsPerTurn];
     private readonly long[] _reached = new long[(int)ConnectionLimit.MaxConnectionAge + 1];
 
-    // 0 while there is no connection, and nobody looks; then 1. Interlocked, or followed by a full fence.
+    // How often it looks, as the endpoint with the shortest limit so far wants it. Interlocked.
+    private long _interval = long.MaxValue;
+
+    // Connections that have limits. Interlocked.
+    private int _watched;
+
+    // 0 while there is none of these, and nobody looks; then 1. Interlocked, or followed by a full fence.
     private int _isOn;
 
     // Of the turn: the look at all of them has begun, and goes on.
     private bool _isInMiddle;
 
-    internal ConnectionSweep(ConnectionLimits limits, WorkerGroup group, ConnectionTracker tracker, ILogger logger)
+    internal ConnectionSweep(WorkerGroup group, ConnectionTracker tracker, ILogger logger)
     {
-        Limits = limits;
         _group = group;
         _tracker = tracker;
         _logger = logger;
         _timer = new TurnTimer(this);
     }
 
-    internal ConnectionLimits Limits { get; }
-
     /// <summary>How many connections have reached the limit. Any thread.</summary>
     internal long CountReached(ConnectionLimit limit) => Volatile.Read(ref _reached[(int)limit]);
 
-    /// <summary>After a connection has been added to the tracker. Any thread.</summary>
+    /// <summary>
+    /// Before there are connections with such limits. A longer pause that has begun is no longer than a second. Any thread.
+    /// </summary>
+    internal void Prepare(ConnectionLimits limits)
+    {
+        for (long interval = Volatile.Read(ref _interval); limits.LookInterval < interval;)
+        {
+            interval = Interlocked.CompareExchange(ref _interval, limits.LookInterval, interval);
+        }
+    }
+
+    /// <summary>After a connection with limits has been added to the tracker. If this throws, it is not looked at. Any thread.</summary>
     internal void OnConnectionAdded()
     {
-        Interlocked.MemoryBarrier();
-        BeginUnlessOn();
+        Interlocked.Increment(ref _watched);
+        try
+        {
+            BeginUnlessOn();
+        }
+        catch
+        {
+            OnConnectionRemoved();
+            throw;
+        }
     }
+
+    /// <summary>When such a connection has ended, once. Any thread.</summary>
+    internal void OnConnectionRemoved() => Interlocked.Decrement(ref _watched);
 
     internal override void Run()
     {
@@ -66,7 +91,7 @@ internal sealed class ConnectionSweep : Turn
         {
             _group.Schedule(this);
         }
-        else if (_tracker.Count != 0)
+        else if (Volatile.Read(ref _watched) != 0)
         {
             Arm();
         }
@@ -74,7 +99,7 @@ internal sealed class ConnectionSweep : Turn
         {
             // Either this sees the connection that is being added, or the one who adds it sees that nobody looks.
             Interlocked.Exchange(ref _isOn, 0);
-            if (_tracker.Count != 0)
+            if (Volatile.Read(ref _watched) != 0)
             {
                 BeginUnlessOn();
             }
@@ -98,7 +123,7 @@ internal sealed class ConnectionSweep : Turn
                 if (limit != ConnectionLimit.None)
                 {
                     Volatile.Write(ref _reached[(int)limit], _reached[(int)limit] + 1);
-                    connection.OnLimitReached(limit, Limits.ValueOf(limit));
+                    connection.OnLimitReached(limit);
                 }
             }
         }
@@ -120,7 +145,7 @@ internal sealed class ConnectionSweep : Turn
     {
         try
         {
-            _group.ScheduleAt(_timer, MonotonicClock.Now + Limits.LookInterval);
+            _group.ScheduleAt(_timer, MonotonicClock.Now + Volatile.Read(ref _interval));
         }
         catch
         {

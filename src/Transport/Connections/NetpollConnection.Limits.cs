@@ -29,8 +29,9 @@ internal sealed partial class NetpollConnection : IWatchedConnection
     /// Says so, and closes the connection; for its age, Kestrel does. A peer that may be polite gets a FIN, as when Kestrel's own time for
     /// it is up. Where output would be lost, it gets a RST. The socket does not linger: who is too slow would be so again.
     /// </summary>
-    internal override void OnLimitReached(ConnectionLimit limit, TimeSpan value)
+    internal override void OnLimitReached(ConnectionLimit limit)
     {
+        TimeSpan value = _services.Limits!.ValueOf(limit);
         NetpollTransportLog.ConnectionLimitReached(Logger, ConnectionId, limit.ToString(), value);
         if (limit == ConnectionLimit.MaxConnectionAge)
         {
@@ -72,9 +73,9 @@ internal sealed partial class NetpollConnection : IWatchedConnection
 
     private void BeginWatch()
     {
-        if (_services.Sweep is { } sweep)
+        if (_services.Limits is { } limits)
         {
-            _watch = new ConnectionWatch(sweep.Limits, AcceptedAt, Random.Shared.NextDouble());
+            _watch = new ConnectionWatch(limits, AcceptedAt, Random.Shared.NextDouble());
         }
     }
 }

@@ -61,7 +61,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _reader = new SocketPipeReader(
             socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.Placement, groupContext);
         _writer = new SocketPipeWriter(
-            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.Placement, groupContext)
+            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.Placement == Placement.ThreadPool, groupContext)
         {
             GathersFlushes = services.GathersFlushes,
         };
@@ -102,7 +102,10 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _services.Connections.Add(this);
         try
         {
-            _services.Sweep?.OnConnectionAdded();
+            if (_watch is not null)
+            {
+                _services.Sweep.OnConnectionAdded();
+            }
         }
         catch
         {
@@ -158,6 +161,11 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         {
             _writer.EndDeadline();
             _services.AcceptPolicy?.OnEnded(_socket.Network);
+            if (_watch is not null)
+            {
+                _services.Sweep.OnConnectionRemoved();
+            }
+
             _services.Connections.Remove(this);
             _disposed.Set();
         }

@@ -32,7 +32,7 @@ internal abstract class TrackedConnection : ConnectionContext
     internal abstract ConnectionLimit LookAtLimits(long now);
 
     /// <summary>After such a look: does what belongs to the limit.</summary>
-    internal abstract void OnLimitReached(ConnectionLimit limit, TimeSpan value);
+    internal abstract void OnLimitReached(ConnectionLimit limit);
 
     // Links of the tracker's list; only it touches them, under its lock.
     internal TrackedConnection? Previous { get; set; }

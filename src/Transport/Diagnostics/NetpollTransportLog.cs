@@ -130,11 +130,18 @@ internal static partial class NetpollTransportLog
     internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 
     [LoggerMessage(
-        114,
+        115,
         LogLevel.Warning,
         "The service manager could not be told {State} at {Socket} (NOTIFY_SOCKET).",
         EventName = "ServiceManagerNotTold")]
     internal static partial void ServiceManagerNotTold(ILogger logger, string state, string socket, Exception? exception);
+
+    [LoggerMessage(
+        114,
+        LogLevel.Information,
+        "{EndPoint} is left to Kestrel's other transports, as its options say.",
+        EventName = "LeftToOthers")]
+    internal static partial void LeftToOthers(ILogger logger, EndPoint endPoint);
 
     [LoggerMessage(
         EventId = 120,

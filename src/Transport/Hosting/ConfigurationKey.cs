@@ -11,6 +11,16 @@ internal sealed class ConfigurationKey
     private const int Octal = 8;
     private const int MaxOctalDigits = 10;
 
+    // Of all endpoints together, or not at all.
+    private static readonly string[] OfEngine =
+    [
+        nameof(NetpollTransportOptions.ApplicationScheduling), nameof(NetpollTransportOptions.Backend),
+        nameof(NetpollTransportOptions.BlockedTurnThreshold), nameof(NetpollTransportOptions.HandOverGracePeriod),
+        nameof(NetpollTransportOptions.HandOverPath), nameof(NetpollTransportOptions.MaxWorkerCount),
+        nameof(NetpollTransportOptions.NameBlockedRequests), nameof(NetpollTransportOptions.NotifySystemd),
+        nameof(NetpollTransportOptions.WorkerCount), nameof(NetpollTransportOptions.WorkerGroupCount),
+    ];
+
     private readonly Func<NetpollTransportOptions, string, bool> _trySet;
     private readonly Action<NetpollTransportOptions>? _clear;
     private readonly Func<string, string> _form;
@@ -32,6 +42,7 @@ internal sealed class ConfigurationKey
         Named<AcceptStrategy>(nameof(NetpollTransportOptions.AcceptStrategy), static (options, value) => options.AcceptStrategy = value),
         Named<ApplicationScheduling>(
             nameof(NetpollTransportOptions.ApplicationScheduling), static (options, value) => options.ApplicationScheduling = value),
+        Named<NetpollBackend>(nameof(NetpollTransportOptions.Backend), static (options, value) => options.Backend = value),
         Number(nameof(NetpollTransportOptions.Backlog), static (options, value) => options.Backlog = value),
         Text(nameof(NetpollTransportOptions.BindToDevice), static (options, value) => options.BindToDevice = value),
         OptionalTime(
@@ -56,6 +67,7 @@ internal sealed class ConfigurationKey
         OptionalTime(nameof(NetpollTransportOptions.ReadIdleTimeout), static (options, value) => options.ReadIdleTimeout = value),
         OptionalNumber(nameof(NetpollTransportOptions.ReceiveBufferSize), static (options, value) => options.ReceiveBufferSize = value),
         Flag(nameof(NetpollTransportOptions.ReplaceStaleUnixSocket), static (options, value) => options.ReplaceStaleUnixSocket = value),
+        Flag(nameof(NetpollTransportOptions.ReusePort), static (options, value) => options.ReusePort = value),
         OptionalNumber(nameof(NetpollTransportOptions.SendBufferSize), static (options, value) => options.SendBufferSize = value),
         OptionalTime(nameof(NetpollTransportOptions.TcpKeepAliveInterval), static (options, value) => options.TcpKeepAliveInterval = value),
         OptionalNumber(
@@ -77,6 +89,9 @@ internal sealed class ConfigurationKey
         OptionalNumber(nameof(NetpollTransportOptions.WorkerGroupCount), static (options, value) => options.WorkerGroupCount = value),
         OptionalTime(nameof(NetpollTransportOptions.WriteStallTimeout), static (options, value) => options.WriteStallTimeout = value),
     ];
+
+    /// <summary>Those that an endpoint can have for itself.</summary>
+    internal static IReadOnlyList<ConfigurationKey> OfEndpoints { get; } = [.. All.Where(static key => !OfEngine.Contains(key.Name))];
 
     internal string Name { get; }
 

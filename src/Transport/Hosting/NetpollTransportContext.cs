@@ -12,8 +12,6 @@ namespace KestrelNetpoll.Transport.Hosting;
 /// <summary>The engine of one factory, its pools, and its counters, from start to stop.</summary>
 internal sealed class NetpollTransportContext : INetpollTransportFeature
 {
-    internal const string DefaultBackend = "epoll";
-
     private const string TransportName = "netpoll";
 
     // The tag on the pool metrics: the same as for Kestrel's other transports, so that dashboards keep working.
@@ -28,6 +26,13 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
 
     private readonly ILogger _logger;
 
+    private readonly NetpollTransportOptions _options;
+    private readonly AcceptRefusals _refusals = new();
+
+    // Of all endpoints that do not count for themselves.
+    private readonly AddressCounts? _addressCounts;
+
+    /// <exception cref="PlatformNotSupportedException">The engine cannot run in this process.</exception>
     internal NetpollTransportContext(
         NetpollTransportOptions options,
         ILogger logger,
@@ -35,7 +40,14 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         PlatformSupport platform,
         IMonitorObserver? observer = null)
     {
+        if (platform.ObstacleTo(options.EffectiveBackend) is { } obstacle)
+        {
+            throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
+        }
+
         _logger = logger;
+        _options = options;
+        _addressCounts = AddressCounts.From(options);
         DescriptorHeadroom headroom = platform.CreateHeadroom();
         if (headroom.IsScarce)
         {
@@ -54,6 +66,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             WorkerCount = options.WorkerCount,
             MaxWorkerCount = options.MaxWorkerCount,
             GroupCount = options.EffectiveWorkerGroupCount,
+            Backend = options.EffectiveBackend,
             OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
                 logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
             Resources = platform.Resources,
@@ -79,7 +92,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         }
 
         var connections = new ConnectionTracker();
-        Services = new ConnectionServices
+        var shared = new ConnectionServices
         {
             Runtime = Runtime,
             Logger = logger,
@@ -87,21 +100,14 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             GroupContexts = options.ApplicationScheduling == ApplicationScheduling.WorkersOnly ? CreateGroupContexts(parts) : null,
             Feature = this,
             Headroom = headroom,
-            AcceptPolicy = AcceptPolicy.From(options, logger),
-            Sweep = ConnectionLimits.From(options) is { } limits
-                ? new ConnectionSweep(limits, Runtime.Groups[0], connections, logger)
-                : null,
+            Sweep = new ConnectionSweep(Runtime.Groups[0], connections, logger),
             Connections = connections,
-
-            // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
-            MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0),
-            MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
-            HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
             Scheduling = options.ApplicationScheduling,
             LearnsPlacement = parts.Placement,
             GathersFlushes = parts.GatherMeter,
             FinOnError = AppContext.TryGetSwitch(FinOnErrorSwitch, out bool finOnError) && finOnError,
         };
+        Services = ForEndpoint(shared, options, _addressCounts);
     }
 
     public string Transport => TransportName;
@@ -149,18 +155,23 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
                 ReadIdleTimeouts = CountReached(ConnectionLimit.ReadIdleTimeout),
                 WriteStallTimeouts = CountReached(ConnectionLimit.WriteStallTimeout),
                 MaxConnectionAgesReached = CountReached(ConnectionLimit.MaxConnectionAge),
-                RefusedConnections = Services.AcceptPolicy?.RefusedByHook ?? 0,
-                ConnectionsOverAddressLimit = Services.AcceptPolicy?.RefusedByAddress ?? 0,
+                RefusedConnections = _refusals.ByHook,
+                ConnectionsOverAddressLimit = _refusals.ByAddress,
             };
         }
     }
 
     internal NetpollRuntime Runtime { get; }
 
-    /// <summary>What its listeners and connections use.</summary>
+    /// <summary>What listeners and connections use whose endpoints have no options of their own.</summary>
     internal ConnectionServices Services { get; }
 
     internal bool IsWorkerThread => Runtime.Groups.Any(static group => group.IsWorkerThread);
+
+    /// <summary>What the listener and the connections of an endpoint use that has these options.</summary>
+    internal ConnectionServices ServicesFor(NetpollTransportOptions options) => ReferenceEquals(options, _options)
+        ? Services
+        : ForEndpoint(Services, options, options.CountsAddressesApart ? AddressCounts.From(options) : _addressCounts);
 
     /// <summary>
     /// Stops the workers. Listeners and connections must have been closed. A handler that has not ended may still rent and return blocks:
@@ -182,6 +193,26 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         }
 
         return leftBehind;
+    }
+
+    private ConnectionServices ForEndpoint(ConnectionServices services, NetpollTransportOptions options, AddressCounts? addressCounts)
+    {
+        var limits = ConnectionLimits.From(options);
+        if (limits is not null)
+        {
+            services.Sweep.Prepare(limits);
+        }
+
+        return services with
+        {
+            AcceptPolicy = AcceptPolicy.From(options.OnAccept, addressCounts, _refusals, _logger),
+            Limits = limits,
+
+            // 0 is how the pipes spell "no limit". The options have been validated: the values fit.
+            MaxReadBufferSize = (int)(options.MaxReadBufferSize ?? 0),
+            MaxWriteBufferSize = (int)(options.MaxWriteBufferSize ?? 0),
+            HoldsBlock = !options.WaitForDataBeforeAllocatingBuffer,
+        };
     }
 
     private async Task DisposePoolsAfterAsync(Task ended)
@@ -209,7 +240,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         }
     }
 
-    private long CountReached(ConnectionLimit limit) => Services.Sweep?.CountReached(limit) ?? 0;
+    private long CountReached(ConnectionLimit limit) => Services.Sweep.CountReached(limit);
 
     private GroupContext[] CreateGroupContexts(EngineParts parts)
     {

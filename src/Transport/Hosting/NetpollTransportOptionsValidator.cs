@@ -20,7 +20,16 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
 
     public ValidateOptionsResult Validate(string? name, NetpollTransportOptions options)
     {
-        List<string>? failures = null;
+        List<string> mistakes = FindMistakes(options);
+        return mistakes.Count == 0
+            ? ValidateOptionsResult.Success
+            : ValidateOptionsResult.Fail(mistakes.Select(static mistake => $"{nameof(NetpollTransportOptions)}.{mistake}"));
+    }
+
+    /// <summary>A sentence for each option that is out of its range; begins with the option's name.</summary>
+    internal static List<string> FindMistakes(NetpollTransportOptions options)
+    {
+        List<string> failures = [];
 
         CheckRange(
             nameof(options.WorkerCount),
@@ -37,6 +46,7 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             options.WorkerGroupCount,
             1,
             Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
+        CheckNamed(nameof(options.Backend), options.Backend);
         if (options.BlockedTurnThreshold is { } threshold && threshold != TimeSpan.Zero)
         {
             TimeSpan least = NetpollTransportOptions.LeastBlockedTurnThreshold;
@@ -101,7 +111,7 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
                 $"a function, for example {nameof(NetpollTransportOptions.CreateDefaultBoundListenSocket)}");
         }
 
-        return failures is null ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+        return failures;
 
         void CheckRange(string option, int? value, int minimum, int maximum)
         {
@@ -150,8 +160,8 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             }
         }
 
-        void Fail(string option, object? value, string range) => (failures ??= []).Add(string.Create(
+        void Fail(string option, object? value, string range) => failures.Add(string.Create(
             CultureInfo.InvariantCulture,
-            $"{nameof(NetpollTransportOptions)}.{option} is {value}; it must be {range}."));
+            $"{option} is {value}; it must be {range}."));
     }
 }

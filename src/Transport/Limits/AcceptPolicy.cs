@@ -6,42 +6,32 @@ using Microsoft.Extensions.Logging;
 namespace KestrelNetpoll.Transport.Limits;
 
 /// <summary>
-/// Decides about connections that are only a number yet: first how many the client has, which costs little, then the application's hook.
-/// Thread-safe. Nothing leaves it: an acceptor must go on whatever the hook does.
+/// Decides about the connections of an endpoint that are only a number yet: first how many the client has, which costs little, then the
+/// application's hook. Thread-safe. Nothing leaves it: an acceptor must go on whatever the hook does.
 /// </summary>
 internal sealed class AcceptPolicy
 {
     private readonly AcceptHook? _hook;
     private readonly AddressCounts? _counts;
+    private readonly AcceptRefusals _refusals;
     private readonly ILogger _logger;
-
-    private long _refusedByHook;
-    private long _refusedByAddress;
 
     // 0 until the hook has thrown, then 1.
     private int _hookFailed;
 
-    private AcceptPolicy(AcceptHook? hook, int? maxConnectionsPerAddress, ILogger logger)
-    {
-        _hook = hook;
-        _counts = maxConnectionsPerAddress is { } limit ? new AddressCounts(limit) : null;
-        _logger = logger;
-    }
-
-    /// <summary>How many connections the hook did not want, or threw at.</summary>
-    internal long RefusedByHook => Volatile.Read(ref _refusedByHook);
-
-    /// <summary>How many connections were more than their client may have.</summary>
-    internal long RefusedByAddress => Volatile.Read(ref _refusedByAddress);
+    private AcceptPolicy(AcceptHook? hook, AddressCounts? counts, AcceptRefusals refusals, ILogger logger) =>
+        (_hook, _counts, _refusals, _logger) = (hook, counts, refusals, logger);
 
     /// <summary>Clients that have a connection; 0 if that is not counted.</summary>
     internal int Clients => _counts?.Count ?? 0;
 
     /// <summary>Null: all connections are accepted.</summary>
-    internal static AcceptPolicy? From(NetpollTransportOptions options, ILogger logger) =>
-        options.OnAccept is null && options.MaxConnectionsPerAddress is null
-            ? null
-            : new AcceptPolicy(options.OnAccept, options.MaxConnectionsPerAddress, logger);
+    /// <param name="hook">Null if there is none.</param>
+    /// <param name="counts">What may belong to several endpoints; null if a client may have any number of connections.</param>
+    /// <param name="refusals">What counts those that are not accepted.</param>
+    /// <param name="logger">Gets a line for each of them.</param>
+    internal static AcceptPolicy? From(AcceptHook? hook, AddressCounts? counts, AcceptRefusals refusals, ILogger logger) =>
+        hook is null && counts is null ? null : new AcceptPolicy(hook, counts, refusals, logger);
 
     /// <summary>
     /// Accept: the client has a place for the connection, until <see cref="OnEnded"/>. Otherwise the caller closes it.
@@ -51,7 +41,7 @@ internal sealed class AcceptPolicy
         NetworkKey? client = _counts is null ? null : taken.Network;
         if (client is { } counted && !_counts!.TryAdd(counted))
         {
-            Interlocked.Increment(ref _refusedByAddress);
+            _refusals.CountByAddress();
             Log(endPoint, taken, nameof(NetpollTransportOptions.MaxConnectionsPerAddress));
             return AcceptDecision.Refuse;
         }
@@ -60,7 +50,7 @@ internal sealed class AcceptPolicy
         if (decision != AcceptDecision.Accept)
         {
             OnEnded(client);
-            Interlocked.Increment(ref _refusedByHook);
+            _refusals.CountByHook();
             Log(endPoint, taken, nameof(NetpollTransportOptions.OnAccept));
         }
 

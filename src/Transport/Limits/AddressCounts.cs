@@ -9,6 +9,10 @@ internal sealed class AddressCounts(int limit)
     private readonly Lock _lock = new();
     private readonly Dictionary<NetworkKey, int> _counts = [];
 
+    /// <summary>Null: there is no limit.</summary>
+    internal static AddressCounts? From(NetpollEndpointOptions options) =>
+        options.MaxConnectionsPerAddress is { } limit ? new AddressCounts(limit) : null;
+
     /// <summary>Different clients that have connections.</summary>
     internal int Count
     {

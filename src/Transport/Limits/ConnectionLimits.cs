@@ -2,7 +2,9 @@ using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Transport.Limits;
 
-/// <summary>The limits of connections, in nanoseconds of the monotonic clock; <see cref="long.MaxValue"/> where there is none.</summary>
+/// <summary>
+/// The limits of an endpoint's connections, in nanoseconds of the monotonic clock; <see cref="long.MaxValue"/> where there is none.
+/// </summary>
 internal sealed class ConnectionLimits
 {
     private const long None = long.MaxValue;
@@ -13,7 +15,7 @@ internal sealed class ConnectionLimits
     private const long MinInterval = 20 * MonotonicClock.NanosecondsPerMillisecond;
     private const long MaxInterval = 1_000 * MonotonicClock.NanosecondsPerMillisecond;
 
-    private ConnectionLimits(NetpollTransportOptions options)
+    private ConnectionLimits(NetpollEndpointOptions options)
     {
         FirstByteTimeout = ToNanoseconds(options.FirstByteTimeout);
         ReadIdleTimeout = ToNanoseconds(options.ReadIdleTimeout);
@@ -35,7 +37,7 @@ internal sealed class ConnectionLimits
     internal long LookInterval { get; }
 
     /// <summary>Null: there is no limit.</summary>
-    internal static ConnectionLimits? From(NetpollTransportOptions options) =>
+    internal static ConnectionLimits? From(NetpollEndpointOptions options) =>
         (options.FirstByteTimeout ?? options.ReadIdleTimeout ?? options.WriteStallTimeout ?? options.MaxConnectionAge) is null
             ? null
             : new ConnectionLimits(options);

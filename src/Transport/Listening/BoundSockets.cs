@@ -42,23 +42,28 @@ internal sealed class BoundSockets
 
     /// <summary>Binds, and listens.</summary>
     /// <exception cref="SocketException">The kernel refuses.</exception>
-    internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options) =>
-        Open(
+    internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, ListenSocketOptions options, AcceptStrategy strategy)
+    {
+        // One group needs one socket, and a second process that binds the address must then be refused, unless it is wanted.
+        bool onePerGroup = strategy == AcceptStrategy.ReusePort && endPoint is IPEndPoint && runtime.Groups.Count > 1;
+        return Open(
             runtime,
-            // One group needs one socket, and a second process that binds the address must then be refused as usual.
-            options with { ReusePort = options.ReusePort && endPoint is IPEndPoint && runtime.Groups.Count > 1 },
+            options with { ReusePort = onePerGroup || options.ReusePort },
             created: null,
             isOwn: true,
+            onePerGroup,
             (first, group, settings) => ListenSocket.Listen(runtime, first ?? endPoint, settings, group));
+    }
 
     /// <summary>Listens on a socket that stays its owner's.</summary>
     /// <exception cref="SocketException">It cannot be listened on.</exception>
     internal static BoundSockets Borrow(NetpollRuntime runtime, int fd, ListenSocketOptions options) =>
         Open(
             runtime,
-            options with { ReusePort = false, LeavesListener = true },
+            options with { LeavesListener = true },
             created: null,
             isOwn: false,
+            onePerGroup: false,
             (_, group, settings) => ListenSocket.Borrow(runtime, fd, settings, group));
 
     /// <summary>
@@ -69,9 +74,10 @@ internal sealed class BoundSockets
     internal static BoundSockets TakeOver(NetpollRuntime runtime, Socket socket, string what, ListenSocketOptions options) =>
         Open(
             runtime,
-            options with { ReusePort = false },
+            options,
             created: socket,
             isOwn: false,
+            onePerGroup: false,
             (_, group, settings) => ListenSocket.Borrow(runtime, (int)socket.Handle, settings, group, what));
 
     /// <summary>
@@ -138,10 +144,10 @@ internal sealed class BoundSockets
         ListenSocketOptions options,
         Socket? created,
         bool isOwn,
+        bool onePerGroup,
         Func<EndPoint?, WorkerGroup, ListenSocketOptions, ListenSocket> open)
     {
         IReadOnlyList<WorkerGroup> groups = runtime.Groups;
-        bool onePerGroup = options.ReusePort;
         var bound = new BoundSockets(created, isOwn) { _distinct = onePerGroup ? groups.Count : 1 };
         try
         {

@@ -11,7 +11,7 @@ namespace KestrelNetpoll.Transport.Listening;
 internal static class EndPointBinding
 {
     /// <exception cref="SocketException">The kernel refuses.</exception>
-    internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, NetpollTransportOptions options)
+    internal static BoundSockets Bind(NetpollRuntime runtime, EndPoint endPoint, NetpollEndpointOptions options)
     {
         ListenSocketOptions settings = ToListenSocketOptions(options);
         if (endPoint is FileHandleEndPoint handle)
@@ -31,7 +31,7 @@ internal static class EndPointBinding
 
         return endPoint is FileHandleEndPoint given
             ? BoundSockets.Borrow(runtime, ToDescriptor(given), settings)
-            : BoundSockets.Bind(runtime, endPoint, settings);
+            : BoundSockets.Bind(runtime, endPoint, settings, options.AcceptStrategy);
     }
 
     /// <summary>Goes on with what another process has bound.</summary>
@@ -40,11 +40,11 @@ internal static class EndPointBinding
         NetpollRuntime runtime, ReceivedDescriptors descriptors, bool isOwn, NetpollTransportOptions options) =>
         BoundSockets.Inherit(runtime, descriptors, isOwn, ToListenSocketOptions(options));
 
-    private static ListenSocketOptions ToListenSocketOptions(NetpollTransportOptions options) => new()
+    private static ListenSocketOptions ToListenSocketOptions(NetpollEndpointOptions options) => new()
     {
         Backlog = options.Backlog,
         NoDelay = options.NoDelay,
-        ReusePort = options.AcceptStrategy == AcceptStrategy.ReusePort,
+        ReusePort = options.ReusePort,
         KeepAliveIdleSeconds = ToSeconds(options.TcpKeepAliveTime),
         KeepAliveIntervalSeconds = ToSeconds(options.TcpKeepAliveInterval),
         KeepAliveCount = options.TcpKeepAliveRetryCount,

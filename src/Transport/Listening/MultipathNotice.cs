@@ -11,7 +11,7 @@ internal sealed class MultipathNotice(ILogger logger)
     private int _said;
 
     /// <summary>After binding. Sockets that others have bound are none of the option's.</summary>
-    internal void LogIfMissing(EndPoint endPoint, BoundSockets sockets, NetpollTransportOptions options)
+    internal void LogIfMissing(EndPoint endPoint, BoundSockets sockets, NetpollEndpointOptions options)
     {
         if (options.MultipathTcp
             && endPoint is IPEndPoint

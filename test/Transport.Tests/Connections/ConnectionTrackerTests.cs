@@ -123,7 +123,7 @@ public sealed class ConnectionTrackerTests
 
         internal override ConnectionLimit LookAtLimits(long now) => throw new NotSupportedException();
 
-        internal override void OnLimitReached(ConnectionLimit limit, TimeSpan value) => throw new NotSupportedException();
+        internal override void OnLimitReached(ConnectionLimit limit) => throw new NotSupportedException();
 
         internal string? AbortedWith { get; private set; }
 

@@ -29,6 +29,7 @@ public class ConfigurationTests
             ["WaitForDataBeforeAllocatingBuffer"] = "false",
             ["ApplicationScheduling"] = "threadpool",
             ["AcceptStrategy"] = "ReusePort",
+            ["Backend"] = "poll",
             ["TcpKeepAliveTime"] = "00:01:00",
             ["TcpKeepAliveInterval"] = "00:00:05",
             ["TcpKeepAliveRetryCount"] = "4",
@@ -52,6 +53,7 @@ public class ConfigurationTests
             ["NotifySystemd"] = "true",
             ["HandOverPath"] = "/run/web/hand-over",
             ["HandOverGracePeriod"] = "00:00:07",
+            ["ReusePort"] = "true",
         });
 
         Assert.Equal(3, options.WorkerCount);
@@ -66,6 +68,7 @@ public class ConfigurationTests
         Assert.False(options.WaitForDataBeforeAllocatingBuffer);
         Assert.Equal(ApplicationScheduling.ThreadPool, options.ApplicationScheduling);
         Assert.Equal(AcceptStrategy.ReusePort, options.AcceptStrategy);
+        Assert.Equal(NetpollBackend.Poll, options.Backend);
         Assert.Equal(TimeSpan.FromMinutes(1), options.TcpKeepAliveTime);
         Assert.Equal(TimeSpan.FromSeconds(5), options.TcpKeepAliveInterval);
         Assert.Equal(4, options.TcpKeepAliveRetryCount);
@@ -89,6 +92,7 @@ public class ConfigurationTests
         Assert.True(options.NotifySystemd);
         Assert.Equal("/run/web/hand-over", options.HandOverPath);
         Assert.Equal(TimeSpan.FromSeconds(7), options.HandOverGracePeriod);
+        Assert.True(options.ReusePort);
     }
 
     [Fact]
@@ -137,12 +141,14 @@ public class ConfigurationTests
     [InlineData("ApplicationScheduling", "Everywhere", "Workers or ThreadPool or WorkersOnly")]
     [InlineData("ApplicationScheduling", "7", "Workers or ThreadPool or WorkersOnly")]
     [InlineData("AcceptStrategy", "Reuse", "Shared or ReusePort")]
+    [InlineData("Backend", "Kqueue", "Auto or Epoll or Poll")]
     [InlineData("DeferAccept", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
     [InlineData("FreeBind", "on", "true or false")]
     [InlineData("NotifySystemd", "yes", "true or false")]
     [InlineData("HandOverGracePeriod", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("MultipathTcp", "1", "true or false")]
+    [InlineData("ReusePort", "yes", "true or false")]
     [InlineData("FirstByteTimeout", "5 s", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("WriteStallTimeout", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("MaxConnectionAge", "1h", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -28,6 +29,9 @@ internal sealed class TestServerSetup
     internal Action<KestrelServerOptions>? Kestrel { get; set; }
 
     internal Action<ListenOptions>? Endpoint { get; set; }
+
+    /// <summary>The application's; Kestrel reads its endpoints there, too, if there is anything.</summary>
+    internal Dictionary<string, string?> Configuration { get; } = [];
 
     internal IPAddress Address { get; set; } = IPAddress.Loopback;
 
@@ -119,8 +123,14 @@ internal sealed class TestServer : IAsyncDisposable
         builder.WebHost.UseKestrel(options =>
         {
             options.Listen(setup.Address, setup.Port, setup.Endpoint ?? (static _ => { }));
+            if (setup.Configuration.Count != 0)
+            {
+                options.Configure(builder.Configuration.GetSection("Kestrel"), reloadOnChange: true);
+            }
+
             setup.Kestrel?.Invoke(options);
         });
+        builder.Configuration.AddInMemoryCollection(setup.Configuration);
         if (kind == TransportKind.Netpoll)
         {
             builder.WebHost.UseNetpollTransport(options =>

@@ -62,8 +62,10 @@ internal static class Rooms
     [
         "KestrelNetpoll.Native.NetpollFile", "KestrelNetpoll.Native.NetpollFileStream", "KestrelNetpoll.Transport.NetpollTransportFactory",
         "Microsoft.AspNetCore.Hosting.ActivatedSocketKestrelServerOptionsExtensions",
-        "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions", "Microsoft.AspNetCore.Hosting.ProxyProtocolListenOptionsExtensions",
+        "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions", "Microsoft.AspNetCore.Hosting.NetpollListenOptionsExtensions",
+        "Microsoft.AspNetCore.Hosting.ProxyProtocolListenOptionsExtensions",
         "Microsoft.Extensions.DependencyInjection.NetpollHealthChecksBuilderExtensions",
+        "Microsoft.Extensions.DependencyInjection.NetpollServiceCollectionExtensions",
     ];
 
     /// <summary>Of a type, by its full name. Null: it is none of ours.</summary>

@@ -5,7 +5,7 @@ namespace KestrelNetpoll.Transport;
 /// All connections are looked at from time to time: eight times within the shortest limit, every 20 milliseconds at most, and every
 /// second at least. So a limit takes effect up to three such pauses late, and never early.
 /// </remarks>
-public sealed partial class NetpollTransportOptions
+public abstract partial class NetpollEndpointOptions
 {
     internal static readonly TimeSpan MinLimit = TimeSpan.FromMilliseconds(1);
     internal static readonly TimeSpan MaxLimit = TimeSpan.FromMilliseconds(int.MaxValue);

@@ -1,7 +1,7 @@
 namespace KestrelNetpoll.Transport;
 
 /// <content>Which connections are served.</content>
-public sealed partial class NetpollTransportOptions
+public abstract partial class NetpollEndpointOptions
 {
     /// <summary>
     /// Gets or sets what decides about each connection, after it has been accepted and before anything is allocated for it. For lists of
@@ -16,10 +16,22 @@ public sealed partial class NetpollTransportOptions
     public AcceptHook? OnAccept { get; set; }
 
     /// <summary>
-    /// Gets or sets how many connections one client may have at once on all endpoints together: an IPv4 address, or a network of
+    /// Gets or sets how many connections one client may have at once: on all endpoints together, but for those that set it for themselves,
+    /// whose connections are counted apart. A client is an IPv4 address, or a network of
     /// IPv6 (/64), which is what one customer of a provider gets; of the own link (fe80::/10), each address. More are refused with RST.
     /// Unix sockets do not count. Behind a proxy all connections have its address.
     /// </summary>
     /// <value>1 or more; <see langword="null"/>, the default, is no limit.</value>
-    public int? MaxConnectionsPerAddress { get; set; }
+    public int? MaxConnectionsPerAddress
+    {
+        get;
+        set
+        {
+            field = value;
+            CountsAddressesApart = true;
+        }
+    }
+
+    /// <summary>Has <see cref="MaxConnectionsPerAddress"/> been set since these are the endpoint's own?</summary>
+    internal bool CountsAddressesApart { get; set; }
 }

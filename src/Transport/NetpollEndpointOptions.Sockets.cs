@@ -1,7 +1,7 @@
 namespace KestrelNetpoll.Transport;
 
 /// <content>Options of listening IP sockets that depend on the network's setup. They do nothing on Unix sockets.</content>
-public sealed partial class NetpollTransportOptions
+public abstract partial class NetpollEndpointOptions
 {
     internal const int MaxDeviceNameLength = 15;
     internal const int MaxTypeOfService = 255;
