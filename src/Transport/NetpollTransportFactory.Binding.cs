@@ -25,7 +25,13 @@ public sealed partial class NetpollTransportFactory
             return false;
         }
 
-        if (_endpoints.IsLeftToOthers(endpoint))
+        bool isLeft = _endpoints.IsLeftToOthers(endpoint, out string? overruled);
+        if (overruled is not null)
+        {
+            NetpollTransportLog.SectionOverruled(_logger, endpoint, overruled, isLeft ? "UseSocketsTransport" : "UseNetpoll");
+        }
+
+        if (isLeft)
         {
             NetpollTransportLog.LeftToOthers(_logger, endpoint);
             return false;
@@ -55,6 +61,7 @@ public sealed partial class NetpollTransportFactory
     /// <exception cref="SocketException">Any other failure of the system calls.</exception>
     /// <exception cref="ArgumentException"><paramref name="endpoint"/> is of another kind.</exception>
     /// <exception cref="OptionsValidationException">The endpoint has options of its own, and they are wrong.</exception>
+    /// <exception cref="InvalidOperationException">What code sets such options with has thrown.</exception>
     /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
     /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
@@ -102,6 +109,16 @@ public sealed partial class NetpollTransportFactory
     }
 
     private static bool IsServed(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
+
+    // A transport that was registered later has bound the endpoint, or hands an endpoint of its own making to this one.
+    private void LogMissedChoices()
+    {
+        foreach (EndpointChoice choice in _endpoints.FindMissed())
+        {
+            NetpollTransportLog.ChoiceMissed(
+                _logger, choice.UsesNetpoll == true ? "UseNetpoll" : "UseSocketsTransport", choice.Name);
+        }
+    }
 
     private void OnListenerClosed(NetpollConnectionListener listener)
     {

@@ -137,6 +137,22 @@ internal static partial class NetpollTransportLog
     internal static partial void LeftToOthers(ILogger logger, EndPoint endPoint);
 
     [LoggerMessage(
+        115,
+        LogLevel.Warning,
+        "{Section} says otherwise, but code has called {Method} for {EndPoint}, or for all endpoints by default, and code wins. "
+        + "Take one of the two away.",
+        EventName = "SectionOverruled")]
+    internal static partial void SectionOverruled(ILogger logger, EndPoint endPoint, string section, string method);
+
+    [LoggerMessage(
+        116,
+        LogLevel.Warning,
+        "{Method} of endpoint {EndPoint} has no effect: Kestrel has bound it without asking netpoll, or by way of another transport that "
+        + "asks for an endpoint of its own making. Register that one before netpoll, or let it hand the endpoint on as it is.",
+        EventName = "ChoiceMissed")]
+    internal static partial void ChoiceMissed(ILogger logger, string method, string endPoint);
+
+    [LoggerMessage(
         EventId = 120,
         Message = @"Thread {ThreadId} has been blocked for {BlockedMilliseconds} ms by {Cause}. Request: {Request}. "
             + @"Connection id ""{ConnectionId}"", from {RemoteEndPoint}, on {LocalEndPoint}. Others that were not logged: {Suppressed}.",
