@@ -24,8 +24,8 @@ public static class NetpollListenOptionsExtensions
     /// <param name="listenOptions">The endpoint.</param>
     /// <param name="configure">
     /// Changes options of this endpoint, when it is bound, and once for each address if it has several, as localhost has; null changes
-    /// none. What is wrong makes the bind fail with an <see cref="OptionsValidationException"/>, and so the host's start; what it throws does
-    /// so, too, within an <see cref="InvalidOperationException"/> that names the endpoint.
+    /// none. What is wrong makes the bind fail with an <see cref="OptionsValidationException"/>, and so the host's start; what it throws
+    /// does so, too, within an <see cref="InvalidOperationException"/> that names the endpoint.
     /// </param>
     /// <returns>The same endpoint.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="listenOptions"/> is null.</exception>

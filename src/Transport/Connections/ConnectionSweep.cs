@@ -42,7 +42,7 @@ internal sealed class ConnectionSweep : Turn
         _timer = new TurnTimer(this);
     }
 
-    /// <summary>Does it look from time to time? Off a while after the last connection with limits has ended. For tests. Any thread.</summary>
+    /// <summary>Does it look from time to time? Off a while after the last connection with limits has ended. Any thread.</summary>
     internal bool IsOn => Volatile.Read(ref _isOn) != 0;
 
     /// <summary>How many connections have reached the limit. Any thread.</summary>

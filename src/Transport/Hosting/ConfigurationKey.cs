@@ -77,7 +77,8 @@ internal sealed class ConfigurationKey
     ];
 
     /// <summary>Those that an endpoint can have for itself.</summary>
-    internal static IReadOnlyList<ConfigurationKey> OfEndpoints { get; } = [.. All.Where(static key => !EngineOptions.Names.Contains(key.Name))];
+    internal static IReadOnlyList<ConfigurationKey> OfEndpoints { get; } =
+        [.. All.Where(static key => !EngineOptions.Names.Contains(key.Name))];
 
     internal string Name { get; }
 

@@ -8,8 +8,8 @@ namespace KestrelNetpoll.Transport.Hosting;
 internal static class EndpointAddresses
 {
     /// <summary>
-    /// All that Kestrel may bind for the URL of an endpoint: two addresses for localhost, and for all addresses those of IPv6 or, where that
-    /// is missing, of IPv4. None: it cannot be bound, which Kestrel says itself, or it is none of ours.
+    /// All that Kestrel may bind for the URL of an endpoint: two addresses for localhost, and for all addresses those of IPv6 or, where
+    /// that is missing, of IPv4. None: it cannot be bound, which Kestrel says itself, or it is none of ours.
     /// </summary>
     internal static string[] OfUrl(string? url)
     {
