@@ -11,7 +11,7 @@ public interface INetpollTransportFeature
     string Transport { get; }
 
     /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
-    /// <value><c>epoll</c> on Linux.</value>
+    /// <value><c>epoll</c> or <c>poll</c>: see <see cref="NetpollTransportOptions.Backend"/>.</value>
     string Backend { get; }
 
     /// <summary>Gets how many worker threads the transport was configured with.</summary>

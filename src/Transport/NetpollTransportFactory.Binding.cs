@@ -18,6 +18,7 @@ public sealed partial class NetpollTransportFactory
     /// </summary>
     /// <param name="endpoint">The endpoint.</param>
     /// <returns><see langword="true"/> if <see cref="BindAsync"/> may be called with it.</returns>
+    /// <exception cref="PlatformNotSupportedException">It cannot run, and the options name a backend.</exception>
     public bool CanBind(EndPoint endpoint)
     {
         if (!IsServed(endpoint))
@@ -37,11 +38,12 @@ public sealed partial class NetpollTransportFactory
             return false;
         }
 
-        if ((_platform.Obstacle ?? TryStart()) is not { } obstacle)
+        if ((Obstacle ?? TryStart()) is not { } obstacle)
         {
             return true;
         }
 
+        _options.Value.ThrowIfDemanded(obstacle);
         if (Interlocked.Exchange(ref _obstacleLogged, 1) == 0)
         {
             NetpollTransportLog.NotSupported(_logger, obstacle);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
@@ -101,11 +102,11 @@ public sealed partial class NetpollTransportFactory
 
     /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>
     /// <value>A sentence; <see langword="null"/> when it can run.</value>
-    public string? UnsupportedReason => _platform.Obstacle ?? _startFailure;
+    public string? UnsupportedReason => Obstacle ?? _startFailure;
 
     /// <summary>Gets the name of the kernel interface that reports readiness.</summary>
-    /// <value><c>epoll</c>.</value>
-    public string Backend => Volatile.Read(ref _context)?.Backend ?? NetpollTransportContext.DefaultBackend;
+    /// <value><c>epoll</c> or <c>poll</c>.</value>
+    public string Backend => PollerBackends.NameOf(_options.Value.EffectiveBackend);
 
     /// <summary>Gets the number of worker threads that serve all endpoints together.</summary>
     public int WorkerCount => _options.Value.WorkerCount;
@@ -117,6 +118,8 @@ public sealed partial class NetpollTransportFactory
 
     /// <summary>What the endpoints share; null before the first is bound.</summary>
     internal NetpollTransportContext? Context => Volatile.Read(ref _context);
+
+    private string? Obstacle => _platform.ObstacleTo(_options.Value.EffectiveBackend);
 
     internal int LingeringConnections => Volatile.Read(ref _context)?.Services.Lingering.Count ?? 0;
 
@@ -198,11 +201,6 @@ public sealed partial class NetpollTransportFactory
             ObjectDisposedException.ThrowIf(_disposing is not null, this);
             if (_context is null)
             {
-                if (_platform.Obstacle is { } obstacle)
-                {
-                    throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
-                }
-
                 var context = new NetpollTransportContext(_options.Value, _logger, _memoryPoolFactory, _platform, _diagnostics);
                 Volatile.Write(ref _context, context);
             }

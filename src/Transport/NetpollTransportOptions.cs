@@ -1,3 +1,5 @@
+using KestrelNetpoll.Native.Polling;
+
 namespace KestrelNetpoll.Transport;
 
 /// <summary>
@@ -55,6 +57,13 @@ public sealed class NetpollTransportOptions : NetpollEndpointOptions
     public int? WorkerGroupCount { get; set; }
 
     /// <summary>
+    /// Gets or sets by which kernel interface the transport learns that a connection is ready. One that is named here and cannot run stops
+    /// the host at start, with a message that says why; only <see cref="NetpollBackend.Auto"/> lets Kestrel stay on another transport.
+    /// </summary>
+    /// <value>The default is <see cref="NetpollBackend.Auto"/>.</value>
+    public NetpollBackend Backend { get; set; }
+
+    /// <summary>
     /// Gets or sets how long a turn, in which a worker thread runs the application's code, may be blocked before a warning says so, at most
     /// every 10 seconds for each kind, and <see cref="INetpollDiagnostics.BlockedTurn"/> is raised. For a turn that computes the warning
     /// comes after ten times as long; the event does not wait. It changes nothing about how fast a blocked thread is replaced, which takes
@@ -77,6 +86,22 @@ public sealed class NetpollTransportOptions : NetpollEndpointOptions
     /// <summary>Gets or sets where the application's code runs.</summary>
     /// <value>The default is <see cref="ApplicationScheduling.Workers"/>.</value>
     public ApplicationScheduling ApplicationScheduling { get; set; }
+
+    /// <summary>What <see cref="Backend"/> comes to.</summary>
+    internal PollerBackend EffectiveBackend => Backend == NetpollBackend.Poll ? PollerBackend.Poll : PollerBackend.Epoll;
+
+    /// <exception cref="PlatformNotSupportedException">
+    /// The transport cannot run, and <see cref="Backend"/> says that it must not be left to another.
+    /// </exception>
+    internal void ThrowIfDemanded(string obstacle)
+    {
+        if (Backend != NetpollBackend.Auto)
+        {
+            throw new PlatformNotSupportedException(
+                $"{nameof(NetpollTransportOptions)}.{nameof(Backend)} is {Backend}, and the netpoll transport cannot run here with it: "
+                + obstacle);
+        }
+    }
 
     /// <summary><see cref="WorkerGroupCount"/>, or its default.</summary>
     internal int EffectiveWorkerGroupCount =>

@@ -3,6 +3,7 @@
  *
  *   Waiter      the operation: tries, parks, is resumed            PollOperation, PollDescriptor.Prepare, BeginWait, EndWait
  *   Kernel      makes data or an error arrive, queues the edge     epoll
+ *   Level       reports what is armed, once, while there is data   PollPoller, and every kernel that is not edge-triggered; -DARMED
  *   Dispatcher  two of them: fetch an edge, dispatch it later      EpollPoller.Wait, PollDescriptor.OnEvent
  *   Timer       fires a read deadline, perhaps a stale one         PollDescriptor.OnDeadline
  *   Canceller   sets a flag, then raises a spurious edge           PollOperation.Cancel, PollDescriptor.Wake
@@ -16,17 +17,18 @@
  */
 
 /*
- * Three scenarios keep the state spaces small:
+ * Four scenarios keep the state spaces small:
  *   (none)         one incarnation, everybody; one edge, true or spurious
  *   -DREUSE        two incarnations, two dispatchers, data and errors; no timer, no canceller
  *   -DLATE_TIMER   two incarnations, one dispatcher, a timer
+ *   -DARMED        two incarnations, one dispatcher, a kernel that reports nothing unless a waiter has armed it (PollRegistration.Arm)
  */
 #ifdef REUSE
 #define INCARNATIONS 2
 #define DISPATCHERS  2
 #else
 #define DISPATCHERS  1
-#ifdef LATE_TIMER
+#if defined(LATE_TIMER) || defined(ARMED)
 #define INCARNATIONS 2
 #else
 #define INCARNATIONS 1
@@ -74,6 +76,15 @@ byte users = 0;
 /* The kernel: unread data, and the edge that epoll_wait has not fetched yet. */
 bool data = false;
 byte edge = NO_EDGE;
+
+/* With ARMED: the backend is to report this direction. */
+bool directionArmed = false;
+
+#ifdef ARMED
+#define ARRIVE data = true
+#else
+#define ARRIVE data = true; edge = READABLE
+#endif
 
 /* The operation's own flag and its token's registration. */
 bool cancelled = false;
@@ -145,7 +156,8 @@ inline Release() {
     atomic {
         users--;
         if
-        :: closed && users == 0 -> registered = false; edge = NO_EDGE   /* EPOLL_CTL_DEL; what was fetched stays fetched */
+        :: closed && users == 0 ->
+            registered = false; edge = NO_EDGE; directionArmed = false  /* EPOLL_CTL_DEL; what was fetched stays fetched */
         :: else -> goto stay
         fi
     };
@@ -186,6 +198,11 @@ inline Collect() {
     }
 }
 
+/* PollRegistration.Arm. */
+inline Arm() {
+    atomic { assert(!parked); directionArmed = true }    /* a parked waiter may be running elsewhere, and the slot another's */
+}
+
 /* PollDescriptor.BeginWait. */
 inline BeginWait(me) {
 #ifdef BREAK_LOOK_BEFORE_ANNOUNCE
@@ -215,7 +232,15 @@ inline BeginWait(me) {
 #else
             atomic { if :: semaphore == ANNOUNCED -> semaphore = NIL :: else fi }
 #endif
-        :: else ->                          /* TryCommit */
+        :: else ->
+#ifdef ARMED
+#ifndef BREAK_NO_ARM
+#ifndef BREAK_ARM_AFTER_COMMIT
+            Arm();
+#endif
+#endif
+#endif
+                                            /* TryCommit */
 #ifndef BREAK_WAITER_AFTER_COMMIT
             waiter = me;
 #endif
@@ -231,6 +256,9 @@ inline BeginWait(me) {
             };
 #ifdef BREAK_WAITER_AFTER_COMMIT
             waiter = me;
+#endif
+#ifdef BREAK_ARM_AFTER_COMMIT
+            Arm();
 #endif
             if
             :: result == TRY ->
@@ -335,7 +363,7 @@ done:
 active proctype Kernel() {
 end_idle:
     if
-    :: atomic { incarnation == 1 && registered -> data = true; edge = READABLE }
+    :: atomic { incarnation == 1 && registered -> ARRIVE }
 #ifdef REUSE
     :: atomic { incarnation == 1 && registered -> edge = ERROR_ONLY }
 #endif
@@ -347,11 +375,21 @@ end_idle:
 #if INCARNATIONS == 2
 end_still_idle:
     if
-    :: atomic { incarnation == 2 && registered -> data = true; edge = READABLE }
+    :: atomic { incarnation == 2 && registered -> ARRIVE }
     :: true
     fi
 #endif
 }
+
+#ifdef ARMED
+/* Asks the kernel about what is armed; each report disarms. */
+active proctype Level() {
+end_asleep:
+    do
+    :: atomic { directionArmed && data && registered -> directionArmed = false; edge = READABLE }
+    od
+}
+#endif
 
 active [DISPATCHERS] proctype Dispatcher() {
     byte before, fetched, fdseq, old, meant;
@@ -397,7 +435,7 @@ dropped:
     od
 }
 
-#ifndef REUSE
+#if !defined(REUSE) && !defined(ARMED)
 /* Needs no reference to the descriptor: the timer may be late. Armed at most once, in either incarnation. */
 active proctype Timer() {
     byte armed, meant, old;
@@ -435,7 +473,7 @@ late:
 #endif
 
 #ifndef REUSE
-#ifndef LATE_TIMER
+#if INCARNATIONS == 1
 active proctype Canceller() {
     byte old;
     bool taken;

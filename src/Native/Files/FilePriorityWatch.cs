@@ -12,11 +12,19 @@ namespace KestrelNetpoll.Native.Files;
 /// <remarks>
 /// Some files tell of an event once, to whoever looks first (/proc/self/mounts, pressure stall triggers), and the poller looks first.
 /// So nothing is parked here that could be cancelled: whatever runs this turn is an event, or the end. It is kept until somebody waits.
+/// <para>
+/// The instance is readable until what it tells of has been fetched. A poller that is told what is, and not what has changed, would be told
+/// of urgent data that nobody receives again and again. Such a poller also looks while nothing is parked, and an event that is told once is
+/// lost then. So the order is: fetch, park, and tell whoever waits last. Whoever is told looks at the file after that.
+/// </para>
 /// </remarks>
 internal sealed class FilePriorityWatch : Descriptor
 {
     private readonly string _path;
     private readonly EventTurn _turn;
+
+    // For whoever parks: one thread at a time.
+    private readonly EpollEventBuffer _fetched = new(capacity: 1, EpollEventLayout.Current);
 
     // Guards the fields below.
     private readonly Lock _lock = new();
@@ -70,7 +78,7 @@ internal sealed class FilePriorityWatch : Descriptor
             throw;
         }
 
-        watch.Park();
+        watch.Park(isTold: false);
         return watch;
     }
 
@@ -148,25 +156,40 @@ internal sealed class FilePriorityWatch : Descriptor
         return next;
     }
 
-    private void Park()
+    private void Park(bool isTold)
     {
         PollResult result;
-        while ((result = BeginWait(PollMode.Read, _turn)) == PollResult.Ready)
+        do
         {
-            Tell(isOver: false);
-        }
+            if (isTold)
+            {
+                Fetch();
+            }
 
-        if (result != PollResult.Pending)
-        {
-            Tell(isOver: true);
+            // Pending: the next event may be told of by another thread already.
+            result = BeginWait(PollMode.Read, _turn);
+            bool isOver = result is not (PollResult.Pending or PollResult.Ready);
+            if (isTold || isOver)
+            {
+                Tell(isOver);
+            }
+
+            isTold = true;
         }
+        while (result == PollResult.Ready);
     }
 
-    private void OnWoken()
+    // What it says is known already. One file is watched, so there is one event at most.
+    private void Fetch()
     {
-        Tell(isOver: EndWait(PollMode.Read) != PollResult.Ready);
-        Park();
+        if (Lifetime.TryAddReference())
+        {
+            SystemCalls.EpollWait(Fd, _fetched, _fetched.Capacity, timeoutMilliseconds: 0);
+            ReleaseReference();
+        }
     }
+
+    private void OnWoken() => Park(isTold: EndWait(PollMode.Read) == PollResult.Ready);
 
     private void Tell(bool isOver)
     {

@@ -154,6 +154,18 @@ internal partial class SystemCalls
     }
 
     /// <summary>
+    /// Waits until one of several descriptors has what is asked of it; the answers are in the list, and the result is how many have one. A
+    /// negative timeout is for ever. A signal ends the wait with 0: only the caller knows what is left of its timeout.
+    /// </summary>
+    /// <param name="asked">In memory that does not move: the caller may sleep for long.</param>
+    /// <param name="timeoutMilliseconds">0 asks without waiting.</param>
+    internal SyscallResult PollAll(Span<pollfd> asked, int timeoutMilliseconds)
+    {
+        SyscallResult result = PollAllOnce(asked, timeoutMilliseconds);
+        return result.IsInterrupted ? SyscallResult.Success(0) : result;
+    }
+
+    /// <summary>
     /// Fails unless it is a terminal. <paramref name="returnsNothing"/>: a read that finds nothing gives 0 bytes (VMIN is 0, and it is not
     /// in canonical mode).
     /// </summary>

@@ -36,6 +36,10 @@ internal sealed class PollDescriptor
     // Set before registration, cleared when freed; read by whoever dispatches events.
     private PollWaiter? _hangupWaiter;
 
+    // Null where the backend needs none, which is all that arming costs there. Written by the backend before the kernel knows of the
+    // descriptor, and by whoever frees the slot.
+    private PollRegistration? _registration;
+
     internal PollDescriptor(uint slot, DeadlineHeap heap)
     {
         Slot = slot;
@@ -48,6 +52,13 @@ internal sealed class PollDescriptor
     internal PollInfo Info => new(Volatile.Read(ref _info));
 
     internal PollCookie Cookie => PollCookie.Create(Info.Fdseq, Slot);
+
+    /// <summary>What the backend keeps of this incarnation, if it keeps anything.</summary>
+    internal PollRegistration? Registration
+    {
+        get => Volatile.Read(ref _registration);
+        set => Volatile.Write(ref _registration, value);
+    }
 
     /// <summary>Sticky: a hang-up or an error was reported for this incarnation.</summary>
     internal bool HangupSeen => Info.Has(PollInfo.HangupSeen);
@@ -86,6 +97,7 @@ internal sealed class PollDescriptor
             uint next = Info.Fdseq + 1;
             Interlocked.Exchange(ref _info, PollInfo.Create(next == 0 ? 1 : next, PollInfo.Closing).Word);
             _hangupWaiter = null;
+            _registration = null;
             _readSemaphore.Forget();
             _writeSemaphore.Forget();
         }
@@ -184,6 +196,8 @@ internal sealed class PollDescriptor
             return result;
         }
 
+        // An event is latched from the announcement on. After the commit it would be too late: the slot may be another's by then.
+        Registration?.Arm(mode);
         if (semaphore.TryCommit(waiter))
         {
             // Nothing of the waiter, nor of this slot, may be touched any more: it may be running, or over.

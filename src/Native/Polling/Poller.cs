@@ -5,9 +5,11 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Native.Polling;
 
 /// <summary>
-/// The operating system's readiness notification, edge-triggered. A backend supplies five things:
+/// The operating system's readiness notification, edge-triggered. A backend supplies six things:
 /// <list type="bullet">
 /// <item><see cref="Register"/>: watch a descriptor for both directions and for hang-ups, once, for its whole life.</item>
+/// <item><see cref="PollRegistration.Arm"/>: report a direction once more, if the kernel is not edge-triggered itself. What it needs
+/// for that it puts into the slot when it registers the descriptor.</item>
 /// <item><see cref="Unregister"/>: stop watching it, before it is closed.</item>
 /// <item><see cref="Wait"/>: fetch events, for at most a given time. Any number of threads may wait at once; each event
 /// goes to one of them.</item>
@@ -55,7 +57,7 @@ internal abstract class Poller : IDisposable
         ObjectDisposedException.ThrowIf(!TryEnter(), this);
         PollDescriptor descriptor = Table.Allocate(hangupWaiter);
         Volatile.Write(ref slot, descriptor);
-        Errno error = Register(fd, descriptor.Cookie, interest);
+        Errno error = Register(fd, descriptor, interest);
         bool tooLate = _ownerLeft;
         if (error == Errno.Success && !tooLate)
         {
@@ -66,7 +68,7 @@ internal abstract class Poller : IDisposable
         descriptor.Evict();
         if (error == Errno.Success)
         {
-            Unregister(fd);
+            Unregister(fd, descriptor, keepsNumber: true);
         }
 
         Table.Release(descriptor);
@@ -83,11 +85,7 @@ internal abstract class Poller : IDisposable
     internal void Close(int fd, PollDescriptor descriptor, bool keepsNumber = true)
     {
         Debug.Assert(descriptor.Info.Has(PollInfo.Closing), "evict before closing");
-        if (keepsNumber)
-        {
-            Unregister(fd);
-        }
-
+        Unregister(fd, descriptor, keepsNumber);
         Table.Release(descriptor);
         Leave();
     }
@@ -114,10 +112,26 @@ internal abstract class Poller : IDisposable
         }
     }
 
+    // Rounded up: rounded down, the last fraction of a millisecond before a deadline would be a busy loop.
+    internal static int ToMilliseconds(long nanoseconds)
+    {
+        if (nanoseconds <= 0)
+        {
+            return nanoseconds < 0 ? -1 : 0;
+        }
+
+        long milliseconds = ((nanoseconds - 1) / MonotonicClock.NanosecondsPerMillisecond) + 1;
+        return (int)Math.Min(milliseconds, int.MaxValue);
+    }
+
     internal abstract PollEventBatch CreateBatch(int capacity);
 
     /// <summary>Are there events that nobody has fetched? For whoever does not fetch events himself, until <see cref="Dispose"/>.</summary>
     internal abstract bool HasEvents { get; }
+
+    /// <summary>Does it cost next to nothing to ask for events that are not there? Otherwise nobody asks again and again
+    /// (<see cref="Scheduling.BusyPolling"/>).</summary>
+    internal virtual bool IsCheapToAsk => true;
 
     /// <summary>Waits for events: negative nanoseconds without limit, 0 not at all. May return early with none.</summary>
     internal abstract void Wait(PollEventBatch batch, long timeoutNanoseconds);
@@ -132,9 +146,16 @@ internal abstract class Poller : IDisposable
     /// <summary>Closes the backend's own descriptors. Nobody uses the poller any more.</summary>
     protected abstract void DisposeBackend();
 
-    protected abstract Errno Register(int fd, PollCookie cookie, PollInterest interest);
+    /// <summary>
+    /// Begins to watch a descriptor. Its events carry the slot's cookie of now. EPERM: it can never be waited for.
+    /// </summary>
+    protected abstract Errno Register(int fd, PollDescriptor descriptor, PollInterest interest);
 
-    protected abstract void Unregister(int fd);
+    /// <summary>
+    /// Stops watching a descriptor, evicted and still open. Afterwards the kernel is not asked about the number for this slot any more;
+    /// events that have been fetched may still come. <paramref name="keepsNumber"/>: see <see cref="Close"/>.
+    /// </summary>
+    protected abstract void Unregister(int fd, PollDescriptor descriptor, bool keepsNumber);
 
     protected abstract void Signal();
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
 using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Timers;
@@ -22,7 +21,7 @@ internal sealed class NetpollRuntime : IDisposable
     private int _disposed;
 
     /// <exception cref="PlatformNotSupportedException">Not Linux, or neither x64 nor arm64.</exception>
-    /// <exception cref="IOException">The kernel refuses an epoll instance.</exception>
+    /// <exception cref="IOException">The kernel refuses what the backend needs, such as an epoll instance.</exception>
     internal NetpollRuntime(NetpollRuntimeOptions? options = null, SystemCalls? systemCalls = null)
     {
         options ??= new NetpollRuntimeOptions();
@@ -33,7 +32,7 @@ internal sealed class NetpollRuntime : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWorkerCount, options.WorkerCount);
         if (!OperatingSystem.IsLinux())
         {
-            throw new PlatformNotSupportedException("The netpoll engine needs Linux: it is built on epoll.");
+            throw new PlatformNotSupportedException("The netpoll engine needs Linux.");
         }
 
         SystemCalls = systemCalls ?? SystemCalls.Instance;
@@ -173,8 +172,7 @@ internal sealed class NetpollRuntime : IDisposable
             workers++;
         }
 
-        var layout = EpollEventLayout.For(RuntimeInformation.ProcessArchitecture);
-        var poller = new EpollPoller(SystemCalls, new DeadlineHeap(), layout);
+        Poller poller = PollerBackends.Create(options.Backend, SystemCalls, new DeadlineHeap());
         var setup = new WorkerGroupSetup(options.Name, workers, options.EventBatchSize, options.SpareIdleTime, _limit, _monitor)
         {
             BusyPolls = options.BusyPolls && options.Parts.BusyPolling,

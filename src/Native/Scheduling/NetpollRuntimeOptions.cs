@@ -1,3 +1,5 @@
+using KestrelNetpoll.Native.Polling;
+
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>How a <see cref="NetpollRuntime"/> is built.</summary>
@@ -50,6 +52,9 @@ internal sealed class NetpollRuntimeOptions
     /// load, 16 instead of 2 more than doubled the 99th percentile while two workers shared the events.
     /// </summary>
     internal int EventBatchSize { get; init; } = 8;
+
+    /// <summary>What tells the groups of readiness.</summary>
+    internal PollerBackend Backend { get; init; } = PollerBackend.Epoll;
 
     /// <summary>The prefix of the workers' thread names.</summary>
     internal string Name { get; init; } = "netpoll";

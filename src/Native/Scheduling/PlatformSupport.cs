@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
 
 namespace KestrelNetpoll.Native.Scheduling;
 
@@ -15,6 +16,7 @@ internal sealed class PlatformSupport
 
     private readonly SystemCalls _systemCalls;
     private readonly Lazy<string?> _obstacle;
+    private readonly Lazy<string?> _obstacleToPoll;
 
     internal PlatformSupport()
         : this(SystemCalls.Instance)
@@ -29,7 +31,8 @@ internal sealed class PlatformSupport
     {
         _systemCalls = systemCalls;
         ReadDescriptorLimit = () => descriptorLimit;
-        _obstacle = new Lazy<string?>(() => FindObstacle(isLinux, architecture, systemCalls));
+        _obstacle = new Lazy<string?>(() => FindObstacle(isLinux, architecture, () => FindRefused(systemCalls)));
+        _obstacleToPoll = new Lazy<string?>(() => FindObstacle(isLinux, architecture, () => FindRefusedToPoll(systemCalls)));
     }
 
     /// <summary>Says how many descriptors the process may have open: the one answer that may change.</summary>
@@ -38,8 +41,11 @@ internal sealed class PlatformSupport
     /// <summary>How many threads and how much memory it may have; null: what the kernel says.</summary>
     internal SystemResources? Resources { get; init; }
 
-    /// <summary>Why the engine cannot run, as a sentence for the log; null when it can.</summary>
+    /// <summary>Why the engine cannot run on epoll, as a sentence for the log; null when it can.</summary>
     internal string? Obstacle => _obstacle.Value;
+
+    /// <summary>The same for a backend.</summary>
+    internal string? ObstacleTo(PollerBackend backend) => backend == PollerBackend.Poll ? _obstacleToPoll.Value : _obstacle.Value;
 
     /// <inheritdoc cref="NetpollRuntime(NetpollRuntimeOptions, SystemCalls)"/>
     internal NetpollRuntime Start(NetpollRuntimeOptions options) => new(options, _systemCalls);
@@ -63,7 +69,7 @@ internal sealed class PlatformSupport
         }
     }
 
-    private static string? FindObstacle(bool isLinux, Architecture architecture, SystemCalls systemCalls)
+    private static string? FindObstacle(bool isLinux, Architecture architecture, Func<(string Call, Errno Errno)?> findRefused)
     {
         if (!isLinux)
         {
@@ -79,7 +85,7 @@ internal sealed class PlatformSupport
         // Sandboxes refuse system calls with an error of their choice, so the only way to know is to ask.
         try
         {
-            return FindRefused(systemCalls) is { } refused ? $"the kernel refuses {refused.Call} ({refused.Errno})." : null;
+            return findRefused() is { } refused ? $"the kernel refuses {refused.Call} ({refused.Errno})." : null;
         }
         catch (Exception e) when (LibC.IsMissingLibrary(e))
         {
@@ -134,7 +140,26 @@ internal sealed class PlatformSupport
             return ("epoll_wait", waited.Errno);
         }
 
-        // What is no descriptor is EBADF to a kernel that has the call and allows it.
+        return FindRefusedToAccept(systemCalls);
+    }
+
+    private static (string Call, Errno Errno)? FindRefusedToPoll(SystemCalls systemCalls)
+    {
+        SyscallResult pipe = systemCalls.Pipe2(out int read, out int write, LibC.O_NONBLOCK);
+        if (pipe.IsError)
+        {
+            return IsPassing(pipe.Errno) ? null : ("pipe2", pipe.Errno);
+        }
+
+        SyscallResult polled = systemCalls.PollAll([new pollfd { fd = read, events = LibC.POLLIN }], timeoutMilliseconds: 0);
+        systemCalls.Close(read);
+        systemCalls.Close(write);
+        return polled.IsError ? ("poll", polled.Errno) : FindRefusedToAccept(systemCalls);
+    }
+
+    // What is no descriptor is EBADF to a kernel that has the call and allows it.
+    private static (string Call, Errno Errno)? FindRefusedToAccept(SystemCalls systemCalls)
+    {
         SyscallResult accepted = systemCalls.Accept4(-1, [], out _, LibC.SOCK_NONBLOCK);
         return accepted.Errno == Errno.EBADF ? null : ("accept4", accepted.Errno);
     }

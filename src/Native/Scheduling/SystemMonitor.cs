@@ -171,7 +171,7 @@ internal sealed partial class SystemMonitor
             findings.OutputIsHeld |= group.LookAtHeld(now);
 
             // They are no worker's, and yet somebody has to go on looking.
-            findings.TurnRuns |= group.Pooled.LookAt(now);
+            findings.TurnRuns |= group.Pooled.LookAt(now, pause);
         }
 
         _blockedTurns?.Look(now);

@@ -44,7 +44,7 @@ internal sealed partial class WorkerGroup
     {
         get
         {
-            int turns = _queue.Count;
+            int turns = _queue.Count + Pooled.Count;
             foreach (Processor processor in _processors)
             {
                 turns += processor.Queue.Count;

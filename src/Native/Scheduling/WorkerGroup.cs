@@ -54,7 +54,7 @@ internal sealed partial class WorkerGroup
         Pooled = new PooledTurns(this);
         Pool = new WorkerPool(this, setup.Name, setup.Limit, setup.SpareIdleTime);
         _idle = new IdleProcessors(setup.ProcessorCount);
-        _busyPolls = setup.BusyPolls;
+        _busyPolls = setup.BusyPolls && poller.IsCheapToAsk;
         _gathers = setup.Gathers;
         _metersLoad = setup.MetersLoad;
         _unreadTimer = new TurnTimer(new UnreadLook(this));

@@ -61,7 +61,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         _reader = new SocketPipeReader(
             socket, MemoryPool, this, services.MaxReadBufferSize, services.HoldsBlock, services.Placement, groupContext);
         _writer = new SocketPipeWriter(
-            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.Placement, groupContext)
+            socket, MemoryPool, this, services.MaxWriteBufferSize, _reader, services.Placement == Placement.ThreadPool, groupContext)
         {
             GathersFlushes = services.GathersFlushes,
         };

@@ -32,6 +32,7 @@ internal sealed class ConfigurationKey
         Named<AcceptStrategy>(nameof(NetpollTransportOptions.AcceptStrategy), static (options, value) => options.AcceptStrategy = value),
         Named<ApplicationScheduling>(
             nameof(NetpollTransportOptions.ApplicationScheduling), static (options, value) => options.ApplicationScheduling = value),
+        Named<NetpollBackend>(nameof(NetpollTransportOptions.Backend), static (options, value) => options.Backend = value),
         Number(nameof(NetpollTransportOptions.Backlog), static (options, value) => options.Backlog = value),
         Text(nameof(NetpollTransportOptions.BindToDevice), static (options, value) => options.BindToDevice = value),
         OptionalTime(

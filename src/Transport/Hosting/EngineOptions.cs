@@ -9,6 +9,7 @@ internal static class EngineOptions
     private static readonly (string Name, Func<NetpollTransportOptions, object?> Get)[] All =
     [
         (nameof(NetpollTransportOptions.ApplicationScheduling), static options => options.ApplicationScheduling),
+        (nameof(NetpollTransportOptions.Backend), static options => options.Backend),
         (nameof(NetpollTransportOptions.BlockedTurnThreshold), static options => options.BlockedTurnThreshold),
         (nameof(NetpollTransportOptions.MaxWorkerCount), static options => options.MaxWorkerCount),
         (nameof(NetpollTransportOptions.NameBlockedRequests), static options => options.NameBlockedRequests),

@@ -12,8 +12,6 @@ namespace KestrelNetpoll.Transport.Hosting;
 /// <summary>The engine of one factory, its pools, and its counters, from start to stop.</summary>
 internal sealed class NetpollTransportContext : INetpollTransportFeature
 {
-    internal const string DefaultBackend = "epoll";
-
     private const string TransportName = "netpoll";
 
     // The tag on the pool metrics: the same as for Kestrel's other transports, so that dashboards keep working.
@@ -34,6 +32,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
     // Of all endpoints that do not count for themselves.
     private readonly AddressCounts? _addressCounts;
 
+    /// <exception cref="PlatformNotSupportedException">The engine cannot run in this process.</exception>
     internal NetpollTransportContext(
         NetpollTransportOptions options,
         ILogger logger,
@@ -41,6 +40,11 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
         PlatformSupport platform,
         IMonitorObserver? observer = null)
     {
+        if (platform.ObstacleTo(options.EffectiveBackend) is { } obstacle)
+        {
+            throw new PlatformNotSupportedException($"The netpoll transport cannot run here: {obstacle}");
+        }
+
         _logger = logger;
         _options = options;
         _addressCounts = AddressCounts.From(options);
@@ -62,6 +66,7 @@ internal sealed class NetpollTransportContext : INetpollTransportFeature
             WorkerCount = options.WorkerCount,
             MaxWorkerCount = options.MaxWorkerCount,
             GroupCount = options.EffectiveWorkerGroupCount,
+            Backend = options.EffectiveBackend,
             OnWorkerLimitReached = reached => NetpollTransportLog.WorkerLimitReached(
                 logger, reached.Workers, reached.Bound ?? $"MaxWorkerCount is {reached.Maximum}", reached.Refusal),
             Resources = platform.Resources,

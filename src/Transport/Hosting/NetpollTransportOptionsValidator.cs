@@ -42,6 +42,7 @@ internal sealed class NetpollTransportOptionsValidator : IValidateOptions<Netpol
             options.WorkerGroupCount,
             1,
             Math.Clamp(options.WorkerCount, 1, NetpollTransportOptions.MaxGroupCount));
+        CheckNamed(nameof(options.Backend), options.Backend);
         if (options.BlockedTurnThreshold is { } threshold && threshold != TimeSpan.Zero)
         {
             TimeSpan least = NetpollTransportOptions.LeastBlockedTurnThreshold;

@@ -19,7 +19,7 @@ internal interface ISocketPipeOwner
     ILogger Logger { get; }
 
     /// <summary>
-    /// Do turns in which the application goes on belong on the thread pool, if that is learned (<see cref="Placement.Learned"/>)? Any
+    /// Do turns that answer a read belong on the thread pool, if that is learned (<see cref="Placement.Learned"/>)? Any
     /// thread; may be a moment old, so that a turn runs in the other place once more.
     /// </summary>
     bool PrefersThreadPool { get; }

@@ -6,7 +6,8 @@ internal enum Placement : byte
     /// <summary>On workers.</summary>
     Workers,
 
-    /// <summary>On workers; for a connection whose requests go on on the thread pool anyway, after much work, there.</summary>
+    /// <summary>On workers; those that answer a read on the thread pool, if the connection's requests go on there anyway after much
+    /// work.</summary>
     Learned,
 
     /// <summary>On the thread pool.</summary>

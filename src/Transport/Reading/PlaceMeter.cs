@@ -3,24 +3,26 @@ using KestrelNetpoll.Native.Timers;
 namespace KestrelNetpoll.Transport.Reading;
 
 /// <summary>
-/// Learns where a connection's turns are best run. A handler that works for a while, then awaits something, and goes on on the thread pool,
-/// leaves the memory that it has just used in the caches of another core: such a connection is cheaper to read on the pool from the
+/// Learns where a connection's reads are best answered. A handler that works for a while, then awaits something, and goes on on the thread
+/// pool, leaves the memory that it has just used in the caches of another core: such a connection is cheaper to read on the pool from the
 /// beginning. One whose handlers end in their turn is not, nor is one whose handlers await at once.
 /// </summary>
 /// <remarks>
 /// <code>
 ///   request                                                             votes for the pool
-///   -----------------------------------------------------------------   --------------------------------------------------------------
-///   ended in its turn                                                   while on workers none any more; while on the pool two less
+///   -----------------------------------------------------------------   ------------------------------------------------------------
+///   ended in its turn                                                   on workers none any more; on the pool two less
 ///   left its turn, as did the four before, and that took 14 µs or more  one more
 ///   the same, sooner                                                    one less
-///   its turn took a millisecond or more                                 as many: the kernel may have stopped the thread in between
-///   its turn took 10 ms or more                                         -8, and back to the workers: the pool's threads are not to block
+///   its turn took a millisecond or more                                 on workers as many: the kernel may have stopped the thread in
+///                                                                       between; on the pool, whose threads are not to block, two less
+///   its turn took 10 ms or more                                         -8, and on workers
 ///   its turn has lost its processor because it blocked                  -64, and on workers
 /// </code>
 /// With 8 votes the turns move to the pool, and begin there with 16, the most there can be. Without any they move back. Votes below none
 /// come only from what has blocked.
-/// <para>Written by who begins a read, and at the end of turns, which may overlap: then a vote is lost.</para>
+/// <para>A request ends when a read waits: Kestrel's for the next one. Written by who begins such a read, and by turns, which may overlap:
+/// then a vote is lost, or one too many is counted.</para>
 /// </remarks>
 internal struct PlaceMeter
 {
@@ -41,21 +43,32 @@ internal struct PlaceMeter
     private sbyte _votes;
     private bool _prefersThreadPool;
 
+    // The request whose turn runs has ended in it.
+    private bool _endedInTurn;
+
     /// <summary>Do the turns belong on the thread pool? Any thread; may be a moment old.</summary>
     internal readonly bool PrefersThreadPool => Volatile.Read(in _prefersThreadPool);
 
-    /// <summary>Is the next turn to be measured? Others pay nothing.</summary>
-    internal readonly bool Measures => _leaves == LeavesBeforeMeasuring;
+    /// <summary>A turn begins.</summary>
+    /// <returns>Is it to be measured? Others pay nothing.</returns>
+    internal bool OnTurnBegins()
+    {
+        _endedInTurn = false;
+        return _leaves == LeavesBeforeMeasuring;
+    }
 
-    /// <summary>A read begins: the request before it has ended.</summary>
+    /// <summary>A read waits: the request before it has ended.</summary>
     /// <param name="inTurn">On the thread that is still inside the turn in which it began.</param>
-    internal void OnReadBegins(bool inTurn)
+    internal void OnReadWaits(bool inTurn)
     {
         if (!inTurn)
         {
             _leaves += _leaves < LeavesBeforeMeasuring ? (byte)1 : (byte)0;
+            return;
         }
-        else if (_prefersThreadPool)
+
+        _endedInTurn = true;
+        if (_prefersThreadPool)
         {
             Vote(-2);
         }
@@ -76,7 +89,11 @@ internal struct PlaceMeter
             _prefersThreadPool = false;
             _votes = hasBlocked ? (sbyte)VotesOfBlocked : Math.Min(_votes, (sbyte)VotesOfLong);
         }
-        else if (nanoseconds < StoppedNanoseconds)
+        else if (nanoseconds >= StoppedNanoseconds)
+        {
+            Vote(_prefersThreadPool ? -2 : 0);
+        }
+        else if (!_endedInTurn)
         {
             Vote(nanoseconds >= WorkNanoseconds ? 1 : -1);
         }

@@ -55,7 +55,7 @@ internal sealed partial class SocketPipeReader
             {
                 turnRuns = true;
             }
-            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _read.IsOut || MayRunOutsideOfTurns))
+            else if (!_completed && !_noTimeForTurns && (flushTurnIsToCome || !_readBegun || _read.IsOut || RunsOnThreadPool))
             {
                 // The turn is still to come: a flush waits, nothing has been read yet, or either was answered before its awaiter was there.
                 // A peer that connects, sends its request and finishes must not be dropped before the application has seen the request. On

@@ -18,7 +18,6 @@ internal sealed partial class SocketPipeReader
 
     // Only used where the place is learned.
     private PlaceMeter _place;
-    private bool _hasRunOnThreadPool;
 
     /// <summary>Is the calling thread in the middle of this reader's turn? </summary>
     public bool IsTurnOfCurrentThread => Volatile.Read(ref _turnThread) == Environment.CurrentManagedThreadId;
@@ -43,24 +42,15 @@ internal sealed partial class SocketPipeReader
         }
     }
 
-    // On the thread pool the application may go on at once with what a read finds, outside of any turn.
-    private bool MayRunOutsideOfTurns => _placement == Placement.ThreadPool || _hasRunOnThreadPool;
+    private bool RunsOnThreadPool => _placement == Placement.ThreadPool;
 
-    // Kestrel ends a request by reading the next one.
-    private void LearnPlace(ref bool mayReceive)
+    // By a read that waits.
+    private void LearnPlace()
     {
         bool inTurn = IsTurnOfCurrentThread || _writer is { IsTurnOfCurrentThread: true };
-        if (!inTurn && mayReceive)
+        if (inTurn || !_socket.Group.IsWorkerThread)
         {
-            // It has come back to a worker.
-            return;
-        }
-
-        _place.OnReadBegins(inTurn);
-        if (!mayReceive && _place.PrefersThreadPool && Thread.CurrentThread.IsThreadPoolThread)
-        {
-            _hasRunOnThreadPool = true;
-            mayReceive = true;
+            _place.OnReadWaits(inTurn);
         }
     }
 
@@ -81,7 +71,7 @@ internal sealed partial class SocketPipeReader
     private void RunTurn()
     {
         int thread = Environment.CurrentManagedThreadId;
-        long begin = _place.Measures ? MonotonicClock.Now : 0;
+        long begin = _place.OnTurnBegins() ? MonotonicClock.Now : 0;
         Volatile.Write(ref _turnThread, thread);
         try
         {
@@ -112,7 +102,7 @@ internal sealed partial class SocketPipeReader
         finally
         {
             Interlocked.CompareExchange(ref _turnThread, 0, thread);
-            _writer?.EndTurnOfThreadPool();
+            _writer?.EndTurnOutsideOfWorkers();
             OnTurnEnded();
             if (begin != 0)
             {

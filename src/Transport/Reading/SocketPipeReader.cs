@@ -147,12 +147,7 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
 
         // The application goes on where the bytes are received, and it may block: that must be a worker, whoever asks, unless the
         // application is to run on the thread pool.
-        bool mayReceive = _placement == Placement.ThreadPool || _socket.Group.IsWorkerThread;
-        if (_placement == Placement.Learned)
-        {
-            LearnPlace(ref mayReceive);
-        }
-
+        bool mayReceive = RunsOnThreadPool || _socket.Group.IsWorkerThread;
         Found found;
         AfterUnlock after = default;
         short version = 0;
@@ -183,6 +178,11 @@ internal sealed partial class SocketPipeReader : PipeReader, IReadingHalf, IValu
 
         _read.RegisterToken(
             _lock, this, static (reader, token) => ((SocketPipeReader)reader!).OnTokenCanceled(token), cancellationToken);
+
+        if (_placement == Placement.Learned)
+        {
+            LearnPlace();
+        }
 
         // The peer may be waiting for this before it sends more. The turn's end, which would send it, is far if the application blocks.
         _writer?.OnReadWaits();

@@ -1,6 +1,5 @@
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Native.Timers;
-using KestrelNetpoll.Transport.Pipes;
 
 namespace KestrelNetpoll.Transport.Writing;
 
@@ -123,9 +122,9 @@ internal sealed partial class SocketPipeWriter
     }
 
     /// <summary>At the end of a turn of this connection: a worker sends what its turns hold, the thread pool knows of none.</summary>
-    internal void EndTurnOfThreadPool()
+    internal void EndTurnOutsideOfWorkers()
     {
-        if (_placement != Placement.Workers && _state == Sending.Held && _socket.Group.CurrentWorker is null)
+        if (_state == Sending.Held && _socket.Group.CurrentWorker is null)
         {
             SendHeld();
         }

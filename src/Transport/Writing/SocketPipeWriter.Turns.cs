@@ -106,11 +106,11 @@ internal sealed partial class SocketPipeWriter
     private void EndApplication(int thread)
     {
         Interlocked.CompareExchange(ref _turnThread, 0, thread);
-        EndTurnOfThreadPool();
+        EndTurnOutsideOfWorkers();
         _reader.OnTurnEnded();
     }
 
     // One that the application goes on in.
     private ConnectionTurn<SocketPipeWriter> NewApplicationTurn(Action<SocketPipeWriter> run) =>
-        new(this, run, _socket.Group, _owner, _placement);
+        new(this, run, _socket.Group, _owner, _onThreadPool ? Placement.ThreadPool : Placement.Workers);
 }

@@ -97,7 +97,7 @@ internal sealed partial class SocketPipeWriter
         }
         else
         {
-            yielded.Begin(_placement == Placement.ThreadPool ? LongPatienceNanoseconds : PatienceNanoseconds, PatienceNanoseconds);
+            yielded.Begin(_onThreadPool ? LongPatienceNanoseconds : PatienceNanoseconds, PatienceNanoseconds);
         }
 
         // If the application is to go on on workers only, nobody else may come to run it, so that it is the turn itself.

@@ -42,7 +42,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     private readonly StreamSocket _socket;
     private readonly ISocketPipeOwner _owner;
     private readonly IReadingHalf _reader;
-    private readonly Placement _placement;
+    private readonly bool _onThreadPool;
     private readonly GroupContext? _context;
     private readonly long _pauseThreshold;
     private readonly long _resumeThreshold;
@@ -67,7 +67,7 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
     /// <param name="owner">Whom to tell about failures.</param>
     /// <param name="maxWriteBufferSize">How many flushed bytes may wait before a flush does; 0: no limit.</param>
     /// <param name="reader">The other half: it says when the application has the floor.</param>
-    /// <param name="placement">Where the application goes on.</param>
+    /// <param name="onThreadPool">Whether the application goes on on the thread pool when a flush has waited.</param>
     /// <param name="context">The context of the socket's group, if the application runs under it.</param>
     /// <param name="endNanoseconds">How long <see cref="FlushBeforeEnd"/> has the owner wait for a peer that takes nothing.</param>
     internal SocketPipeWriter(
@@ -76,12 +76,12 @@ internal sealed partial class SocketPipeWriter : PipeWriter, IValueTaskSource<Fl
         ISocketPipeOwner owner,
         int maxWriteBufferSize,
         IReadingHalf reader,
-        Placement placement = Placement.Workers,
+        bool onThreadPool = false,
         GroupContext? context = null,
         long endNanoseconds = DefaultEndNanoseconds)
     {
         _socket = socket;
-        _placement = placement;
+        _onThreadPool = onThreadPool;
         _context = context;
         _endNanoseconds = endNanoseconds;
         _owner = owner;

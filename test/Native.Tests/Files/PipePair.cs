@@ -11,7 +11,7 @@ internal sealed class PipePair : IAsyncDisposable
 
     internal PipePair(NetpollRuntime? runtime = null)
     {
-        NetpollFile.CreatePipe(out NetpollFile read, out NetpollFile write, runtime ?? NetpollRuntime.Shared);
+        NetpollFile.CreatePipe(out NetpollFile read, out NetpollFile write, runtime ?? SuiteBackend.Files);
         Read = read;
         Write = write;
     }

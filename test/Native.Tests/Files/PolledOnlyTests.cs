@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 
 namespace KestrelNetpoll.Native.Tests.Files;
 
@@ -14,7 +15,7 @@ public sealed class PolledOnlyTests
     {
         const string Path = "/proc/pressure/cpu";
         Assert.SkipUnless(File.Exists(Path), "The kernel does not measure pressure.");
-        await using var file = NetpollFile.Open(Path, FileAccess.ReadWrite);
+        await using var file = NetpollFile.Open(Path, FileAccess.ReadWrite, SuiteBackend.Files);
         try
         {
             // 1 ms of 2 s, the shortest time without CAP_SYS_RESOURCE.
@@ -64,7 +65,7 @@ public sealed class PolledOnlyTests
 
         try
         {
-            await using var file = NetpollFile.Open(Path.Combine(group, "cgroup.events"), FileAccess.Read);
+            await using var file = NetpollFile.Open(Path.Combine(group, "cgroup.events"), FileAccess.Read, SuiteBackend.Files);
             Assert.False(file.IsPollable);
             Assert.Contains("populated 0", Encoding.UTF8.GetString(await file.ReadSomeAsync()), StringComparison.Ordinal);
             Task wait = file.WaitPriorityAsync().AsTask();
@@ -98,7 +99,7 @@ public sealed class PolledOnlyTests
         const short RequestDump = 0x301;
         SyscallResult created = SystemCalls.Instance.Socket(Netlink, Datagram | LibC.SOCK_CLOEXEC, 0);
         Assert.SkipUnless(created.IsSuccess, $"There are no netlink sockets here: {created.Errno}.");
-        await using var file = NetpollFile.FromHandle(FileLibC.ToHandle(created.Value));
+        await using var file = NetpollFile.FromHandle(FileLibC.ToHandle(created.Value), SuiteBackend.Files);
         Task wait = file.WaitReadableAsync().AsTask();
         await Waits.AssertPendingAsync(wait);
 

@@ -2,6 +2,9 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
+using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Tests.Infrastructure;
 using KestrelNetpoll.Native.Tests.Interop;
 using Microsoft.Win32.SafeHandles;
 
@@ -65,7 +68,7 @@ public sealed class WaitingTests
         using Process process = Process.Start(new ProcessStartInfo("cat") { RedirectStandardInput = true })!;
         nint fd = LibC.syscall(SysPidfdOpen, process.Id, 0, 0, 0, 0, 0);
         Assert.SkipUnless(fd >= 0, "This kernel has no pidfd_open.");
-        await using var pidfd = NetpollFile.FromHandle(new SafeFileHandle(fd, ownsHandle: true));
+        await using var pidfd = NetpollFile.FromHandle(new SafeFileHandle(fd, ownsHandle: true), SuiteBackend.Files);
         Task wait = pidfd.WaitReadableAsync().AsTask();
         await Waits.AssertPendingAsync(wait);
         process.StandardInput.Close();
@@ -79,7 +82,7 @@ public sealed class WaitingTests
         using TemporaryDirectory directory = new();
         string path = directory.PathOf("regular");
         await File.WriteAllTextAsync(path, "content");
-        await using var file = NetpollFile.Open(path, FileAccess.ReadWrite);
+        await using var file = NetpollFile.Open(path, FileAccess.ReadWrite, SuiteBackend.Files);
         await file.WaitReadableAsync();
         await file.WaitWritableAsync();
         await Assert.ThrowsAsync<NotSupportedException>(() => file.WaitPriorityAsync().AsTask());
@@ -102,6 +105,38 @@ public sealed class WaitingTests
             // It is still there, so it is told again.
             await file.WaitPriorityAsync();
             Assert.Equal("ordinary"u8.ToArray(), await file.ReadSomeAsync());
+        }
+    }
+
+    /// <summary>poll(2) tells what is, again and again: urgent data that nobody receives must not keep a worker busy.</summary>
+    [Theory(Timeout = Waits.Limit)]
+    [InlineData(PollerBackend.Epoll)]
+    [InlineData(PollerBackend.Poll)]
+    public async Task Urgent_data_that_nobody_receives_is_told_once(object backend)
+    {
+        WaitCounter kernel = new();
+        using NetpollRuntime runtime = new(new NetpollRuntimeOptions { WorkerCount = 1, Backend = (PollerBackend)backend }, kernel);
+        (NetpollFile file, Socket peer) = await ConnectAsync(runtime);
+        using (peer)
+        await using (file)
+        {
+            Task wait = file.WaitPriorityAsync().AsTask();
+            await Waits.AssertPendingAsync(wait);
+            await peer.SendAsync(new byte[] { 1 }, SocketFlags.OutOfBand);
+            await wait;
+            long before = kernel.Waits;
+            await Task.Delay(Waits.AWhile);
+
+            // Told over and over, it would be some thousand.
+            Assert.InRange(kernel.Waits - before, 0, 20);
+
+            // The next one is told.
+            const int OutOfBand = 1;
+            Assert.Equal(1, SystemCalls.Instance.Recv(file.Descriptor.Fd, new byte[1], OutOfBand).Value);
+            wait = file.WaitPriorityAsync().AsTask();
+            await Waits.AssertPendingAsync(wait);
+            await peer.SendAsync(new byte[] { 2 }, SocketFlags.OutOfBand);
+            await wait;
         }
     }
 
@@ -146,7 +181,7 @@ public sealed class WaitingTests
 
             failure = Record.Exception(() =>
             {
-                using var mounts = NetpollFile.Open("/proc/thread-self/mounts", FileAccess.Read);
+                using var mounts = NetpollFile.Open("/proc/thread-self/mounts", FileAccess.Read, SuiteBackend.Files);
                 Assert.False(mounts.IsPollable);
                 Task wait = mounts.WaitPriorityAsync().AsTask();
                 Assert.False(wait.Wait(Waits.AWhile));
@@ -175,7 +210,7 @@ public sealed class WaitingTests
         Assert.Null(failure);
     }
 
-    private static async Task<(NetpollFile File, Socket Peer)> ConnectAsync()
+    private static async Task<(NetpollFile File, Socket Peer)> ConnectAsync(NetpollRuntime? runtime = null)
     {
         using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -183,6 +218,31 @@ public sealed class WaitingTests
         Socket peer = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         await peer.ConnectAsync(listener.LocalEndPoint!);
         using Socket accepted = await listener.AcceptAsync();
-        return (NetpollFile.FromHandle(FileLibC.ToHandle(FileLibC.dup((int)accepted.Handle))), peer);
+        return (NetpollFile.FromHandle(FileLibC.ToHandle(FileLibC.dup((int)accepted.Handle)), runtime ?? SuiteBackend.Files), peer);
+    }
+
+    private sealed class WaitCounter : SystemCalls
+    {
+        private long _waits;
+
+        internal long Waits => Interlocked.Read(ref _waits);
+
+        protected internal override SyscallResult EpollWaitOnce(int epfd, EpollEventBuffer buffer, int maxEvents, int timeoutMilliseconds)
+        {
+            Interlocked.Increment(ref _waits);
+            return base.EpollWaitOnce(epfd, buffer, maxEvents, timeoutMilliseconds);
+        }
+
+        protected internal override SyscallResult EpollPwait2Once(int epfd, EpollEventBuffer buffer, int maxEvents, long timeoutNanoseconds)
+        {
+            Interlocked.Increment(ref _waits);
+            return base.EpollPwait2Once(epfd, buffer, maxEvents, timeoutNanoseconds);
+        }
+
+        protected internal override SyscallResult PollAllOnce(Span<pollfd> asked, int timeoutMilliseconds)
+        {
+            Interlocked.Increment(ref _waits);
+            return base.PollAllOnce(asked, timeoutMilliseconds);
+        }
     }
 }

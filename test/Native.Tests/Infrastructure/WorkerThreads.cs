@@ -1,4 +1,5 @@
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 
 namespace KestrelNetpoll.Native.Tests.Infrastructure;
@@ -12,7 +13,15 @@ internal static class WorkerThreads
     internal static NetpollRuntime CreateRuntime(int workerCount, out string name, SystemCalls? systemCalls = null)
     {
         name = NewName();
-        return new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workerCount, Name = name }, systemCalls);
+        NetpollRuntimeOptions options = new()
+        {
+            WorkerCount = workerCount,
+            Name = name,
+
+            // Kernels of tests are about epoll.
+            Backend = systemCalls is null ? SuiteBackend.Chosen : PollerBackend.Epoll,
+        };
+        return new NetpollRuntime(options, systemCalls);
     }
 
     /// <summary>
@@ -22,7 +31,8 @@ internal static class WorkerThreads
     internal static NetpollRuntime CreateRuntimeWithoutHandOff(int workerCount, out string name)
     {
         name = NewName();
-        return new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workerCount, HandsOff = false, Name = name });
+        return new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = workerCount, HandsOff = false, Name = name, Backend = SuiteBackend.Chosen });
     }
 
     /// <summary>The kernel keeps 15 bytes of a thread's name.</summary>

@@ -83,6 +83,8 @@ internal sealed class InterruptedKernel : SystemCalls
         return Next();
     }
 
+    protected internal override SyscallResult PollAllOnce(Span<pollfd> asked, int timeoutMilliseconds) => Next();
+
     protected internal override SyscallResult GetTerminalModeOnce(int fd, out bool returnsNothing)
     {
         returnsNothing = false;

@@ -71,6 +71,7 @@ public sealed class SystemCallsRetryTests
     {
         ["EpollWaitOnce"] = (calls => calls.EpollWait(0, Events, 1, -1), Errno.Success),
         ["EpollPwait2Once"] = (calls => calls.EpollPwait2(0, Events, 1, -1), Errno.Success),
+        ["PollAllOnce"] = (calls => calls.PollAll([], -1), Errno.Success),
         ["FutexWaitOnce"] = (calls => calls.FutexWait(ref Word[0], 0, -1), Errno.Success),
         ["CloseOnce"] = (calls => calls.Close(0), Errno.Success),
         ["ConnectOnce"] = (calls => calls.Connect(0, []), Errno.EINPROGRESS),

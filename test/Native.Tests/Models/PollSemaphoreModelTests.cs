@@ -11,6 +11,7 @@ public sealed class PollSemaphoreModelTests
     private const string NoWakeUpIsLost = "!(lostWakeUp)";
     private const string OnlyItsOwnEventsAndTimersChangeAnIncarnation = "(meant==incarnation)";
     private const string AnEdgeCostsOneRetry = "(retriesDue>0)";
+    private const string NothingIsTouchedAfterTheCommit = "!(parked)";
     private const string WhoIsTakenIsKnown = "(waiter==incarnation)";
 
     [Slow]
@@ -18,6 +19,7 @@ public sealed class PollSemaphoreModelTests
     [InlineData]
     [InlineData("REUSE")]
     [InlineData("LATE_TIMER")]
+    [InlineData("ARMED")]
     public async Task No_wake_up_is_lost_and_no_stranger_is_touched(params string[] scenario)
     {
         Spin.Require();
@@ -39,6 +41,8 @@ public sealed class PollSemaphoreModelTests
     [InlineData("BREAK_NO_FDSEQ_CHECK", OnlyItsOwnEventsAndTimersChangeAnIncarnation, "REUSE")]
     [InlineData("BREAK_FDSEQ_CHECK_APART", OnlyItsOwnEventsAndTimersChangeAnIncarnation, "REUSE")]
     [InlineData("BREAK_NO_TIMER_SEQUENCE", OnlyItsOwnEventsAndTimersChangeAnIncarnation, "LATE_TIMER")]
+    [InlineData("BREAK_NO_ARM", NoWakeUpIsLost, "ARMED")]
+    [InlineData("BREAK_ARM_AFTER_COMMIT", NothingIsTouchedAfterTheCommit, "ARMED")]
     public async Task The_mistake_is_caught(string mistake, string property, params string[] scenario)
     {
         Spin.Require();

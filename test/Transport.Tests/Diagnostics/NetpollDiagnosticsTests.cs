@@ -25,7 +25,8 @@ public sealed class NetpollDiagnosticsTests : IDisposable
     public NetpollDiagnosticsTests()
     {
         _logger = new GatedLogger(_logs.CreateLogger(LogCollector.Netpoll));
-        _runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "test" }, _kernel);
+        _runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "test", Backend = SuiteSettings.EngineBackend }, _kernel);
         _diagnostics = new NetpollDiagnostics(_logger, _time);
     }
 

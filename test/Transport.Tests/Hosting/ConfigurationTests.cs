@@ -29,6 +29,7 @@ public class ConfigurationTests
             ["WaitForDataBeforeAllocatingBuffer"] = "false",
             ["ApplicationScheduling"] = "threadpool",
             ["AcceptStrategy"] = "ReusePort",
+            ["Backend"] = "poll",
             ["TcpKeepAliveTime"] = "00:01:00",
             ["TcpKeepAliveInterval"] = "00:00:05",
             ["TcpKeepAliveRetryCount"] = "4",
@@ -64,6 +65,7 @@ public class ConfigurationTests
         Assert.False(options.WaitForDataBeforeAllocatingBuffer);
         Assert.Equal(ApplicationScheduling.ThreadPool, options.ApplicationScheduling);
         Assert.Equal(AcceptStrategy.ReusePort, options.AcceptStrategy);
+        Assert.Equal(NetpollBackend.Poll, options.Backend);
         Assert.Equal(TimeSpan.FromMinutes(1), options.TcpKeepAliveTime);
         Assert.Equal(TimeSpan.FromSeconds(5), options.TcpKeepAliveInterval);
         Assert.Equal(4, options.TcpKeepAliveRetryCount);
@@ -133,6 +135,7 @@ public class ConfigurationTests
     [InlineData("ApplicationScheduling", "Everywhere", "Workers or ThreadPool or WorkersOnly")]
     [InlineData("ApplicationScheduling", "7", "Workers or ThreadPool or WorkersOnly")]
     [InlineData("AcceptStrategy", "Reuse", "Shared or ReusePort")]
+    [InlineData("Backend", "Kqueue", "Auto or Epoll or Poll")]
     [InlineData("DeferAccept", "5", "a time as hours:minutes:seconds; 5 seconds are 00:00:05")]
     [InlineData("UserTimeout", "90.5", "a time as hours:minutes:seconds; 90.5 seconds are 00:01:30.5000000")]
     [InlineData("FreeBind", "on", "true or false")]

@@ -198,13 +198,14 @@ public sealed class EndpointOptionsTests : IDisposable
             static netpoll =>
             {
                 var all = (NetpollTransportOptions)netpoll;
+                all.Backend = (NetpollBackend)9;
                 (all.WorkerCount, all.MaxWorkerCount, all.WorkerGroupCount) = (0, 32_000, 64);
                 (all.ApplicationScheduling, all.BlockedTurnThreshold, all.NameBlockedRequests) = ((ApplicationScheduling)9, null, true);
             }));
 
         Assert.Equal(
-            ((string[])["ApplicationScheduling", "BlockedTurnThreshold", "MaxWorkerCount", "NameBlockedRequests", "WorkerCount", "WorkerGroupCount"])
-                .Select(static option => $"Endpoint http://127.0.0.1:0: {option} is an option of the whole transport, which no endpoint has for itself."),
+            EngineOptions.Names.Select(
+                static option => $"Endpoint http://127.0.0.1:0: {option} is an option of the whole transport, which no endpoint has for itself."),
             e.Failures);
     }
 
@@ -218,7 +219,8 @@ public sealed class EndpointOptionsTests : IDisposable
 
         Assert.Equal(
             [
-                "ApplicationScheduling", "BlockedTurnThreshold", "MaxWorkerCount", "NameBlockedRequests", "WorkerCount", "WorkerGroupCount",
+                "ApplicationScheduling", "Backend", "BlockedTurnThreshold", "MaxWorkerCount", "NameBlockedRequests", "WorkerCount",
+                "WorkerGroupCount",
             ],
             engine);
         Assert.Equal(engine, EngineOptions.Names);

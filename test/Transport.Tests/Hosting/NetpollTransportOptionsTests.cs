@@ -154,6 +154,11 @@ public class NetpollTransportOptionsTests
     }
 
     [Fact]
+    public void A_backend_that_there_is_not_is_named() => Assert.Equal(
+        ["NetpollTransportOptions.Backend is 7; it must be Auto or Epoll or Poll."],
+        Validate(new NetpollTransportOptions { Backend = (NetpollBackend)7 }).Failures);
+
+    [Fact]
     public void All_mistakes_are_reported_at_once()
     {
         ValidateOptionsResult result = Validate(new NetpollTransportOptions { WorkerCount = 0, Backlog = 0, MaxReadBufferSize = -1 });

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
+using KestrelNetpoll.Native.Polling;
 using KestrelNetpoll.Native.Scheduling;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections;
@@ -66,6 +67,68 @@ public class PlatformSupportTests
         Assert.Null(factory.UnsupportedReason);
     }
 
+    [Theory]
+    [InlineData("pipe2")]
+    [InlineData("poll")]
+    [InlineData("accept4")]
+    public void Polling_is_asked_for_what_it_needs_itself(string call)
+    {
+        var sandbox = new Sandbox(call);
+        var platform = new PlatformSupport(true, Architecture.X64, sandbox);
+
+        Assert.Equal($"the kernel refuses {call} (EPERM).", platform.ObstacleTo(PollerBackend.Poll));
+        Assert.Equal(0, sandbox.OpenDescriptors);
+    }
+
+    [Theory]
+    [InlineData("epoll_create1")]
+    [InlineData("eventfd2")]
+    public async Task Where_epoll_is_refused_polling_serves(string call)
+    {
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.SystemCalls = new Sandbox(call);
+            setup.Netpoll = static options => options.Backend = NetpollBackend.Poll;
+            setup.App = context => context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Backend ?? "other");
+        });
+
+        using RawClient client = await server.ConnectAsync();
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        Assert.Equal("poll", (await client.ReadResponseAsync()).Text);
+        Assert.Equal("poll", server.Factory!.Backend);
+        Assert.Contains("poll", Assert.Single(server.Logs.Of(TransportKind.Netpoll, 101)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(NetpollBackend.Epoll, "epoll_ctl")]
+    [InlineData(NetpollBackend.Epoll, "accept4")]
+    [InlineData(NetpollBackend.Poll, "poll")]
+    public async Task A_backend_that_is_demanded_and_cannot_run_is_an_error_at_start(NetpollBackend backend, string call)
+    {
+        var exception = await Assert.ThrowsAsync<PlatformNotSupportedException>(() => TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.SystemCalls = new Sandbox(call);
+            setup.Netpoll = options => options.Backend = backend;
+        }));
+
+        Assert.Equal(
+            $"NetpollTransportOptions.Backend is {backend}, and the netpoll transport cannot run here with it: "
+                + $"the kernel refuses {call} (EPERM).",
+            exception.Message);
+    }
+
+    [Fact]
+    public void A_backend_that_is_demanded_elsewhere_is_an_error_as_well()
+    {
+        using var logs = new LogCollector();
+        var options = new NetpollTransportOptions { Backend = NetpollBackend.Poll };
+        using var factory = new NetpollTransportFactory(
+            Options.Create(options), logs, null, new PlatformSupport(false, Architecture.X64, SystemCalls.Instance));
+
+        var exception = Assert.Throws<PlatformNotSupportedException>(() => factory.CanBind(new IPEndPoint(IPAddress.Loopback, 0)));
+        Assert.EndsWith("it needs Linux.", exception.Message, StringComparison.Ordinal);
+    }
+
     public static TheoryData<EndPoint, bool> EndPoints => new()
     {
         { new IPEndPoint(IPAddress.Loopback, 0), true },
@@ -112,6 +175,7 @@ public class PlatformSupportTests
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
         {
             setup.Platform = new PlatformSupport(true, Architecture.S390x, SystemCalls.Instance);
+            setup.Netpoll = static options => options.Backend = NetpollBackend.Auto;
             setup.Kestrel = options => options.Listen(IPAddress.IPv6Loopback, 0);
             setup.App = context => context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "other");
         });
@@ -132,7 +196,8 @@ public class PlatformSupportTests
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
         {
             setup.SystemCalls = sandbox;
-            setup.Netpoll = static options => (options.WorkerCount, options.WorkerGroupCount) = (2, 2);
+            setup.Netpoll = static options =>
+                (options.WorkerCount, options.WorkerGroupCount, options.Backend) = (2, 2, NetpollBackend.Auto);
             setup.App = context => context.Response.WriteAsync(context.Features.Get<INetpollTransportFeature>()?.Transport ?? "other");
         });
 
@@ -175,6 +240,15 @@ public class PlatformSupportTests
             addressLength = 0;
             return Refuse("accept4") ?? base.Accept4Once(fd, address, out addressLength, flags);
         }
+
+        protected internal override SyscallResult Pipe2Once(out int read, out int write, int flags)
+        {
+            (read, write) = (-1, -1);
+            return Opened(Opened(Refuse("pipe2") ?? base.Pipe2Once(out read, out write, flags)));
+        }
+
+        protected internal override SyscallResult PollAllOnce(Span<pollfd> asked, int timeoutMilliseconds) =>
+            Refuse("poll") ?? base.PollAllOnce(asked, timeoutMilliseconds);
 
         protected internal override SyscallResult CloseOnce(int fd)
         {

@@ -36,6 +36,10 @@ internal sealed class TransportHarness : IAsyncDisposable
             options.WorkerCount = SuiteSettings.TwoWorkersForEachGroup;
             SuiteSettings.Complete(options);
         }
+        else if (options.Backend == NetpollBackend.Auto)
+        {
+            options.Backend = SuiteSettings.Backend;
+        }
 
         var logs = new LogCollector();
         var pools = new TrackingMemoryPoolFactory();

@@ -11,6 +11,9 @@ public partial class ArchitectureTests
     // Of Interop, what a call has returned, and no call.
     private static readonly string[] Results = ["Errno", "SyscallResult", "SystemErrors"];
 
+    // The folder of a system divides a room: its classes are parts of what the room has for all systems. So does that of the backends.
+    private static readonly string[] Dividing = ["/Interop/Linux", "/Interop/Bsd", "/Polling/Backends"];
+
     private static readonly (string From, string To)[] Uses =
     [
         .. AssemblyUses.Of(typeof(NetpollFile).Assembly),
@@ -112,11 +115,11 @@ public partial class ArchitectureTests
             ?? Rooms.Of($"KestrelNetpoll.{NamespaceOf(file)}.{type}")!;
     }
 
-    // The folder of a system divides a room: its classes are parts of what the room has for all systems.
     private static string NamespaceOf(string file)
     {
         string folder = Path.GetDirectoryName(file)!["src/".Length..];
-        return (folder.EndsWith("/Interop/Linux", StringComparison.Ordinal) ? Path.GetDirectoryName(folder)! : folder).Replace('/', '.');
+        bool divides = Dividing.Any(end => folder.EndsWith(end, StringComparison.Ordinal));
+        return (divides ? Path.GetDirectoryName(folder)! : folder).Replace('/', '.');
     }
 
     // Where users look for methods that add something to what the framework has.

@@ -360,6 +360,12 @@ public class AcceptPolicyTests
 
         internal bool IsOutOfMemory { get; set; }
 
+        protected internal override SyscallResult PollOnce(int fd, short events, out short revents)
+        {
+            revents = 0;
+            return RefusesWatch ? SyscallResult.Failure(Errno.ENOSPC) : base.PollOnce(fd, events, out revents);
+        }
+
         protected internal override SyscallResult SetSockOptOnce(int fd, int level, int option, int value) =>
             IsOutOfMemory ? throw new InsufficientMemoryException() : base.SetSockOptOnce(fd, level, option, value);
 

@@ -217,6 +217,12 @@ public class AcceptFailureTests
             set => _failing = value;
         }
 
+        protected internal override SyscallResult PollOnce(int fd, short events, out short revents)
+        {
+            revents = 0;
+            return Failing ? SyscallResult.Failure(Errno.ENOMEM) : base.PollOnce(fd, events, out revents);
+        }
+
         protected internal override SyscallResult EpollCtlOnce(int epfd, int op, int fd, uint events, ulong data) =>
             _failing && op == LibC.EPOLL_CTL_ADD ? SyscallResult.Failure(Errno.ENOMEM) : base.EpollCtlOnce(epfd, op, fd, events, data);
     }

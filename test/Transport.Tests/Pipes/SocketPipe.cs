@@ -39,7 +39,8 @@ internal sealed class SocketPipe : IAsyncDisposable
     {
         Pool = new DiagnosticMemoryPool();
         _ownsRuntime = runtime is null;
-        _runtime = runtime ?? new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = workers, Name = "test" }, SystemCalls);
+        _runtime = runtime ?? new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = workers, Name = "test", Backend = SuiteSettings.EngineBackend }, SystemCalls);
         SystemCalls.SocketPair(LibC.AF_UNIX, LibC.SOCK_STREAM | LibC.SOCK_CLOEXEC, 0, out int first, out int second);
         SystemCalls.SetFlags(first, SystemCalls.GetFlags(first).Value | LibC.O_NONBLOCK);
         Peer = new Socket(new SafeSocketHandle(second, ownsHandle: true)) { ReceiveTimeout = ReceiveTimeoutMilliseconds };
@@ -67,7 +68,7 @@ internal sealed class SocketPipe : IAsyncDisposable
             Owner,
             maxWriteBufferSize,
             Reader,
-            placement,
+            onThreadPool,
             context,
             endNanoseconds: (long)(endLimit ?? Patience.Limit).TotalNanoseconds);
         Reader.AttachWriter(Writer);

@@ -46,7 +46,8 @@ public sealed class SocketPipeStressTests(ITestOutputHelper output)
     {
         int seed = Environment.TickCount;
         int first = seed;
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 2, Name = "stress" });
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 2, Name = "stress", Backend = SuiteSettings.EngineBackend });
         var clock = Stopwatch.StartNew();
         while (clock.Elapsed < Duration)
         {

@@ -16,15 +16,15 @@ public sealed class PlaceMeterTests
     {
         for (int i = 0; i < PlaceMeter.LeavesBeforeMeasuring; i++)
         {
-            Assert.False(_meter.Measures);
-            _meter.OnReadBegins(inTurn: false);
+            Assert.False(_meter.OnTurnBegins());
+            _meter.OnReadWaits(inTurn: false);
         }
 
-        Assert.True(_meter.Measures);
-        _meter.OnReadBegins(inTurn: true);
-        Assert.False(_meter.Measures);
-        _meter.OnReadBegins(inTurn: false);
-        Assert.False(_meter.Measures);
+        Assert.True(_meter.OnTurnBegins());
+        _meter.OnReadWaits(inTurn: true);
+        Assert.False(_meter.OnTurnBegins());
+        _meter.OnReadWaits(inTurn: false);
+        Assert.False(_meter.OnTurnBegins());
     }
 
     [Theory]
@@ -51,7 +51,7 @@ public sealed class PlaceMeterTests
     {
         Leave();
         Request(Work, PlaceMeter.VotesToMove - 1);
-        _meter.OnReadBegins(inTurn: true);
+        _meter.OnReadWaits(inTurn: true);
         Leave();
         Request(Work, PlaceMeter.VotesToMove - 1);
         Assert.False(_meter.PrefersThreadPool);
@@ -90,7 +90,7 @@ public sealed class PlaceMeterTests
             Assert.True(_meter.PrefersThreadPool);
             if (inTurn)
             {
-                _meter.OnReadBegins(inTurn: true);
+                _meter.OnReadWaits(inTurn: true);
             }
             else
             {
@@ -112,12 +112,38 @@ public sealed class PlaceMeterTests
 
         // Neither little work nor a request that ends in its turn makes it forget, or worse.
         Request(Work - 1, 10);
-        _meter.OnReadBegins(inTurn: true);
+        _meter.OnReadWaits(inTurn: true);
         Leave();
         Request(Work, votes + PlaceMeter.VotesToMove - 1);
         Assert.False(_meter.PrefersThreadPool);
         Request(Work);
         Assert.True(_meter.PrefersThreadPool);
+    }
+
+    [Fact]
+    public void On_the_thread_pool_what_may_have_blocked_counts_against_it()
+    {
+        Move();
+        Request(PlaceMeter.StoppedNanoseconds, (PlaceMeter.MostVotes / 2) - 1);
+        Assert.True(_meter.PrefersThreadPool);
+        Request(PlaceMeter.StoppedNanoseconds);
+        Assert.False(_meter.PrefersThreadPool);
+    }
+
+    /// <summary>It is no work before an await.</summary>
+    [Fact]
+    public void What_a_turn_takes_does_not_count_if_the_request_ends_in_it()
+    {
+        Move();
+        for (int i = 0; i < PlaceMeter.MostVotes / 2; i++)
+        {
+            Assert.True(_meter.PrefersThreadPool);
+            Assert.True(_meter.OnTurnBegins());
+            _meter.OnReadWaits(inTurn: true);
+            _meter.OnTurnEnded(Work, hasBlocked: false);
+        }
+
+        Assert.False(_meter.PrefersThreadPool);
     }
 
     private void Move()
@@ -131,7 +157,7 @@ public sealed class PlaceMeterTests
     {
         for (int i = 0; i < PlaceMeter.LeavesBeforeMeasuring; i++)
         {
-            _meter.OnReadBegins(inTurn: false);
+            _meter.OnReadWaits(inTurn: false);
         }
     }
 
@@ -139,8 +165,9 @@ public sealed class PlaceMeterTests
     {
         for (int i = 0; i < times; i++)
         {
+            Assert.True(_meter.OnTurnBegins());
             _meter.OnTurnEnded(nanoseconds, hasBlocked: false);
-            _meter.OnReadBegins(inTurn: false);
+            _meter.OnReadWaits(inTurn: false);
         }
     }
 }

@@ -20,7 +20,8 @@ public sealed class SocketPipeReaderCancellationTests
     public async Task What_has_come_before_a_first_read_that_is_cancelled_the_second_one_finds(bool byToken)
     {
         // A worker that the monitor gives the processor to would be quicker than the cancellation, now and then.
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Backend = SuiteSettings.EngineBackend });
         await using var pipe = new SocketPipe(runtime: runtime);
         using var worker = new ManualResetEventSlim();
         using var source = new CancellationTokenSource();
@@ -67,7 +68,8 @@ public sealed class SocketPipeReaderCancellationTests
     [InlineData("begins afterwards", false)]
     public async Task A_cancelled_read_brings_the_bytes_that_have_come_before(string read, bool onWorker)
     {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false });
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Backend = SuiteSettings.EngineBackend });
         await using var pipe = new SocketPipe(runtime: runtime);
         using var release = new ManualResetEventSlim();
         Task<ReadResult> reading;
@@ -117,7 +119,8 @@ public sealed class SocketPipeReaderCancellationTests
     [InlineData("TryRead", false)]
     public async Task A_cancelled_read_brings_the_bytes_that_have_come_since_the_kernel_was_drained(string read, bool isLatched)
     {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = isLatched ? 2 : 1, HandsOff = false });
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = isLatched ? 2 : 1, HandsOff = false, Backend = SuiteSettings.EngineBackend });
         await using var pipe = new SocketPipe(runtime: runtime);
         pipe.Send([0]);
         ReadResult result = default;

@@ -39,8 +39,14 @@ public sealed class WorkersOnlySetupTests
                 await Task.Delay(1);
                 await context.Response.WriteAsync($"{before}, {Where()}");
             },
-            configure: static setup => setup.Platform = new KestrelNetpoll.Native.Scheduling.PlatformSupport(
-                isLinux: false, System.Runtime.InteropServices.Architecture.X64, KestrelNetpoll.Native.Interop.SystemCalls.Instance));
+            configure: static setup =>
+            {
+                setup.Platform = new KestrelNetpoll.Native.Scheduling.PlatformSupport(
+                    isLinux: false, System.Runtime.InteropServices.Architecture.X64, KestrelNetpoll.Native.Interop.SystemCalls.Instance);
+
+                // One that is named is never left to another transport.
+                setup.Netpoll += static options => options.Backend = NetpollBackend.Auto;
+            });
         Assert.Empty(server.Factory!.EndPoints);
         using RawClient client = await server.ConnectAsync();
         Assert.Equal("pool, pool", await GetAsync(client));

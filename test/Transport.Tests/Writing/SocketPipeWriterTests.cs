@@ -207,7 +207,8 @@ public sealed class SocketPipeWriterTests
         const int MaxSendsInARow = 32;
 
         // Its blocked worker must not be replaced: that one would send at once.
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "test" });
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 1, HandsOff = false, Name = "test", Backend = SuiteSettings.EngineBackend });
         await using var pipe = new SocketPipe(runtime: runtime, sendBufferSize: 200_000);
         await pipe.Writer.WriteAsync(new byte[Total]).InTime();
         using var busy = new ManualResetEventSlim();

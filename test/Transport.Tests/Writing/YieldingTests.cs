@@ -142,7 +142,8 @@ public sealed class YieldingTests
     {
         var resources = new Resources();
         using var runtime = new NetpollRuntime(
-            new NetpollRuntimeOptions { WorkerCount = 1, Name = "test", Resources = resources }, new ScriptedKernel());
+            new NetpollRuntimeOptions { WorkerCount = 1, Name = "test", Resources = resources, Backend = SuiteSettings.EngineBackend },
+            new ScriptedKernel());
         await using var pipe = SwallowingPipe(runtime: runtime, workersOnly: workersOnly);
         bool yielded = false;
         await pipe.RunOnWorker(() =>
@@ -210,7 +211,8 @@ public sealed class YieldingTests
     [Fact]
     public async Task Many_that_yield_do_not_keep_the_poller_waiting()
     {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions { WorkerCount = 1, Name = "test" }, new ScriptedKernel());
+        using var runtime = new NetpollRuntime(
+            new NetpollRuntimeOptions { WorkerCount = 1, Name = "test", Backend = SuiteSettings.EngineBackend }, new ScriptedKernel());
         await using var first = SwallowingPipe(runtime: runtime);
         await using var second = SwallowingPipe(runtime: runtime);
         await using var asking = new SocketPipe(runtime: runtime);

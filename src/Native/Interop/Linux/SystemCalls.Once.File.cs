@@ -138,6 +138,14 @@ internal partial class SystemCalls
         return result;
     }
 
+    protected internal virtual unsafe SyscallResult PollAllOnce(Span<pollfd> asked, int timeoutMilliseconds)
+    {
+        fixed (pollfd* first = asked)
+        {
+            return SyscallResult.FromReturnValue(LibC.poll(first, (nuint)asked.Length, timeoutMilliseconds));
+        }
+    }
+
     protected internal virtual unsafe SyscallResult GetTerminalModeOnce(int fd, out bool returnsNothing)
     {
         termios mode = default;

@@ -10,6 +10,8 @@ namespace KestrelNetpoll.Native.Polling;
 /// </summary>
 internal sealed class EpollPoller : Poller
 {
+    internal const string BackendName = "epoll";
+
     private const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLET;
     private const uint SocketInterest = Interest | LibC.EPOLLPRI;
 
@@ -63,7 +65,7 @@ internal sealed class EpollPoller : Poller
         }
     }
 
-    internal override string Name => "epoll";
+    internal override string Name => BackendName;
 
     // An epoll instance is itself a descriptor that is readable while it has events.
     internal override bool HasEvents => _systemCalls.PollReadable(_epoll) is { IsSuccess: true, Value: > 0 };
@@ -132,7 +134,7 @@ internal sealed class EpollPoller : Poller
         return events == LibC.EPOLLERR ? readiness | PollReadiness.ErrorOnly : readiness;
     }
 
-    protected override Errno Register(int fd, PollCookie cookie, PollInterest interest)
+    protected override Errno Register(int fd, PollDescriptor descriptor, PollInterest interest)
     {
         uint events = interest switch
         {
@@ -140,12 +142,18 @@ internal sealed class EpollPoller : Poller
             PollInterest.SharedListener => SharedInterest,
             _ => Interest,
         };
-        SyscallResult result = _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_ADD, fd, events, cookie.Word);
+        SyscallResult result = _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_ADD, fd, events, descriptor.Cookie.Word);
         return result.IsError ? result.Errno : Errno.Success;
     }
 
     // An error changes nothing: the descriptor is about to be closed, and the slot's fdseq moves on either way.
-    protected override void Unregister(int fd) => _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0);
+    protected override void Unregister(int fd, PollDescriptor descriptor, bool keepsNumber)
+    {
+        if (keepsNumber)
+        {
+            _systemCalls.EpollCtl(_epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0);
+        }
+    }
 
     protected override void Signal()
     {
@@ -177,18 +185,6 @@ internal sealed class EpollPoller : Poller
         }
 
         return _systemCalls.EpollWait(_epoll, buffer, capacity, ToMilliseconds(timeoutNanoseconds));
-    }
-
-    // Rounded up: rounded down, the last fraction of a millisecond before a deadline would be a busy loop.
-    internal static int ToMilliseconds(long nanoseconds)
-    {
-        if (nanoseconds <= 0)
-        {
-            return nanoseconds < 0 ? -1 : 0;
-        }
-
-        long milliseconds = ((nanoseconds - 1) / MonotonicClock.NanosecondsPerMillisecond) + 1;
-        return (int)Math.Min(milliseconds, int.MaxValue);
     }
 
     private sealed class EpollBatch(int capacity, EpollEventLayout layout) : PollEventBatch(capacity)
