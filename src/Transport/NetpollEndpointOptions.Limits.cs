@@ -3,7 +3,8 @@ namespace KestrelNetpoll.Transport;
 /// <content>What clients may do to a connection. All are off by default, and then cost nothing.</content>
 /// <remarks>
 /// All connections are looked at from time to time: eight times within the shortest limit, every 20 milliseconds at most, and every
-/// second at least. So a limit takes effect up to three such pauses late, and never early.
+/// second at least. The shortest is that of any endpoint which has been bound since the host has started. So a limit takes effect up to
+/// three such pauses late, and never early.
 /// </remarks>
 public abstract partial class NetpollEndpointOptions
 {

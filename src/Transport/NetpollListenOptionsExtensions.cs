@@ -16,14 +16,16 @@ public static class NetpollListenOptionsExtensions
     /// </summary>
     /// <remarks>
     /// <para>The options begin as the transport's (<see cref="NetpollTransportOptions"/>), and as the configuration section
-    /// <c>Kestrel:Endpoints:NAME:Netpoll</c> changes them, if there is one.</para>
+    /// <c>Kestrel:Endpoints:NAME:Netpoll</c> changes them, if there is one. Where that says <c>false</c>, code wins, and a warning says
+    /// so.</para>
     /// <para>Kestrel must know of the transport: <c>UseNetpollTransport</c>. Not thread-safe, like the endpoint. HTTP/3, which has a
     /// transport of its own, is not concerned.</para>
     /// </remarks>
     /// <param name="listenOptions">The endpoint.</param>
     /// <param name="configure">
     /// Changes options of this endpoint, when it is bound, and once for each address if it has several, as localhost has; null changes
-    /// none. What is wrong makes the bind fail with an <see cref="OptionsValidationException"/>, and so the host's start.
+    /// none. What is wrong makes the bind fail with an <see cref="OptionsValidationException"/>, and so the host's start; what it throws
+    /// does so, too, within an <see cref="InvalidOperationException"/> that names the endpoint.
     /// </param>
     /// <returns>The same endpoint.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="listenOptions"/> is null.</exception>
@@ -45,8 +47,8 @@ public static class NetpollListenOptionsExtensions
     /// transport was not added to the host.
     /// </summary>
     /// <remarks>
-    /// The same in the configuration: <c>"Netpoll": false</c> in the section of the endpoint, <c>Kestrel:Endpoints:NAME</c>. Not
-    /// thread-safe, like the endpoint.
+    /// The same in the configuration: <c>"Netpoll": false</c> in the section of the endpoint, <c>Kestrel:Endpoints:NAME</c>. Where that
+    /// says otherwise, code wins, and a warning says so. Not thread-safe, like the endpoint.
     /// </remarks>
     /// <param name="listenOptions">The endpoint.</param>
     /// <returns>The same endpoint.</returns>

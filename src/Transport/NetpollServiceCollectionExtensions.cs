@@ -93,13 +93,15 @@ public static class NetpollServiceCollectionExtensions
     // The platform, and the times, are not registered outside tests, which put their own in.
     private static NetpollTransportFactory CreateFactory(IServiceProvider provider)
     {
+        IHostApplicationLifetime? lifetime = provider.GetService<IHostApplicationLifetime>();
         var factory = new NetpollTransportFactory(
             provider.GetRequiredService<IOptions<NetpollTransportOptions>>(),
             provider.GetRequiredService<ILoggerFactory>(),
             provider.GetService<IMemoryPoolFactory<byte>>(),
             provider.GetService<PlatformSupport>() ?? new PlatformSupport(),
             provider.GetRequiredService<EndpointTable>(),
-            provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping ?? default);
+            lifetime?.ApplicationStopping ?? default,
+            lifetime?.ApplicationStarted ?? default);
         if (provider.GetService<IMeterFactory>() is { } meterFactory)
         {
             factory.Diagnostics.HandOffDelay = NetpollMetrics.Register(meterFactory, factory.CreateMetricsSource());

@@ -26,7 +26,13 @@ public sealed partial class NetpollTransportFactory
             return false;
         }
 
-        if (_endpoints.IsLeftToOthers(endpoint))
+        bool isLeft = _endpoints.IsLeftToOthers(endpoint, out string? overruled);
+        if (overruled is not null)
+        {
+            NetpollTransportLog.SectionOverruled(_logger, endpoint, overruled, isLeft ? "UseSocketsTransport" : "UseNetpoll");
+        }
+
+        if (isLeft)
         {
             NetpollTransportLog.LeftToOthers(_logger, endpoint);
             return false;
@@ -62,6 +68,7 @@ public sealed partial class NetpollTransportFactory
     /// Another process, at <see cref="NetpollTransportOptions.HandOverPath"/>, cannot be trusted or does not answer as it should.
     /// </exception>
     /// <exception cref="OptionsValidationException">The endpoint has options of its own, and they are wrong.</exception>
+    /// <exception cref="InvalidOperationException">What code sets such options with has thrown.</exception>
     /// <exception cref="PlatformNotSupportedException">The transport cannot run here; see <see cref="UnsupportedReason"/>.</exception>
     /// <exception cref="ObjectDisposedException">The factory has been disposed.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
@@ -118,6 +125,16 @@ public sealed partial class NetpollTransportFactory
         _multipath.LogIfMissing(endpoint, sockets, options);
         NetpollTransportLog.ServedByNetpoll(_logger, listener.EndPoint, context.Backend, context.WorkerCount);
         return listener;
+    }
+
+    // A transport that was registered later has bound the endpoint, or hands an endpoint of its own making to this one.
+    private void LogMissedChoices()
+    {
+        foreach (EndpointChoice choice in _endpoints.FindMissed())
+        {
+            NetpollTransportLog.ChoiceMissed(
+                _logger, choice.UsesNetpoll == true ? "UseNetpoll" : "UseSocketsTransport", choice.Name);
+        }
     }
 
     private void OnListenerClosed(NetpollConnectionListener listener)

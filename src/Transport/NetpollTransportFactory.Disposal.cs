@@ -47,7 +47,7 @@ public sealed partial class NetpollTransportFactory
                 if (context is null)
                 {
                     // Nothing was started, and nothing is waited for.
-                    EndRelief();
+                    LeaveHost();
                     return _disposing = Task.CompletedTask;
                 }
 
@@ -67,12 +67,13 @@ public sealed partial class NetpollTransportFactory
         }
         finally
         {
-            EndRelief();
+            LeaveHost();
         }
     }
 
-    private void EndRelief()
+    private void LeaveHost()
     {
+        _hostStarted.Unregister();
         _hostStopping.Unregister();
         _relief.End();
         _report?.Dispose();

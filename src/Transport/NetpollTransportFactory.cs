@@ -39,6 +39,7 @@ public sealed partial class NetpollTransportFactory
 
     private readonly ThreadPoolRelief _relief = new(ThreadPoolRelief.DefaultPatience);
     private readonly CancellationTokenRegistration _hostStopping;
+    private readonly CancellationTokenRegistration _hostStarted;
 
     // Guards _context, _listeners, _disposing. The runtime is started under it, sockets are bound outside of it.
     private readonly Lock _lock = new();
@@ -77,7 +78,8 @@ public sealed partial class NetpollTransportFactory
         IMemoryPoolFactory<byte>? memoryPoolFactory,
         PlatformSupport platform,
         EndpointTable? endpoints = null,
-        CancellationToken hostStopping = default)
+        CancellationToken hostStopping = default,
+        CancellationToken hostStarted = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(loggerFactory);
@@ -95,6 +97,7 @@ public sealed partial class NetpollTransportFactory
         _memoryPoolFactory = memoryPoolFactory;
         _platform = platform;
         _hostStopping = hostStopping.UnsafeRegister(static relief => ((ThreadPoolRelief)relief!).Begin(), _relief);
+        _hostStarted = hostStarted.UnsafeRegister(static factory => ((NetpollTransportFactory)factory!).LogMissedChoices(), this);
     }
 
     /// <summary>Gets why the transport cannot run in this process, or could not be started when it was to bind an endpoint.</summary>

@@ -22,7 +22,7 @@ internal sealed class ConnectionSweep : Turn
     private readonly TrackedConnection?[] _share = new TrackedConnection?[MaxConnectionsPerTurn];
     private readonly long[] _reached = new long[(int)ConnectionLimit.MaxConnectionAge + 1];
 
-    // How often it looks, as the endpoint with the shortest limit so far wants it. Interlocked.
+    // How often it looks, as the endpoint with the shortest limit so far wants it, even if that is not bound any more. Interlocked.
     private long _interval = long.MaxValue;
 
     // Connections that have limits. Interlocked.
@@ -41,6 +41,9 @@ internal sealed class ConnectionSweep : Turn
         _logger = logger;
         _timer = new TurnTimer(this);
     }
+
+    /// <summary>Does it look from time to time? Off a while after the last connection with limits has ended. Any thread.</summary>
+    internal bool IsOn => Volatile.Read(ref _isOn) != 0;
 
     /// <summary>How many connections have reached the limit. Any thread.</summary>
     internal long CountReached(ConnectionLimit limit) => Volatile.Read(ref _reached[(int)limit]);

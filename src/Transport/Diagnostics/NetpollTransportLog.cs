@@ -130,18 +130,34 @@ internal static partial class NetpollTransportLog
     internal static partial void UnexpectedStopException(ILogger logger, string step, Exception exception);
 
     [LoggerMessage(
-        115,
-        LogLevel.Warning,
-        "The service manager could not be told {State} at {Socket} (NOTIFY_SOCKET).",
-        EventName = "ServiceManagerNotTold")]
-    internal static partial void ServiceManagerNotTold(ILogger logger, string state, string socket, Exception? exception);
-
-    [LoggerMessage(
         114,
         LogLevel.Information,
         "{EndPoint} is left to Kestrel's other transports, as its options say.",
         EventName = "LeftToOthers")]
     internal static partial void LeftToOthers(ILogger logger, EndPoint endPoint);
+
+    [LoggerMessage(
+        115,
+        LogLevel.Warning,
+        "{Section} says otherwise, but code has called {Method} for {EndPoint}, or for all endpoints by default, and code wins. "
+        + "Take one of the two away.",
+        EventName = "SectionOverruled")]
+    internal static partial void SectionOverruled(ILogger logger, EndPoint endPoint, string section, string method);
+
+    [LoggerMessage(
+        116,
+        LogLevel.Warning,
+        "{Method} of endpoint {EndPoint} has no effect: Kestrel has bound it without asking netpoll, or by way of another transport that "
+        + "asks for an endpoint of its own making. Register that one before netpoll, or let it hand the endpoint on as it is.",
+        EventName = "ChoiceMissed")]
+    internal static partial void ChoiceMissed(ILogger logger, string method, string endPoint);
+
+    [LoggerMessage(
+        117,
+        LogLevel.Warning,
+        "The service manager could not be told {State} at {Socket} (NOTIFY_SOCKET).",
+        EventName = "ServiceManagerNotTold")]
+    internal static partial void ServiceManagerNotTold(ILogger logger, string state, string socket, Exception? exception);
 
     [LoggerMessage(
         EventId = 120,

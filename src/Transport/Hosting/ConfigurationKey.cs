@@ -11,16 +11,6 @@ internal sealed class ConfigurationKey
     private const int Octal = 8;
     private const int MaxOctalDigits = 10;
 
-    // Of all endpoints together, or not at all.
-    private static readonly string[] OfEngine =
-    [
-        nameof(NetpollTransportOptions.ApplicationScheduling), nameof(NetpollTransportOptions.Backend),
-        nameof(NetpollTransportOptions.BlockedTurnThreshold), nameof(NetpollTransportOptions.HandOverGracePeriod),
-        nameof(NetpollTransportOptions.HandOverPath), nameof(NetpollTransportOptions.MaxWorkerCount),
-        nameof(NetpollTransportOptions.NameBlockedRequests), nameof(NetpollTransportOptions.NotifySystemd),
-        nameof(NetpollTransportOptions.WorkerCount), nameof(NetpollTransportOptions.WorkerGroupCount),
-    ];
-
     private readonly Func<NetpollTransportOptions, string, bool> _trySet;
     private readonly Action<NetpollTransportOptions>? _clear;
     private readonly Func<string, string> _form;
@@ -91,7 +81,8 @@ internal sealed class ConfigurationKey
     ];
 
     /// <summary>Those that an endpoint can have for itself.</summary>
-    internal static IReadOnlyList<ConfigurationKey> OfEndpoints { get; } = [.. All.Where(static key => !OfEngine.Contains(key.Name))];
+    internal static IReadOnlyList<ConfigurationKey> OfEndpoints { get; } =
+        [.. All.Where(static key => !EngineOptions.Names.Contains(key.Name))];
 
     internal string Name { get; }
 

@@ -1,6 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 
 namespace KestrelNetpoll.Transport.Hosting;
@@ -20,56 +18,27 @@ internal sealed class EndpointSections(IConfiguration? configuration)
     /// <summary>True: netpoll is to leave the endpoint to others.</summary>
     internal static bool IsOff(IConfigurationSection section) => bool.TryParse(section.Value, out bool on) && !on;
 
-    /// <summary>The section of an endpoint that is to be bound; null if it has none.</summary>
-    internal IConfigurationSection? Find(EndPoint endPoint)
-    {
-        if (configuration is null)
-        {
-            return null;
-        }
+    /// <summary>True: netpoll is to serve the endpoint. An empty section says nothing.</summary>
+    internal static bool IsOn(IConfigurationSection section) =>
+        !IsOff(section) && (!string.IsNullOrWhiteSpace(section.Value) || section.GetChildren().Any());
 
-        string[] addresses = AddressesOf(endPoint);
-        foreach (IConfigurationSection endpoint in configuration.GetSection(EndpointsName).GetChildren())
-        {
-            IConfigurationSection section = endpoint.GetSection(Name);
-            if (section.Exists() && addresses.Contains(AddressOf(endpoint)))
-            {
-                return section;
-            }
-        }
-
-        return null;
-    }
+    /// <summary>
+    /// The section of an endpoint that is to be bound; null if it has none. Any of those that have its address: they are the same, or a
+    /// mistake.
+    /// </summary>
+    internal IConfigurationSection? Find(EndPoint endPoint) =>
+        FindEndpoints(endPoint).Select(static endpoint => endpoint.GetSection(Name)).FirstOrDefault(static section => section.Exists());
 
     /// <summary>Adds a sentence for each thing in these sections, and around them, that cannot be meant.</summary>
-    internal void FindMistakes(List<string> failures)
-    {
-        if (configuration is null)
-        {
-            return;
-        }
+    internal void FindMistakes(List<string> failures) => FindMistakes([.. Endpoints()], failures);
 
-        string misplaced = ConfigurationPath.Combine(DefaultsName, Name);
-        if (configuration.GetSection(misplaced).Exists())
-        {
-            failures.Add(
-                $"The configuration has '{misplaced}', which nothing reads. What all endpoints have belongs into "
-                + $"'{NetpollTransportOptionsSetup.SectionName}'.");
-        }
-
-        IConfigurationSection[] endpoints = [.. configuration.GetSection(EndpointsName).GetChildren()];
-        foreach (IConfigurationSection endpoint in endpoints)
-        {
-            FindMistakes(endpoint, failures);
-        }
-
-        FindAmbiguities(endpoints, failures);
-    }
+    /// <summary>The same for one that is to be bound: the configuration may have changed since the host has started.</summary>
+    internal void FindMistakes(EndPoint endPoint, List<string> failures) => FindMistakes([.. FindEndpoints(endPoint)], failures);
 
     /// <summary>What the sections make of the transport's options, with their paths.</summary>
     internal IEnumerable<(string Path, NetpollTransportOptions Options)> ApplyTo(NetpollTransportOptions options)
     {
-        foreach (IConfigurationSection endpoint in configuration?.GetSection(EndpointsName).GetChildren() ?? [])
+        foreach (IConfigurationSection endpoint in Endpoints())
         {
             IConfigurationSection section = endpoint.GetSection(Name);
             if (section.Exists())
@@ -102,26 +71,25 @@ internal sealed class EndpointSections(IConfiguration? configuration)
         OptionsSection.OfEndpoint.Apply(section, new NetpollTransportOptions(), failures);
     }
 
-    // With port 0, several endpoints can have the same address.
+    // With port 0, and where ports are shared, several endpoints can have one address: each would get the section of any.
     private static void FindAmbiguities(IConfigurationSection[] endpoints, List<string> failures)
     {
-        foreach (IGrouping<string?, IConfigurationSection> equal in endpoints.GroupBy(AddressOf))
+        if (!endpoints.Any(static endpoint => endpoint.GetSection(Name).Exists()))
         {
-            if (equal.Key is null)
-            {
-                continue;
-            }
+            return;
+        }
 
-            IConfigurationSection first = equal.First();
-            HashSet<string> expected = ContentOf(first.GetSection(Name));
-            foreach (IConfigurationSection other in equal.Skip(1))
+        string[][] addresses = [.. endpoints.Select(AddressesOf)];
+        HashSet<string>[] contents = [.. endpoints.Select(static endpoint => ContentOf(endpoint.GetSection(Name)))];
+        for (int i = 1; i < endpoints.Length; i++)
+        {
+            int other = Enumerable.Range(0, i).FirstOrDefault(
+                earlier => addresses[earlier].Intersect(addresses[i]).Any() && !contents[earlier].SetEquals(contents[i]), i);
+            if (other != i)
             {
-                if (!ContentOf(other.GetSection(Name)).SetEquals(expected))
-                {
-                    failures.Add(
-                        $"'{first.Path}' and '{other.Path}' have the same address, by which '{Name}' sections are found; theirs differ. "
-                        + "Give the endpoints the same options, or set them in code: UseNetpoll(options => ...).");
-                }
+                failures.Add(
+                    $"'{endpoints[other].Path}' and '{endpoints[i].Path}' can have the same address, by which '{Name}' sections are found; "
+                    + "theirs differ. Give the endpoints the same options, or set them in code: UseNetpoll(options => ...).");
             }
         }
     }
@@ -132,43 +100,28 @@ internal sealed class EndpointSections(IConfiguration? configuration)
         .. section.AsEnumerable(makePathsRelative: true).Select(static pair => $"{pair.Key.ToUpperInvariant()}={pair.Value}"),
     ];
 
-    // As Kestrel understands it. Null: it does not, and says so itself, or it is none of ours.
-    private static string? AddressOf(IConfigurationSection endpoint)
+    private static string[] AddressesOf(IConfigurationSection endpoint) => EndpointAddresses.OfUrl(endpoint[UrlKey]);
+
+    private void FindMistakes(IConfigurationSection[] endpoints, List<string> failures)
     {
-        BindingAddress address;
-        try
+        string misplaced = ConfigurationPath.Combine(DefaultsName, Name);
+        if (configuration?.GetSection(misplaced).Exists() == true)
         {
-            address = BindingAddress.Parse(endpoint[UrlKey] ?? "");
-        }
-        catch (FormatException)
-        {
-            return null;
+            failures.Add(
+                $"The configuration has '{misplaced}', which nothing reads. What all endpoints have belongs into "
+                + $"'{NetpollTransportOptionsSetup.SectionName}'.");
         }
 
-        return address.IsUnixPipe ? UnixAddress(address.UnixPipePath)
-            : address.IsNamedPipe ? null
-            : IPAddress.TryParse(address.Host, out IPAddress? ip) ? new IPEndPoint(ip, address.Port).ToString()
-            : IsLocalhost(address.Host) ? LocalhostAddress(address.Port)
-            : AnyAddress(address.Port);
+        foreach (IConfigurationSection endpoint in endpoints)
+        {
+            FindMistakes(endpoint, failures);
+        }
+
+        FindAmbiguities(endpoints, failures);
     }
 
-    // The ways in which it may have been written.
-    private static string[] AddressesOf(EndPoint endPoint) => endPoint switch
-    {
-        IPEndPoint ip when ip.Address.Equals(IPAddress.Loopback) || ip.Address.Equals(IPAddress.IPv6Loopback) =>
-            [ip.ToString(), LocalhostAddress(ip.Port)],
-        IPEndPoint ip when ip.Address.Equals(IPAddress.Any) || ip.Address.Equals(IPAddress.IPv6Any) => [ip.ToString(), AnyAddress(ip.Port)],
-        IPEndPoint ip => [ip.ToString()],
-        UnixDomainSocketEndPoint unix => [UnixAddress(unix.ToString())],
-        _ => [],
-    };
+    private IEnumerable<IConfigurationSection> Endpoints() => configuration?.GetSection(EndpointsName).GetChildren() ?? [];
 
-    private static string UnixAddress(string path) => $"unix:{path}";
-
-    private static string LocalhostAddress(int port) => $"localhost:{port}";
-
-    private static string AnyAddress(int port) => $"*:{port}";
-
-    private static bool IsLocalhost(string host) =>
-        host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || host.EndsWith(".localhost", StringComparison.OrdinalIgnoreCase);
+    private IEnumerable<IConfigurationSection> FindEndpoints(EndPoint endPoint) =>
+        EndpointAddresses.Of(endPoint) is { } address ? Endpoints().Where(endpoint => AddressesOf(endpoint).Contains(address)) : [];
 }

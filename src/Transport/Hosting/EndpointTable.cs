@@ -28,34 +28,68 @@ internal sealed class EndpointTable(IConfiguration? configuration = null)
     /// <summary>What code says of the endpoint goes there.</summary>
     internal EndpointChoice ChoiceOf(ListenOptions listenOptions) => _choices.GetValue(listenOptions, Announce);
 
-    /// <summary>Has netpoll been told not to serve it? What is wrong in the configuration is told by <see cref="OptionsOf"/>.</summary>
-    internal bool IsLeftToOthers(EndPoint endPoint) =>
-        FindChoice(endPoint)?.UsesNetpoll is { } usesNetpoll
-            ? !usesNetpoll
-            : _sections.Find(endPoint) is { } section && EndpointSections.IsOff(section);
+    /// <summary>What code says of endpoints that Kestrel has bound, while nobody has asked for it.</summary>
+    internal EndpointChoice[] FindMissed() => [.. _choices.Select(static pair => pair.Value).Where(static choice => choice.IsMissed)];
+
+    /// <summary>
+    /// Has netpoll been told not to serve it? Not while the configuration has a mistake there, which <see cref="OptionsOf"/> tells.
+    /// </summary>
+    /// <param name="endPoint">It is to be bound.</param>
+    /// <param name="overruled">The section that says the contrary, if code wins over one.</param>
+    internal bool IsLeftToOthers(EndPoint endPoint, out string? overruled)
+    {
+        overruled = null;
+        EndpointChoice? choice = FindChoice(endPoint);
+        List<string> failures = [];
+        _sections.FindMistakes(endPoint, failures);
+        if (failures.Count != 0)
+        {
+            return false;
+        }
+
+        IConfigurationSection? section = _sections.Find(endPoint);
+        if (choice?.UsesNetpoll is not { } usesNetpoll)
+        {
+            return section is not null && EndpointSections.IsOff(section);
+        }
+
+        if (section is not null && (usesNetpoll ? EndpointSections.IsOff(section) : EndpointSections.IsOn(section)))
+        {
+            overruled = section.Path;
+        }
+
+        return !usesNetpoll;
+    }
 
     /// <summary>The options of an endpoint that is to be bound: the transport's, if it has none of its own.</summary>
     /// <exception cref="OptionsValidationException">They are wrong; names all that is.</exception>
+    /// <exception cref="InvalidOperationException">Code that sets them has thrown.</exception>
     internal NetpollTransportOptions OptionsOf(EndPoint endPoint, NetpollTransportOptions shared)
     {
         EndpointChoice? choice = FindChoice(endPoint);
+        List<string> failures = [];
+        _sections.FindMistakes(endPoint, failures);
         IConfigurationSection? section = _sections.Find(endPoint);
-        if (section is null && choice is not { HasOptions: true })
+        if (failures.Count == 0 && section is null && choice is not { HasOptions: true })
         {
             return shared;
         }
 
         NetpollTransportOptions own = shared.Copy();
-        List<string> failures = [];
         if (section is not null)
         {
-            OptionsSection.OfEndpoint.Apply(section, own, failures);
+            // What it has wrong is known by now.
+            OptionsSection.OfEndpoint.Apply(section, own, failures: []);
         }
 
         choice?.Configure(own);
+        string name = choice?.Name ?? endPoint.ToString()!;
+        failures.AddRange(EngineOptions.FindChanged(own, shared).Select(
+            option => $"Endpoint {name}: {option} is an option of the whole transport, which no endpoint has for itself."));
         failures.AddRange(
             NetpollTransportOptionsValidator.FindMistakes(own)
-                .Select(mistake => $"Endpoint {endPoint}: {nameof(NetpollEndpointOptions)}.{mistake}"));
+                .Where(static mistake => !EngineOptions.Names.Any(option => mistake.StartsWith($"{option} ", StringComparison.Ordinal)))
+                .Select(mistake => $"Endpoint {name}: {nameof(NetpollEndpointOptions)}.{mistake}"));
         return failures.Count == 0
             ? own
             : throw new OptionsValidationException(Options.DefaultName, typeof(NetpollEndpointOptions), failures);
@@ -66,6 +100,7 @@ internal sealed class EndpointTable(IConfiguration? configuration = null)
         var choice = new EndpointChoice(listenOptions);
         listenOptions.Use(next =>
         {
+            choice.OnBuilt();
             _current.Value = choice;
             return next;
         });
@@ -73,5 +108,14 @@ internal sealed class EndpointTable(IConfiguration? configuration = null)
     }
 
     // Whoever has built a pipeline for another reason has not announced this one.
-    private EndpointChoice? FindChoice(EndPoint endPoint) => _current.Value is { } choice && choice.IsFor(endPoint) ? choice : null;
+    private EndpointChoice? FindChoice(EndPoint endPoint)
+    {
+        if (_current.Value is not { } choice || !choice.IsFor(endPoint))
+        {
+            return null;
+        }
+
+        choice.OnFound();
+        return choice;
+    }
 }

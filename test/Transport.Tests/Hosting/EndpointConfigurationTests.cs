@@ -4,10 +4,8 @@ using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace KestrelNetpoll.Transport.Tests.Hosting;
@@ -16,8 +14,6 @@ namespace KestrelNetpoll.Transport.Tests.Hosting;
 [OneMode]
 public class EndpointConfigurationTests
 {
-    private const string Request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-
     [Theory]
     [InlineData("http://127.0.0.2:5001", "127.0.0.2:5001", true)]
     [InlineData("http://127.0.0.2:5001", "127.0.0.3:5001", false)]
@@ -58,13 +54,13 @@ public class EndpointConfigurationTests
         await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, static setup =>
         {
             setup.Netpoll = static netpoll => netpoll.Backlog = 11;
-            setup.App = static context => context.Response.WriteAsync(TransportOf(context));
-            AddEndpoint(setup, "A", "127.0.0.2", ("Netpoll:Backlog", "7"), ("Netpoll:ReusePort", "true"));
-            AddEndpoint(setup, "B", "127.0.0.3", ("Netpoll", "false"));
-            AddEndpoint(setup, "C", "127.0.0.4", ("Netpoll", "true"));
-            AddEndpoint(setup, "D", "127.0.0.5");
-            AddEndpoint(setup, "E", "127.0.0.6", ("Netpoll", "false"), ("Netpoll:Backlog", "8"));
-            AddEndpoint(setup, "F", "127.0.0.7", ("Netpoll:Backlog", "9"), ("Netpoll:NoDelay", "false"));
+            setup.App = ConfiguredEndpoints.AnswerTransport;
+            ConfiguredEndpoints.Add(setup, "A", "127.0.0.2", ("Netpoll:Backlog", "7"), ("Netpoll:ReusePort", "true"));
+            ConfiguredEndpoints.Add(setup, "B", "127.0.0.3", ("Netpoll", "false"));
+            ConfiguredEndpoints.Add(setup, "C", "127.0.0.4", ("Netpoll", "true"));
+            ConfiguredEndpoints.Add(setup, "D", "127.0.0.5");
+            ConfiguredEndpoints.Add(setup, "E", "127.0.0.6", ("Netpoll", "false"), ("Netpoll:Backlog", "8"));
+            ConfiguredEndpoints.Add(setup, "F", "127.0.0.7", ("Netpoll:Backlog", "9"), ("Netpoll:NoDelay", "false"));
             setup.Kestrel = static options => options.ConfigurationLoader!
                 .Endpoint("E", static endpoint => endpoint.ListenOptions.UseNetpoll())
                 .Endpoint("F", static endpoint => endpoint.ListenOptions.UseNetpoll(static netpoll => netpoll.Backlog += netpoll.NoDelay ? 0 : 1));
@@ -72,37 +68,7 @@ public class EndpointConfigurationTests
 
         Assert.Equal(
             ["127.0.0.2 netpoll 7", "127.0.0.3 sockets", "127.0.0.4 netpoll 11", "127.0.0.5 netpoll 11", "127.0.0.6 netpoll 8", "127.0.0.7 netpoll 10"],
-            await DescribeAsync(server));
-    }
-
-    [Fact]
-    public async Task A_section_that_changes_while_the_server_runs_is_applied_to_the_endpoint_that_is_bound_anew()
-    {
-        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, static setup =>
-        {
-            setup.App = static context => context.Response.WriteAsync(TransportOf(context));
-            AddEndpoint(setup, "A", "127.0.0.2", ("Netpoll:Backlog", "7"));
-        });
-        Assert.Equal(["127.0.0.2 netpoll 7"], await DescribeAsync(server));
-
-        await ChangeAsync(server, "Netpoll:Backlog", "8");
-        Assert.Equal(["127.0.0.2 netpoll 8"], await DescribeAsync(server));
-
-        await ChangeAsync(server, "Netpoll", "false");
-        Assert.Equal(["127.0.0.2 sockets"], await DescribeAsync(server));
-
-        await ChangeAsync(server, "Netpoll", "");
-        Assert.Equal(["127.0.0.2 netpoll 8"], await DescribeAsync(server));
-
-        // Served with options that nobody wants it would be worse than not at all.
-        await ChangeAsync(server, "Netpoll:Backlog", "many", isBound: false);
-        LogEntry entry = Assert.Single(server.Logs.Entries, static entry => entry.Level == LogLevel.Critical);
-        Assert.Equal(
-            ["'Kestrel:Endpoints:A:Netpoll:Backlog' is 'many'; it must be a whole number."],
-            Assert.IsType<OptionsValidationException>(entry.Exception).Failures);
-
-        await ChangeAsync(server, "Netpoll:Backlog", "9");
-        Assert.Equal(["127.0.0.2 netpoll 9"], await DescribeAsync(server));
+            await ConfiguredEndpoints.DescribeAsync(server));
     }
 
     [Fact]
@@ -177,8 +143,8 @@ public class EndpointConfigurationTests
         {
             Assert.Equal(
                 [
-                    "'Kestrel:Endpoints:A' and 'Kestrel:Endpoints:B' have the same address, by which 'Netpoll' sections are found; theirs "
-                        + "differ. Give the endpoints the same options, or set them in code: UseNetpoll(options => ...).",
+                    "'Kestrel:Endpoints:A' and 'Kestrel:Endpoints:B' can have the same address, by which 'Netpoll' sections are "
+                        + "found; theirs differ. Give the endpoints the same options, or set them in code: UseNetpoll(options => ...).",
                 ],
                 FailuresOf(configuration));
         }
@@ -188,11 +154,49 @@ public class EndpointConfigurationTests
         }
     }
 
+    [Theory]
+    [InlineData("http://[::]:0", "http://*:0", true)]
+    [InlineData("http://+:0", "http://0.0.0.0:0", true)]
+    [InlineData("http://localhost:5001", "http://127.0.0.1:5001", true)]
+    [InlineData("http://[::1]:5001", "http://api.localhost:5001", true)]
+    [InlineData("http://unix:/run/x.sock", "http://unix:/run/x.sock", true)]
+    [InlineData("http://[::]:0", "http://0.0.0.0:0", false)]
+    [InlineData("http://127.0.0.1:0", "http://*:0", false)]
+    [InlineData("http://localhost:5001", "http://localhost:5002", false)]
+    [InlineData("nothing", "nothing", false)]
+    [InlineData("http://127.0.0.1:70000", "http://127.0.0.1:70000", false)]
+    public void Endpoints_cannot_be_told_apart_if_they_can_have_one_address(string first, string second, bool ambiguous)
+    {
+        (string, string?)[] configuration =
+        [
+            ("Kestrel:Endpoints:A:Url", first),
+            ("Kestrel:Endpoints:A:Netpoll", "false"),
+            ("Kestrel:Endpoints:B:Url", "http://127.0.0.9:1"),
+            ("Kestrel:Endpoints:C:Url", second),
+        ];
+
+        if (ambiguous)
+        {
+            Assert.StartsWith(
+                "'Kestrel:Endpoints:A' and 'Kestrel:Endpoints:C' can have the same address, ",
+                Assert.Single(FailuresOf(configuration)),
+                StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.NotNull(Configure(configuration));
+        }
+    }
+
+    [Fact]
+    public void A_port_that_there_is_not_is_Kestrels_matter() =>
+        Assert.NotNull(Configure([("Kestrel:Endpoints:A:Url", "http://127.0.0.1:70000"), ("Kestrel:Endpoints:B:Url", "http://127.0.0.1:-1")]));
+
     [Fact]
     public async Task Mistakes_stop_the_host_at_start()
     {
         OptionsValidationException e = await Assert.ThrowsAsync<OptionsValidationException>(() => TestServer.StartAsync(
-            TransportKind.Netpoll, static setup => AddEndpoint(setup, "A", "127.0.0.2", ("Netpoll:Backlog", "0"))));
+            TransportKind.Netpoll, static setup => ConfiguredEndpoints.Add(setup, "A", "127.0.0.2", ("Netpoll:Backlog", "0"))));
 
         Assert.Equal(["'Kestrel:Endpoints:A:Netpoll': Backlog is 0; it must be 1 or more."], e.Failures);
     }
@@ -212,61 +216,5 @@ public class EndpointConfigurationTests
         builder.Configuration.AddInMemoryCollection(configuration.Select(static pair => KeyValuePair.Create(pair.Key, pair.Value)));
         using ServiceProvider services = builder.Services.BuildServiceProvider();
         return services.GetRequiredService<IOptions<NetpollTransportOptions>>().Value;
-    }
-
-    private static void AddEndpoint(TestServerSetup setup, string name, string address, params (string Key, string Value)[] settings)
-    {
-        setup.Configuration[$"Kestrel:Endpoints:{name}:Url"] = $"http://{address}:0";
-        foreach ((string key, string value) in settings)
-        {
-            setup.Configuration[$"Kestrel:Endpoints:{name}:{key}"] = value;
-        }
-    }
-
-    private static string TransportOf(HttpContext context) => context.Features.Get<INetpollTransportFeature>()?.Transport ?? "sockets";
-
-    // Kestrel has done with it when it says so for the last time.
-    private static async Task ChangeAsync(TestServer server, string key, string value, bool isBound = true)
-    {
-        string[] before = AddressesOf(server);
-        server.Services.GetRequiredService<IConfiguration>()[$"Kestrel:Endpoints:A:{key}"] = value;
-        ((IConfigurationRoot)server.Services.GetRequiredService<IConfiguration>()).Reload();
-        await Patience.UntilAsync(
-            () => AddressesOf(server) is var now && (isBound ? now.Length == 1 && !now.SequenceEqual(before) : now.Length == 0)
-                && (isBound || server.Logs.Entries.Any(static entry => entry.Level == LogLevel.Critical)),
-            "the endpoint has changed");
-    }
-
-    // Those of the configuration. A copy: Kestrel changes the collection while it binds.
-    private static string[] AddressesOf(TestServer server)
-    {
-        while (true)
-        {
-            try
-            {
-                return [.. server.Addresses.Where(static address => new Uri(address).Host != "127.0.0.1")];
-            }
-            catch (InvalidOperationException)
-            {
-            }
-        }
-    }
-
-    private static async Task<string[]> DescribeAsync(TestServer server)
-    {
-        var descriptions = new List<string>();
-        foreach (Uri address in AddressesOf(server).Select(static address => new Uri(address)))
-        {
-            var endPoint = new IPEndPoint(IPAddress.Parse(address.Host), address.Port);
-            using RawClient client = await RawClient.ConnectAsync(endPoint);
-            await client.SendAsync(Request);
-            string transport = (await client.ReadResponseAsync()).Text;
-            IEnumerable<string> limits = server.Factory!.GetAcceptQueues().Where(queue => queue.EndPoint.Equals(endPoint)).Take(1)
-                .Select(static queue => $" {queue.Limit}");
-            descriptions.Add($"{address.Host} {transport}{string.Concat(limits)}");
-        }
-
-        descriptions.Sort(StringComparer.Ordinal);
-        return [.. descriptions];
     }
 }

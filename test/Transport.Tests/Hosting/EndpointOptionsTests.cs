@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Transport.Connections;
+using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
@@ -96,6 +97,7 @@ public sealed class EndpointOptionsTests : IDisposable
             Assert.Equal(([], PeerEnd.Fin), await limited.ReadToEndAsync());
             await Patience.UntilAsync(() => server.Factory!.GetStatistics().ActiveConnections == 1, "it has ended");
             Assert.Equal(i, server.Factory!.GetStatistics().ReadIdleTimeouts);
+            await Patience.UntilAsync(() => !server.Factory!.Context!.Services.Sweep.IsOn, "nobody looks any more");
         }
 
         await unlimited.SendAsync(Request);
@@ -158,20 +160,53 @@ public sealed class EndpointOptionsTests : IDisposable
 
         Assert.Equal(
             [
-                "Endpoint 127.0.0.1:0: NetpollEndpointOptions.Backlog is 0; it must be 1 or more.",
-                "Endpoint 127.0.0.1:0: NetpollEndpointOptions.ReadIdleTimeout is 00:00:00; "
+                "Endpoint http://127.0.0.1:0: NetpollEndpointOptions.Backlog is 0; it must be 1 or more.",
+                "Endpoint http://127.0.0.1:0: NetpollEndpointOptions.ReadIdleTimeout is 00:00:00; "
                     + "it must be null or between 00:00:00.0010000 and 24.20:31:23.6470000.",
             ],
             e.Failures);
     }
 
     [Fact]
-    public async Task What_the_options_throw_stops_the_host()
+    public async Task What_the_options_throw_stops_the_host_and_the_endpoint_is_named()
     {
         InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => StartAsync(
-            static _ => { }, static _ => Task.CompletedTask, static _ => throw new InvalidOperationException("options")));
+            static _ => { }, static _ => Task.CompletedTask, static _ => throw new ArgumentException("options")));
 
-        Assert.Equal("options", e.Message);
+        Assert.Equal("UseNetpoll of endpoint http://127.0.0.1:0: what sets the options has thrown: options", e.Message);
+        Assert.IsType<ArgumentException>(e.InnerException);
+    }
+
+    /// <summary>Kestrel tries 0.0.0.0 then, which nobody has said.</summary>
+    [Fact]
+    public async Task All_addresses_are_named_as_they_were_said()
+    {
+        OptionsValidationException e = await Assert.ThrowsAsync<OptionsValidationException>(() => TestServer.StartAsync(
+            TransportKind.Netpoll,
+            static setup => setup.Kestrel = static options =>
+                options.ListenAnyIP(0, static endpoint => endpoint.UseNetpoll(static netpoll => netpoll.Backlog = 0))));
+
+        Assert.Equal(["Endpoint http://[::]:0: NetpollEndpointOptions.Backlog is 0; it must be 1 or more."], e.Failures);
+    }
+
+    [Fact]
+    public async Task Options_of_the_engine_cannot_be_had_by_a_cast()
+    {
+        OptionsValidationException e = await Assert.ThrowsAsync<OptionsValidationException>(() => StartAsync(
+            static _ => { },
+            static _ => Task.CompletedTask,
+            static netpoll =>
+            {
+                var all = (NetpollTransportOptions)netpoll;
+                all.Backend = (NetpollBackend)9;
+                (all.WorkerCount, all.MaxWorkerCount, all.WorkerGroupCount) = (0, 32_000, 64);
+                (all.ApplicationScheduling, all.BlockedTurnThreshold, all.NameBlockedRequests) = ((ApplicationScheduling)9, null, true);
+            }));
+
+        Assert.Equal(
+            EngineOptions.Names.Select(
+                static option => $"Endpoint http://127.0.0.1:0: {option} is an option of the whole transport, which no endpoint has for itself."),
+            e.Failures);
     }
 
     [Fact]
@@ -188,6 +223,7 @@ public sealed class EndpointOptionsTests : IDisposable
                 "NameBlockedRequests", "NotifySystemd", "WorkerCount", "WorkerGroupCount",
             ],
             engine);
+        Assert.Equal(engine, EngineOptions.Names);
     }
 
     // One endpoint with the transport's options, and one for each of the others.

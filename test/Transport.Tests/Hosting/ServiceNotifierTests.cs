@@ -23,7 +23,7 @@ namespace KestrelNetpoll.Transport.Tests.Hosting
             Assert.True(manager.KnowsAll);
             await server.StopAsync();
             Assert.Equal("STOPPING=1", await manager.ReceiveAsync());
-            Assert.Empty(server.Logs.Of(TransportKind.Netpoll, 115));
+            Assert.Empty(server.Logs.Of(TransportKind.Netpoll, 117));
         }
 
         [Fact]
@@ -47,7 +47,7 @@ namespace KestrelNetpoll.Transport.Tests.Hosting
 
             Environment.SetEnvironmentVariable("NOTIFY_SOCKET", null);
             await using TestServer server = await StartAsync();
-            Assert.Empty(server.Logs.Of(TransportKind.Netpoll, 115));
+            Assert.Empty(server.Logs.Of(TransportKind.Netpoll, 117));
         }
 
         [Theory]
@@ -59,7 +59,7 @@ namespace KestrelNetpoll.Transport.Tests.Hosting
             try
             {
                 await using TestServer server = await StartAsync();
-                LogEntry entry = Assert.Single(server.Logs.Of(TransportKind.Netpoll, 115));
+                LogEntry entry = Assert.Single(server.Logs.Of(TransportKind.Netpoll, 117));
                 Assert.Equal(LogLevel.Warning, entry.Level);
                 Assert.Contains(socket, entry.Message, StringComparison.Ordinal);
             }
