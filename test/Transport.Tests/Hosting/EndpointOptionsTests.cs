@@ -201,6 +201,7 @@ public sealed class EndpointOptionsTests : IDisposable
                 all.Backend = (NetpollBackend)9;
                 (all.WorkerCount, all.MaxWorkerCount, all.WorkerGroupCount) = (0, 32_000, 64);
                 (all.ApplicationScheduling, all.BlockedTurnThreshold, all.NameBlockedRequests) = ((ApplicationScheduling)9, null, true);
+                (all.HandOverPath, all.HandOverGracePeriod, all.NotifySystemd) = ("/x", TimeSpan.FromDays(1), true);
             }));
 
         Assert.Equal(
