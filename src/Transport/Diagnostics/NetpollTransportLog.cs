@@ -246,4 +246,12 @@ internal static partial class NetpollTransportLog
         "{Connections} connection(s) are still open {Seconds} s after {Occasion}. The oldest: {Oldest}.",
         EventName = "StillConnected")]
     internal static partial void StillConnected(ILogger logger, int connections, long seconds, string occasion, string oldest);
+
+    [LoggerMessage(
+        146,
+        LogLevel.Warning,
+        "systemd has started this process without NOTIFY_SOCKET, and would not learn of the one that takes over next. "
+        + "The unit needs NotifyAccess=exec.",
+        EventName = "NotifySocketMissing")]
+    internal static partial void NotifySocketMissing(ILogger logger);
 }

@@ -190,6 +190,7 @@ internal sealed class HandOverService : IAsyncDisposable
             inherited.Release();
         }
 
+        ServiceNotifier.WarnIfUnheard(_logger);
         NetpollTransportLog.TookOver(_logger, predecessor.ProcessId);
         _ = FinishTakingOverAsync(predecessor, listeners);
         return listener;

@@ -14,6 +14,9 @@ namespace KestrelNetpoll.Transport.Hosting;
 internal sealed class ServiceNotifier
 {
     private const string Variable = "NOTIFY_SOCKET";
+
+    // Set by systemd for whatever a unit starts.
+    private const string StartedByUnit = "INVOCATION_ID";
     private const int NanosecondsPerMicrosecond = 1000;
 
     // The manager reads its socket all the time. If it does not, the server must not wait for it.
@@ -48,6 +51,19 @@ internal sealed class ServiceNotifier
         {
             NetpollTransportLog.ServiceManagerNotTold(logger, "anything", name, e);
             return null;
+        }
+    }
+
+    /// <summary>
+    /// For a process that takes over: a warning, if systemd has started it and has not told it where it listens. systemd would not learn
+    /// of the process that takes over next, and would take the service for one that has ended.
+    /// </summary>
+    internal static void WarnIfUnheard(ILogger logger)
+    {
+        if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable(Variable))
+            && !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(StartedByUnit)))
+        {
+            NetpollTransportLog.NotifySocketMissing(logger);
         }
     }
 

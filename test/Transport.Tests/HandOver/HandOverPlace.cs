@@ -15,6 +15,9 @@ internal sealed class HandOverPlace : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("netpoll-");
     private int _servers;
 
+    // Who runs the tests may be a unit of systemd, and the servers here are none of it.
+    static HandOverPlace() => Environment.SetEnvironmentVariable("INVOCATION_ID", null);
+
     internal string Path => System.IO.Path.Combine(_folder.FullName, "hand-over");
 
     /// <summary>Of the first server, and so of all.</summary>

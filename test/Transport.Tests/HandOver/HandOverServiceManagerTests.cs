@@ -1,6 +1,7 @@
 using System.Globalization;
 using KestrelNetpoll.Transport.Tests.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Tests.HandOver;
 
@@ -49,6 +50,28 @@ public sealed class HandOverServiceManagerTests : IDisposable
         Assert.Equal("RELOADING", told[0]);
         Assert.Equal(["MAINPID", "READY"], told[1..3].Order());
         Assert.Equal("STOPPING", Assert.Single(told[3..]));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_new_process_of_a_unit_that_has_nobody_to_tell_warns(bool isListenedTo)
+    {
+        await using TestServer old = await _place.StartServingAsync();
+        using ServiceManager? manager = isListenedTo ? new ServiceManager() : null;
+        Environment.SetEnvironmentVariable("INVOCATION_ID", "0123456789abcdef0123456789abcdef");
+        try
+        {
+            await using TestServer young = await _place.StartServingAsync();
+
+            Assert.Equal(
+                isListenedTo ? [] : [LogLevel.Warning], young.Logs.Of(TransportKind.Netpoll, 146).Select(static entry => entry.Level));
+            Assert.Empty(old.Logs.Of(TransportKind.Netpoll, 146));
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("INVOCATION_ID", null);
+        }
     }
 
     [Fact]
