@@ -2,7 +2,6 @@ using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Limits;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace KestrelNetpoll.Transport.HandOver;
 
@@ -10,8 +9,21 @@ namespace KestrelNetpoll.Transport.HandOver;
 /// In front of the application: lets connections end with a request, once another process serves. Of HTTP/1.1 the response says so, and
 /// the client's next request is on a new connection. HTTP/2 has a message of its own for that (GOAWAY), which Kestrel sends.
 /// </summary>
-internal sealed class DrainMiddleware(HandOverService service, RequestDelegate next)
+internal sealed class DrainMiddleware
 {
+    private readonly HandOverService _service;
+    private readonly RequestDelegate _next;
+
+    // For all requests: one more delegate, or an object of its state, for each would be garbage.
+    private readonly Func<object, Task> _onStarting;
+
+    internal DrainMiddleware(HandOverService service, RequestDelegate next)
+    {
+        _service = service;
+        _next = next;
+        _onStarting = OnStarting;
+    }
+
     internal Task InvokeAsync(HttpContext context)
     {
         string protocol = context.Request.Protocol;
@@ -19,13 +31,24 @@ internal sealed class DrainMiddleware(HandOverService service, RequestDelegate n
         {
             OnHttp2(context);
         }
-        else if (service.IsDraining && HttpProtocol.IsHttp11(protocol)
-            && context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true })
+        else if (HttpProtocol.IsHttp11(protocol) || HttpProtocol.IsHttp10(protocol))
         {
-            context.Response.Headers.Connection = "close";
+            // The drain may begin while the request is served. What was registered first is called last: nobody clears it afterwards.
+            context.Response.OnStarting(_onStarting, context);
         }
 
-        return next(context);
+        return _next(context);
+    }
+
+    private Task OnStarting(object state)
+    {
+        HttpResponse response = ((HttpContext)state).Response;
+        if (_service.IsDraining && response.StatusCode != StatusCodes.Status101SwitchingProtocols)
+        {
+            response.Headers.Connection = "close";
+        }
+
+        return Task.CompletedTask;
     }
 
     private void OnHttp2(HttpContext context)
@@ -42,7 +65,7 @@ internal sealed class DrainMiddleware(HandOverService service, RequestDelegate n
             Interlocked.MemoryBarrier();
         }
 
-        if (service.IsDraining)
+        if (_service.IsDraining)
         {
             ((IWatchedConnection)connection).TryRequestClose();
         }
