@@ -109,7 +109,7 @@ public static class NetpollServiceCollectionExtensions
 
         if (provider.GetService<IHostApplicationLifetime>() is { } host)
         {
-            factory.Attach(host, provider.GetService<IHostLifetime>(), provider.GetService<HandOverTimes>() ?? new HandOverTimes());
+            factory.Attach(host, provider.GetService<IHostLifetime>, provider.GetService<HandOverTimes>() ?? new HandOverTimes());
         }
 
         return factory;
@@ -155,7 +155,8 @@ public static class NetpollServiceCollectionExtensions
     }
 
     /// <summary>
-    /// Puts <see cref="DrainMiddleware"/> in front of the application's pipeline, behind the others, if the option says so.
+    /// Puts <see cref="DrainMiddleware"/> in front of the application's pipeline, behind the others, if the option says so:
+    /// elsewhere no request pays for it.
     /// </summary>
     private sealed class DrainFilter(NetpollTransportFactory factory) : IStartupFilter
     {

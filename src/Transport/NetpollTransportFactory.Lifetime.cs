@@ -23,22 +23,30 @@ public sealed partial class NetpollTransportFactory
     /// <summary>Gives the sockets to another process, and gets them; null: the option does not ask for it.</summary>
     internal HandOverService? HandOver => _handOver?.Value;
 
+    /// <summary>While the host stops, or hands over: until it has stopped.</summary>
+    internal bool IsReportingConnections => _report?.IsRunning == true;
+
     /// <summary>To be called once, before the host starts.</summary>
-    internal void Attach(IHostApplicationLifetime host, IHostLifetime? lifetime, HandOverTimes times)
+    /// <param name="host">Says when it starts and stops.</param>
+    /// <param name="getLifetime">Called when the host has started, and not before: the lifetime may need the server, and so this.</param>
+    /// <param name="times">How long everything may take.</param>
+    internal void Attach(IHostApplicationLifetime host, Func<IHostLifetime?> getLifetime, HandOverTimes times)
     {
-        bool isTold = lifetime?.GetType().FullName == TellingLifetime;
         var report = new ConnectionReport(_logger, times.ReportInterval);
         _report = report;
         _handOver = new Lazy<HandOverService?>(() => _options.Value is { HandOverPath: { } path } options
             ? new HandOverService(path, options.HandOverGracePeriod, times, _logger, host, GetListeners, report)
             : null);
-        host.ApplicationStarted.Register(() => OnStarted(isTold));
+        host.ApplicationStarted.Register(() => OnStarted(getLifetime));
         host.ApplicationStopping.Register(OnStopping);
+
+        // Whoever stops a host may never dispose of it.
+        host.ApplicationStopped.Register(report.Dispose);
     }
 
-    private void OnStarted(bool isTold)
+    private void OnStarted(Func<IHostLifetime?> getLifetime)
     {
-        bool tells = _options.Value.NotifySystemd && !isTold;
+        bool tells = _options.Value.NotifySystemd && getLifetime()?.GetType().FullName != TellingLifetime;
         ServiceNotifier? notifier = tells || HandOver is not null ? ServiceNotifier.FromEnvironment(_logger) : null;
         _notifier = tells ? notifier : null;
         if (HandOver is { } handOver)

@@ -16,6 +16,18 @@ internal sealed class ConnectionReport(ILogger logger, TimeSpan interval) : IDis
     private Timer? _timer;
     private bool _ended;
 
+    /// <summary>It says something from time to time, now.</summary>
+    internal bool IsRunning
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _timer is not null && !_ended;
+            }
+        }
+    }
+
     /// <summary>Only the first call does something.</summary>
     /// <param name="connections">The connections.</param>
     /// <param name="occasion">What has begun just now, for the log: "the hand-over".</param>
@@ -44,18 +56,28 @@ internal sealed class ConnectionReport(ILogger logger, TimeSpan interval) : IDis
     private void Report(ConnectionTracker connections, string occasion, long begun)
     {
         long now = MonotonicClock.Now;
+
+        // Clients' addresses are nothing for the log of every application that stops slowly.
+        bool namesPeers = logger.IsEnabled(LogLevel.Debug);
         TrackedConnection[] oldest = connections.FindOldest(MostNamed, out int count);
         if (count != 0)
         {
             NetpollTransportLog.StillConnected(
-                logger, count, SecondsOf(now - begun), occasion, string.Join("; ", oldest.Select(connection => Describe(connection, now))));
+                logger,
+                count,
+                SecondsOf(now - begun),
+                occasion,
+                string.Join("; ", oldest.Select(connection => Describe(connection, now, namesPeers))));
         }
     }
 
-    private static string Describe(TrackedConnection connection, long now) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{connection.ConnectionId} from {connection.RemoteEndPoint} to {connection.LocalEndPoint} "
-        + $"for {SecondsOf(now - connection.AcceptedAt)} s");
+    private static string Describe(TrackedConnection connection, long now, bool namesPeer)
+    {
+        string peer = namesPeer ? $" from {connection.RemoteEndPoint}" : "";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{connection.ConnectionId}{peer} to {connection.LocalEndPoint} for {SecondsOf(now - connection.AcceptedAt)} s");
+    }
 
     private static long SecondsOf(long nanoseconds) => nanoseconds / (1000 * MonotonicClock.NanosecondsPerMillisecond);
 }

@@ -48,6 +48,37 @@ public sealed partial class ConnectionReportTests
         clients.ForEach(static client => client.Dispose());
     }
 
+    [Fact]
+    public async Task It_names_no_client_above_Debug_and_ends_with_the_host_that_nobody_disposes_of()
+    {
+        var finish = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var busy = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
+        {
+            setup.Services = static services => services.AddSingleton(new HandOverTimes { ReportInterval = TimeSpan.FromMilliseconds(20) });
+            setup.LogFilter = static (_, level) => level >= LogLevel.Information;
+            setup.App = async context =>
+            {
+                busy.SetResult();
+                await finish.Task;
+            };
+        });
+        using RawClient client = await server.ConnectAsync();
+        await client.SendAsync(HandOverPlace.Request);
+        await busy.Task.InTime();
+
+        Task stopping = server.StopAsync();
+        await Patience.UntilAsync(() => server.Logs.Of(TransportKind.Netpoll, 145).Any(), "it has been said");
+        Assert.True(server.Factory!.IsReportingConnections);
+        Assert.Matches(
+            @"^1 connection.* The oldest: \w+ to 127\.0\.0\.1:\d+ for \d+ s\.$",
+            server.Logs.Of(TransportKind.Netpoll, 145).First().Message);
+        finish.SetResult();
+        await stopping;
+
+        Assert.False(server.Factory.IsReportingConnections);
+    }
+
     [GeneratedRegex(
         @"^5 connection\(s\) are still open \d+ s after the host began to stop\. The oldest: (\w+ from (?<peer>\S+) to 127\.0\.0\.1:\d+ for \d+ s(; |\.$)){3}$")]
     private static partial Regex Report();

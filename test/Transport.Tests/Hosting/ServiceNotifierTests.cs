@@ -1,5 +1,6 @@
 using KestrelNetpoll.Transport.Hosting;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
+using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -69,6 +70,20 @@ namespace KestrelNetpoll.Transport.Tests.Hosting
             }
         }
 
+        /// <summary>Without an end, if the transport asked for the lifetime while it is made.</summary>
+        [Fact]
+        public async Task A_lifetime_of_the_host_may_need_the_server()
+        {
+            using var manager = new ServiceManager();
+            await using TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, static setup =>
+            {
+                setup.Services = static services => services.AddSingleton<IHostLifetime, LifetimeWithServer>();
+                setup.Netpoll = static options => options.NotifySystemd = true;
+            });
+
+            Assert.Equal("READY=1", await manager.ReceiveAsync());
+        }
+
         [Fact]
         public async Task A_reload_has_a_time_and_a_successor_is_told_of_with_its_being_ready()
         {
@@ -85,6 +100,17 @@ namespace KestrelNetpoll.Transport.Tests.Hosting
 
         private static Task<TestServer> StartAsync() =>
             TestServer.StartAsync(TransportKind.Netpoll, static setup => setup.Netpoll = static options => options.NotifySystemd = true);
+
+        private sealed class LifetimeWithServer(IServer server) : IHostLifetime
+        {
+            public Task WaitForStartAsync(CancellationToken cancellationToken)
+            {
+                Assert.NotNull(server);
+                return Task.CompletedTask;
+            }
+
+            public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        }
     }
 }
 
