@@ -57,7 +57,7 @@ public sealed class HandOverLoadTests : IDisposable
     [Slow]
     public async Task Processes_after_each_other_serve_every_request()
     {
-        const int HandOvers = 4;
+        const int HandOvers = 3;
 
         // Each from the moment at which it is started: the start of another one may fail.
         List<Task<ServerProcess>> servers = [StartAsync(0, port: 0)];
@@ -68,9 +68,13 @@ public sealed class HandOverLoadTests : IDisposable
             await load.ServeAsync(100);
             for (int i = 1; i <= HandOvers; i += 2)
             {
-                // Two at once: one of them takes over from the other.
                 servers.Add(StartAsync(i, endPoint.Port));
-                servers.Add(StartAsync(i + 1, endPoint.Port));
+                if (i < HandOvers)
+                {
+                    // Two at once: one of them takes over from the other.
+                    servers.Add(StartAsync(i + 1, endPoint.Port));
+                }
+
                 await Task.WhenAll(servers);
                 await load.ServeAsync(50);
             }
