@@ -6,6 +6,7 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 namespace KestrelNetpoll.Transport.Tests.ProxyProtocol;
 
 /// <summary>Who is not served, and how that ends.</summary>
+[OneMode]
 public class ProxyProtocolRefusalTests
 {
     private const string NotTrusted = "it is not trusted to send a PROXY header, and one is required";
