@@ -27,7 +27,8 @@ internal sealed class DescriptorChannel : IDisposable
     {
         _socket = socket;
         _systemCalls = systemCalls;
-        Peer = PeerCredentials.Of(Fd, systemCalls);
+        using var fd = new HeldDescriptor(socket);
+        Peer = PeerCredentials.Of(fd.Value, systemCalls);
     }
 
     /// <summary>Who is at the other end; of a listener, who listened. Null: the kernel does not say.</summary>
@@ -36,8 +37,6 @@ internal sealed class DescriptorChannel : IDisposable
     /// <summary>Does the other end belong to the same user as this process, or to root?</summary>
     internal bool IsPeerTrusted =>
         Peer is { UserId: var user } && (user == 0 || user == (uint)_systemCalls.GetEffectiveUserId().LongValue);
-
-    private int Fd => (int)_socket.Handle;
 
     /// <summary>Null: nobody listens there, or there is nothing.</summary>
     /// <exception cref="SocketException">Any other reason why there is no connection.</exception>
@@ -64,6 +63,7 @@ internal sealed class DescriptorChannel : IDisposable
 
     /// <summary>Sends a message. Does not wait: a peer that reads nothing is as good as none.</summary>
     /// <exception cref="SocketException">The connection is broken, or the peer does not read.</exception>
+    /// <exception cref="ObjectDisposedException">This has been disposed of.</exception>
     internal void Send(byte kind, ReadOnlySpan<byte> payload, ReadOnlySpan<int> descriptors = default)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(payload.Length, MaxPayload);
@@ -73,7 +73,8 @@ internal sealed class DescriptorChannel : IDisposable
         BinaryPrimitives.WriteUInt16LittleEndian(message[1..], (ushort)payload.Length);
         payload.CopyTo(message[HeaderLength..]);
         message = message[..(HeaderLength + payload.Length)];
-        SyscallResult result = _systemCalls.SendDescriptors(Fd, message, descriptors);
+        using var fd = new HeldDescriptor(_socket);
+        SyscallResult result = _systemCalls.SendDescriptors(fd.Value, message, descriptors);
         if (result.IsError || result.Value != message.Length)
         {
             // The kernel takes a part of what is as short as this only if nearly nothing has been read of what came before.
@@ -107,7 +108,9 @@ internal sealed class DescriptorChannel : IDisposable
         }
     }
 
-    /// <summary>The next message. Null: the peer has closed, or has died.</summary>
+    /// <summary>
+    /// The next message. Null: the peer has closed, or has died. What has come before it is cancelled is returned all the same.
+    /// </summary>
     /// <exception cref="SocketException">The connection is broken.</exception>
     /// <exception cref="InvalidDataException">It is no message, or not all of its descriptors could be received.</exception>
     /// <exception cref="OperationCanceledException">It did not come in time.</exception>
@@ -149,12 +152,27 @@ internal sealed class DescriptorChannel : IDisposable
     private async Task<int> ReceiveAsync(byte[] buffer, ReceivedDescriptors descriptors, CancellationToken cancellationToken)
     {
         int received = 0;
+        bool isLate = false;
         while (received < buffer.Length)
         {
             SyscallResult result = ReceiveSome(buffer.AsSpan(received), descriptors);
             if (result.WouldBlock)
             {
-                await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken).ConfigureAwait(false);
+                if (isLate)
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                }
+
+                try
+                {
+                    await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException)
+                {
+                    // If it was this process that stood still, what it waits for is there.
+                    isLate = true;
+                }
+
                 continue;
             }
 
@@ -177,10 +195,28 @@ internal sealed class DescriptorChannel : IDisposable
     private SyscallResult ReceiveSome(Span<byte> buffer, ReceivedDescriptors descriptors)
     {
         Span<int> fds = stackalloc int[MaxDescriptors];
-        SyscallResult result = _systemCalls.ReceiveDescriptors(Fd, buffer, fds, out int count, out bool isTruncated);
+        using var fd = new HeldDescriptor(_socket);
+        SyscallResult result = _systemCalls.ReceiveDescriptors(fd.Value, buffer, fds, out int count, out bool isTruncated);
         descriptors.Add(fds[..count]);
         return isTruncated || descriptors.Count > MaxDescriptors
             ? throw new InvalidDataException("More descriptors have come than the process may have, or than a message may have.")
             : result;
+    }
+
+    // While it is held, the number is not another file's, whoever disposes of the socket.
+    private readonly ref struct HeldDescriptor : IDisposable
+    {
+        private readonly SafeSocketHandle _handle;
+
+        internal HeldDescriptor(Socket socket)
+        {
+            bool isHeld = false;
+            _handle = socket.SafeHandle;
+            _handle.DangerousAddRef(ref isHeld);
+        }
+
+        internal int Value => (int)_handle.DangerousGetHandle();
+
+        public void Dispose() => _handle.DangerousRelease();
     }
 }

@@ -236,7 +236,7 @@ internal static partial class NetpollTransportLog
     [LoggerMessage(
         144,
         LogLevel.Error,
-        "The process that serves has not let this one take over. This one, which has not accepted anything, stops.",
+        "The process that serves has not let this one take over, and goes on serving. This one stops.",
         EventName = "HandOverRefused")]
     internal static partial void HandOverRefused(ILogger logger, Exception exception);
 
@@ -254,4 +254,11 @@ internal static partial class NetpollTransportLog
         + "The unit needs NotifyAccess=exec.",
         EventName = "NotifySocketMissing")]
     internal static partial void NotifySocketMissing(ILogger logger);
+
+    [LoggerMessage(
+        147,
+        LogLevel.Warning,
+        "{EndPoint} is not served any more: process {ProcessId}, which has taken over, does not listen there.",
+        EventName = "EndpointDropped")]
+    internal static partial void EndpointDropped(ILogger logger, EndPoint endPoint, int processId);
 }

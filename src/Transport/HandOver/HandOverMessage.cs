@@ -10,18 +10,22 @@ namespace KestrelNetpoll.Transport.HandOver;
 ///                      ←     Welcome
 ///   Ask, an address    →                                         once for each endpoint
 ///                      ←     Sockets, with descriptors, or without: it does not have that one
+///   Has, an address    →                                         once for each handle that it was given by somebody else
 ///   Ready              →                                         the host has started
-///                      ←     Yours, with the listener at the path: from here on there is no way back
+///                      ←     Yours, with the listener at the path
+///   Mine               →                                         it accepts: from here on there is no way back
 ///                      ←     Closed: it has no descriptor of the sockets any more
-///                      ←     Refused, and why: at any time before Yours; it goes on serving
+///                      ←     Refused, and why: at any time before it has read Mine; it goes on serving
 /// </code>
-/// A successor that ends before Ready has taken nothing. A predecessor that ends without Refused has left everything.
+/// A successor that ends before Mine has taken nothing. A predecessor that ends without Refused has left everything.
 /// </summary>
 internal static class HandOverMessage
 {
     internal const byte Hello = (byte)'H';
     internal const byte Ask = (byte)'A';
+    internal const byte Has = (byte)'B';
     internal const byte Ready = (byte)'R';
+    internal const byte Mine = (byte)'M';
 
     internal const byte Welcome = (byte)'W';
     internal const byte Sockets = (byte)'S';

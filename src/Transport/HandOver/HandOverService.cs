@@ -4,7 +4,6 @@ using KestrelNetpoll.Native.Sockets;
 using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Hosting;
-using KestrelNetpoll.Transport.Limits;
 using KestrelNetpoll.Transport.Listening;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Hosting;
@@ -20,12 +19,12 @@ namespace KestrelNetpoll.Transport.HandOver;
 /// <code>
 ///   the process          its listeners         it becomes
 ///   starting             are held              serving, once its predecessor says that all is its own, or has ended; or it stops
-///   serving              accept                draining, when a successor is ready; stopping
+///   serving              accept                draining, when a successor says that it accepts; stopping
 ///   draining             are closed            stopping, when nobody is connected any more, or after a grace time
 ///   stopping             are closed            nothing
 /// </code>
 /// </remarks>
-internal sealed class HandOverService : IAsyncDisposable
+internal sealed partial class HandOverService : IAsyncDisposable
 {
     private readonly string _path;
     private readonly TimeSpan _gracePeriod;
@@ -78,12 +77,11 @@ internal sealed class HandOverService : IAsyncDisposable
 
     /// <summary>The sockets of an endpoint that is to be bound; null if there is nobody who has them.</summary>
     /// <exception cref="IOException">There is somebody, but nothing to be had from him.</exception>
-    /// <exception cref="SocketException">The same.</exception>
     internal async Task<BoundSockets?> TryInheritAsync(
         ConnectionServices services, EndPoint endPoint, NetpollTransportOptions options, CancellationToken cancellationToken)
     {
         _services = services;
-        if (endPoint is FileHandleEndPoint || _hasStarted)
+        if (_hasStarted)
         {
             return null;
         }
@@ -97,9 +95,15 @@ internal sealed class HandOverService : IAsyncDisposable
                 _hasLooked = true;
             }
 
-            return _predecessor is { } predecessor
+            // A handle is there already, whoever else has it.
+            return _predecessor is { } predecessor && endPoint is not FileHandleEndPoint
                 ? await predecessor.TryInheritAsync(endPoint, options, cancellationToken).ConfigureAwait(false)
                 : null;
+        }
+        catch (SocketException e)
+        {
+            // Of localhost, and of any address, Kestrel takes other exceptions for the lack of an address family, and binds the rest.
+            throw new IOException($"HandOverPath '{_path}' does not let {endPoint} be taken over: {e.Message}", e);
         }
         finally
         {
@@ -129,14 +133,14 @@ internal sealed class HandOverService : IAsyncDisposable
     internal void OnStopping() => _stopping.Cancel();
 
     /// <summary>
-    /// After the host has stopped, or has not started: a predecessor goes on serving, if it was not told that this process is ready.
+    /// After the host has stopped, or has not started: a predecessor goes on serving, if it was not told that this process accepts.
     /// Completes when the file at the path has been removed, if it was this process's.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
         await _stopping.CancelAsync().ConfigureAwait(false);
-        _predecessor?.Dispose();
         await _running.ConfigureAwait(false);
+        _predecessor?.Dispose();
     }
 
     private async Task RunAsync(ConnectionServices services, Action onServing)
@@ -149,7 +153,11 @@ internal sealed class HandOverService : IAsyncDisposable
                 listener = await TakeOverAsync(predecessor).ConfigureAwait(false);
             }
 
-            onServing();
+            if (!_stopping.IsCancellationRequested)
+            {
+                onServing();
+            }
+
             listener ??= UnixListener.Bind(services.Runtime, _path);
         }
         catch (OperationCanceledException)
@@ -163,6 +171,7 @@ internal sealed class HandOverService : IAsyncDisposable
         }
         catch (IOException e)
         {
+            // By now the other one sees that nobody takes over.
             NetpollTransportLog.HandOverRefused(_logger, e);
             _host.StopApplication();
             return;
@@ -171,141 +180,52 @@ internal sealed class HandOverService : IAsyncDisposable
         await WaitForSuccessorsAsync(services, listener).ConfigureAwait(false);
     }
 
-    // Null: it has ended without giving the listener away.
+    // Null: it has ended without giving the listener away, or that one is of no use.
     private async Task<UnixListener?> TakeOverAsync(Predecessor predecessor)
     {
-        IReadOnlyList<NetpollConnectionListener> listeners = _getListeners();
-        UnixListener? listener;
+        UnixListener? listener = null;
+        NetpollConnectionListener[] inherited = [];
         try
         {
-            listener = await predecessor.TakeOverAsync(_stopping.Token).ConfigureAwait(false);
-        }
-        catch (SocketException e)
-        {
-            throw new IOException(e.Message, e);
-        }
+            IReadOnlyList<NetpollConnectionListener> listeners = _getListeners();
+            inherited = [.. listeners.Where(static candidate => candidate.IsInherited)];
+            listener = await predecessor.AnnounceAsync(
+                listeners.Where(static candidate => candidate.Requested is FileHandleEndPoint).Select(static handle => handle.EndPoint),
+                e => NetpollTransportLog.HandOverUnavailable(_logger, _path, e),
+                _stopping.Token).ConfigureAwait(false);
 
-        foreach (NetpollConnectionListener inherited in listeners)
+            // The last moment at which nothing has happened.
+            _stopping.Token.ThrowIfCancellationRequested();
+            foreach (NetpollConnectionListener held in inherited)
+            {
+                held.Release();
+            }
+
+            await predecessor.ConfirmAsync(_stopping.Token).ConfigureAwait(false);
+        }
+        catch
         {
-            inherited.Release();
+            // Everything is the other process's, also the files.
+            foreach (NetpollConnectionListener held in inherited)
+            {
+                held.Sockets.LeaveFile = true;
+            }
+
+            listener?.Dispose();
+            throw;
+        }
+        finally
+        {
+            predecessor.Dispose();
         }
 
         ServiceNotifier.WarnIfUnheard(_logger);
         NetpollTransportLog.TookOver(_logger, predecessor.ProcessId);
-        _ = FinishTakingOverAsync(predecessor, listeners);
+        foreach (NetpollConnectionListener released in inherited)
+        {
+            released.LookAgain();
+        }
+
         return listener;
-    }
-
-    private async Task FinishTakingOverAsync(Predecessor predecessor, IReadOnlyList<NetpollConnectionListener> listeners)
-    {
-        await predecessor.WaitUntilClosedAsync(_stopping.Token).ConfigureAwait(false);
-        predecessor.Dispose();
-        foreach (NetpollConnectionListener inherited in listeners)
-        {
-            inherited.LookAgain();
-        }
-    }
-
-    private async Task WaitForSuccessorsAsync(ConnectionServices services, UnixListener listener)
-    {
-        bool isHandedOver = false;
-        try
-        {
-            while (!isHandedOver)
-            {
-                if (await AcceptAsync(listener).ConfigureAwait(false) is not { } channel)
-                {
-                    continue;
-                }
-
-                using (channel)
-                {
-                    var successor = new Successor(channel, _getListeners, _times);
-                    isHandedOver = await TryHandOverAsync(successor, listener).ConfigureAwait(false);
-                    if (isHandedOver)
-                    {
-                        listener.Dispose();
-                        await DrainAsync(services, successor).ConfigureAwait(false);
-                    }
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The host stops.
-        }
-        finally
-        {
-            if (!isHandedOver)
-            {
-                listener.RemoveFile();
-                listener.Dispose();
-            }
-        }
-    }
-
-    private async Task<DescriptorChannel?> AcceptAsync(UnixListener listener)
-    {
-        try
-        {
-            return await listener.AcceptAsync(_stopping.Token).ConfigureAwait(false);
-        }
-        catch (SocketException e)
-        {
-            NetpollTransportLog.HandOverUnavailable(_logger, _path, e);
-            await Task.Delay(_times.Pause, _stopping.Token).ConfigureAwait(false);
-            return null;
-        }
-    }
-
-    private async Task<bool> TryHandOverAsync(Successor successor, UnixListener listener)
-    {
-        try
-        {
-            await successor.ServeAsync(listener, () => _notifier?.Reloading(), _stopping.Token).ConfigureAwait(false);
-            return true;
-        }
-        catch (OperationCanceledException)
-        {
-            // Without a word: what it has got is its own.
-            throw;
-        }
-        catch (Exception e)
-        {
-            // Whatever it is, this process serves as before.
-            NetpollTransportLog.HandOverFailed(_logger, successor.ProcessId, e);
-            successor.Refuse(e.Message);
-            if (successor.HasBegun)
-            {
-                _notifier?.Ready();
-            }
-
-            return false;
-        }
-    }
-
-    private async Task DrainAsync(ConnectionServices services, Successor successor)
-    {
-        ConnectionTracker connections = services.Connections;
-        NetpollTransportLog.HandedOver(_logger, successor.ProcessId, connections.Count);
-        _notifier?.Succeeded(successor.ProcessId);
-        _isDraining = true;
-        Interlocked.MemoryBarrier();
-        _report.Begin(connections, "the hand-over");
-
-        IReadOnlyList<NetpollConnectionListener> listeners = _getListeners();
-        Task[] unbound = [.. listeners.Select(static listener => listener.UnbindAsync().AsTask())];
-        await Task.WhenAll(listeners.Select(static listener => listener.WhenClosed)).ConfigureAwait(false);
-        successor.SayClosed();
-        foreach (TrackedConnection connection in connections.Find(static connection => connection.IsMultiplexed))
-        {
-            (connection as IWatchedConnection)?.TryRequestClose();
-        }
-
-        await Task.WhenAll(unbound).ConfigureAwait(false);
-        await Task.WhenAny(connections.WhenEmptyAsync(), Task.Delay(_gracePeriod, _stopping.Token)).ConfigureAwait(false);
-
-        // The rest is what any stop does: idle connections are closed, and requests under way have the host's time.
-        _host.StopApplication();
     }
 }

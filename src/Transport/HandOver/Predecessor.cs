@@ -76,7 +76,7 @@ internal sealed class Predecessor : IDisposable
     }
 
     /// <summary>The sockets of an endpoint; null if it does not have that one, or has ended.</summary>
-    /// <exception cref="IOException">It refuses, or what it says makes no sense.</exception>
+    /// <exception cref="IOException">It refuses, or what it says makes no sense, or cannot be received.</exception>
     /// <exception cref="SocketException">What it has given cannot be listened on.</exception>
     internal async Task<BoundSockets?> TryInheritAsync(
         EndPoint endPoint, NetpollTransportOptions options, CancellationToken cancellationToken)
@@ -109,31 +109,59 @@ internal sealed class Predecessor : IDisposable
         throw new IOException($"The process at HandOverPath '{_path}' was asked for {endPoint}, and has given {sockets.LocalEndPoint}.");
     }
 
-    /// <summary>Says that this process is ready, and takes what was given.</summary>
+    /// <summary>Says that this process is ready. <see cref="ConfirmAsync"/> is to follow.</summary>
+    /// <param name="handles">The endpoints that this process listens on because somebody else gave it their sockets.</param>
+    /// <param name="onUnusable">Called if what it has given cannot be listened on; then null is returned.</param>
+    /// <param name="cancellationToken">The host stops.</param>
     /// <returns>The listener at the path; null if the predecessor has ended by now.</returns>
     /// <exception cref="IOException">It goes on serving, and this process must not.</exception>
-    /// <exception cref="SocketException">The same.</exception>
-    internal async Task<UnixListener?> TakeOverAsync(CancellationToken cancellationToken)
+    internal async Task<UnixListener?> AnnounceAsync(
+        IEnumerable<EndPoint> handles, Action<SocketException> onUnusable, CancellationToken cancellationToken)
     {
-        using DescriptorMessage? answer = await ExchangeAsync(HandOverMessage.Ready, [], cancellationToken).ConfigureAwait(false);
-        return answer switch
+        foreach (EndPoint endPoint in handles)
         {
-            null => null,
-            { Kind: HandOverMessage.Yours, Descriptors.Count: 1 } => UnixListener.Inherit(_runtime, answer.Descriptors.Take()),
-            _ => throw Refusal(answer),
-        };
+            TrySend(HandOverMessage.Has, SocketAddresses.ToBytes(endPoint));
+        }
+
+        using DescriptorMessage? answer = await ExchangeAsync(HandOverMessage.Ready, [], cancellationToken).ConfigureAwait(false);
+        switch (answer)
+        {
+            case null:
+                return null;
+            case { Kind: HandOverMessage.Yours, Descriptors.Count: 1 }:
+                try
+                {
+                    return UnixListener.Inherit(_runtime, answer.Descriptors.Take());
+                }
+                catch (SocketException e)
+                {
+                    onUnusable(e);
+                    return null;
+                }
+
+            default:
+                throw Refusal(answer);
+        }
     }
 
-    /// <summary>Waits until it has closed its sockets, or has ended, or should have by now. Throws nothing.</summary>
-    internal async Task WaitUntilClosedAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Says that this process accepts. Waits until the other one has closed its sockets, or has ended, or should have by now.
+    /// </summary>
+    /// <exception cref="IOException">It had lost patience: it goes on serving, and this process must not.</exception>
+    internal async Task ConfirmAsync(CancellationToken cancellationToken)
     {
         try
         {
-            using DescriptorMessage? message = await _channel.ReceiveInTimeAsync(_times.Exchange, cancellationToken).ConfigureAwait(false);
+            using DescriptorMessage? answer =
+                await ExchangeUnwrappedAsync(HandOverMessage.Mine, [], cancellationToken).ConfigureAwait(false);
+            if (answer?.Kind == HandOverMessage.Refused)
+            {
+                throw Refusal(answer);
+            }
         }
         catch (Exception e) when (e is SocketException or InvalidDataException or TimeoutException or OperationCanceledException)
         {
-            // It is no use to anybody by now.
+            // It has said nothing against it, and finds what this one has said whenever it looks.
         }
     }
 
@@ -157,20 +185,24 @@ internal sealed class Predecessor : IDisposable
     // Null: it has ended.
     private async Task<DescriptorMessage?> ExchangeAsync(byte kind, byte[] payload, CancellationToken cancellationToken)
     {
+        try
+        {
+            return await ExchangeUnwrappedAsync(kind, payload, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is SocketException or TimeoutException or InvalidDataException)
+        {
+            throw new IOException($"HandOverPath '{_path}': {e.Message}", e);
+        }
+    }
+
+    private async Task<DescriptorMessage?> ExchangeUnwrappedAsync(byte kind, byte[] payload, CancellationToken cancellationToken)
+    {
         if (_isGone)
         {
             return null;
         }
 
-        try
-        {
-            _channel.Send(kind, payload);
-        }
-        catch (SocketException)
-        {
-            // It may have said why.
-        }
-
+        TrySend(kind, payload);
         try
         {
             DescriptorMessage? answer = await _channel.ReceiveInTimeAsync(_times.Exchange, cancellationToken).ConfigureAwait(false);
@@ -182,9 +214,17 @@ internal sealed class Predecessor : IDisposable
             _isGone = true;
             return null;
         }
-        catch (Exception e) when (e is TimeoutException or InvalidDataException)
+    }
+
+    private void TrySend(byte kind, byte[] payload)
+    {
+        try
         {
-            throw new IOException($"HandOverPath '{_path}': {e.Message}", e);
+            _channel.Send(kind, payload);
+        }
+        catch (SocketException)
+        {
+            // What it has said last, or its end, tells why.
         }
     }
 

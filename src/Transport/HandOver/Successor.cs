@@ -12,19 +12,30 @@ namespace KestrelNetpoll.Transport.HandOver;
 /// <param name="times">How long it may take.</param>
 internal sealed class Successor(DescriptorChannel channel, Func<IReadOnlyList<NetpollConnectionListener>> getListeners, HandOverTimes times)
 {
-    // Its own files are not removed while it may be taking them over.
+    // Their files are not removed while it may be taking them over.
     private readonly List<NetpollConnectionListener> _given = [];
+
+    // It goes on with them, or has them anyway.
+    private readonly HashSet<NetpollConnectionListener> _claimed = [];
+
+    // Null before it was given.
+    private UnixListener? _atPath;
 
     internal int ProcessId => channel.Peer?.ProcessId ?? 0;
 
     /// <summary>It has introduced itself.</summary>
     internal bool HasBegun { get; private set; }
 
-    /// <summary>Gives it what it asks for, until it is ready, and has been told that all of it is its own.</summary>
+    /// <summary>Does it go on with this endpoint?</summary>
+    internal bool Claims(NetpollConnectionListener listener) => _claimed.Contains(listener);
+
+    /// <summary>
+    /// Gives it what it asks for, until it is ready, has been told that all of it is its own, and has said that it accepts.
+    /// </summary>
     /// <param name="atPath">What it gets last.</param>
     /// <param name="onBegun">Called when it has introduced itself.</param>
     /// <param name="cancellationToken">The host stops: whatever it has got is its own then.</param>
-    /// <exception cref="Exception">Of any kind: it is not ready, and will not be. <see cref="Refuse"/> is to follow.</exception>
+    /// <exception cref="Exception">Of any kind: it does not accept, and is not to. <see cref="Refuse"/> is to follow.</exception>
     internal async Task ServeAsync(UnixListener atPath, Action onBegun, CancellationToken cancellationToken)
     {
         if (!channel.IsPeerTrusted)
@@ -49,8 +60,11 @@ internal sealed class Successor(DescriptorChannel channel, Func<IReadOnlyList<Ne
                 case HandOverMessage.Ask when HasBegun:
                     Give(message.Payload);
                     break;
+                case HandOverMessage.Has when HasBegun:
+                    Find(message.Payload);
+                    break;
                 case HandOverMessage.Ready when HasBegun:
-                    channel.SendSockets(HandOverMessage.Yours, [], [atPath.Socket]);
+                    await GiveAllAsync(atPath, cancellationToken).ConfigureAwait(false);
                     return;
                 default:
                     throw new InvalidDataException("It does not speak this version's protocol.");
@@ -64,6 +78,14 @@ internal sealed class Successor(DescriptorChannel channel, Func<IReadOnlyList<Ne
         foreach (NetpollConnectionListener listener in _given)
         {
             listener.Sockets.LeaveFile = false;
+
+            // The kernel may have told the other process of a connection.
+            listener.LookAgain();
+        }
+
+        if (_atPath is { } atPath)
+        {
+            atPath.Socket.LeavesFile = false;
         }
 
         try
@@ -109,14 +131,49 @@ internal sealed class Successor(DescriptorChannel channel, Func<IReadOnlyList<Ne
         }
     }
 
-    private void Give(byte[] address)
+    private async Task GiveAllAsync(UnixListener atPath, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<NetpollConnectionListener> listeners = getListeners();
+        if (listeners.Count != 0 && !listeners.Any(Claims))
+        {
+            // It is another service, or its addresses are wrong.
+            throw new InvalidDataException("It listens on none of this process's endpoints.");
+        }
+
+        // If the host stops before the answer comes, the file is the other process's all the same.
+        _atPath = atPath;
+        atPath.Socket.LeavesFile = true;
+        channel.SendSockets(HandOverMessage.Yours, [], [atPath.Socket]);
+        using DescriptorMessage? answer = await channel.ReceiveInTimeAsync(times.Exchange, cancellationToken).ConfigureAwait(false);
+        switch (answer?.Kind)
+        {
+            case null:
+                throw new EndOfStreamException("It has ended before it accepted.");
+            case HandOverMessage.Mine:
+                return;
+            default:
+                throw new InvalidDataException("It does not speak this version's protocol.");
+        }
+    }
+
+    // Whoever names an endpoint goes on with it.
+    private NetpollConnectionListener? Find(byte[] address)
     {
         NetpollConnectionListener? listener = SocketAddresses.Parse(address) is { } asked
-            ? getListeners().FirstOrDefault(candidate => candidate.Sockets.CanBeHandedOver
-                && !_given.Contains(candidate)
-                && IsAskedFor(asked, candidate.Requested, candidate.EndPoint))
+            ? getListeners().FirstOrDefault(candidate =>
+                !_claimed.Contains(candidate) && IsAskedFor(asked, candidate.Requested, candidate.EndPoint))
             : null;
-        if (listener is null)
+        if (listener is not null)
+        {
+            _claimed.Add(listener);
+        }
+
+        return listener;
+    }
+
+    private void Give(byte[] address)
+    {
+        if (Find(address) is not { Sockets.CanBeHandedOver: true } listener)
         {
             channel.Send(HandOverMessage.Sockets, HandOverMessage.Borrowed);
             return;

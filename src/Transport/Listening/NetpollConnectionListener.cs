@@ -54,6 +54,7 @@ internal sealed class NetpollConnectionListener : IConnectionListener
         Action<NetpollConnectionListener> onClosed)
     {
         _start = isHeld ? 0 : Allowed;
+        IsInherited = isHeld;
         Requested = requested;
         _services = services;
         _sockets = sockets;
@@ -68,6 +69,9 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     internal EndPoint Requested { get; }
 
     internal BoundSockets Sockets => _sockets;
+
+    /// <summary>It goes on with another process's sockets.</summary>
+    internal bool IsInherited { get; }
 
     /// <summary>Completes when it is unbound, and this process has no descriptor of the sockets any more.</summary>
     internal Task WhenClosed => _closed.Task;
