@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using KestrelNetpoll.Transport.HandOver;
 using KestrelNetpoll.Transport.Hosting;
@@ -12,6 +13,9 @@ public sealed partial class NetpollTransportFactory
 {
     // Of Microsoft.Extensions.Hosting.Systemd, on which nothing here depends. Registered only where it really tells systemd.
     private const string TellingLifetime = "Microsoft.Extensions.Hosting.Systemd.SystemdLifetime";
+
+    private static readonly TimeSpan BindPatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan BindPause = TimeSpan.FromMilliseconds(50);
 
     // Null without a host. Its value is null unless the option asks for it.
     private Lazy<HandOverService?>? _handOver;
@@ -88,7 +92,27 @@ public sealed partial class NetpollTransportFactory
     {
         BoundSockets? inherited = await handOver
             .TryInheritAsync(context.Services, endpoint, options, cancellationToken).ConfigureAwait(false);
-        return Listen(context, endpoint, inherited ?? Bind(context, endpoint, options), options, isHeld: inherited is not null);
+        BoundSockets sockets = inherited
+            ?? await BindPatientlyAsync(context, endpoint, options, cancellationToken).ConfigureAwait(false);
+        return Listen(context, endpoint, sockets, options, isHeld: inherited is not null);
+    }
+
+    // Who has the address may have begun to stop: its sockets close a moment after it has ceased to give them away.
+    private static async Task<BoundSockets> BindPatientlyAsync(
+        NetpollTransportContext context, EndPoint endpoint, NetpollTransportOptions options, CancellationToken cancellationToken)
+    {
+        long begin = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return Bind(context, endpoint, options);
+            }
+            catch (AddressInUseException) when (Stopwatch.GetElapsedTime(begin) < BindPatience)
+            {
+                await Task.Delay(BindPause, cancellationToken).ConfigureAwait(false);
+            }
+        }
     }
 
     private IReadOnlyList<NetpollConnectionListener> GetListeners()

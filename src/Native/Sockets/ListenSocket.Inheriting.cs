@@ -41,10 +41,12 @@ internal sealed partial class ListenSocket
     private static ListenSocket CreateInherited(
         NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup group, bool isOwn)
     {
+        const string What = "the socket that was handed over";
         SystemCalls systemCalls = runtime.SystemCalls;
         try
         {
-            EndPoint endPoint = ListenSocketSetup.CheckListener(systemCalls, fd, "the socket that was handed over");
+            EndPoint endPoint = ListenSocketSetup.CheckListener(systemCalls, fd, What);
+            ListenSocketSetup.MakeNonBlocking(systemCalls, fd, What);
             ListenSocketSetup.SetOptionsOfInherited(systemCalls, fd, endPoint, options);
             ListenSocketSetup.Listen(systemCalls, fd, options.Backlog);
             bool isUnix = endPoint.AddressFamily == AddressFamily.Unix;

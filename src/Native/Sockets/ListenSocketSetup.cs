@@ -110,14 +110,7 @@ internal static class ListenSocketSetup
         ThrowOnError(duplicate, "fcntl(F_DUPFD_CLOEXEC)", what);
         try
         {
-            SyscallResult flags = systemCalls.GetFlags(duplicate.Value);
-            ThrowOnError(flags, "fcntl(F_GETFL)", what);
-            if ((flags.Value & LibC.O_NONBLOCK) == 0)
-            {
-                // An accept that blocks would stop a worker.
-                ThrowOnError(systemCalls.SetFlags(duplicate.Value, flags.Value | LibC.O_NONBLOCK), "fcntl(F_SETFL)", what);
-            }
-
+            MakeNonBlocking(systemCalls, duplicate.Value, what);
             SetOptions(systemCalls, duplicate.Value, domain, what, options);
             return duplicate.Value;
         }
@@ -125,6 +118,18 @@ internal static class ListenSocketSetup
         {
             systemCalls.Close(duplicate.Value);
             throw;
+        }
+    }
+
+    /// <summary>An accept that blocks would stop a worker.</summary>
+    /// <exception cref="SocketException">The kernel refuses.</exception>
+    internal static void MakeNonBlocking(SystemCalls systemCalls, int fd, string what)
+    {
+        SyscallResult flags = systemCalls.GetFlags(fd);
+        ThrowOnError(flags, "fcntl(F_GETFL)", what);
+        if ((flags.Value & LibC.O_NONBLOCK) == 0)
+        {
+            ThrowOnError(systemCalls.SetFlags(fd, flags.Value | LibC.O_NONBLOCK), "fcntl(F_SETFL)", what);
         }
     }
 

@@ -131,6 +131,9 @@ public sealed class CommitTests : IDisposable
                 peer.Send('Y', "", (int)_atPath!.Handle);
                 Assert.Equal('M', (await peer.ReceiveAsync())?.Kind);
                 await AssertServesAsync(server, "1");
+
+                // Whoever made it: an accept that blocks would stop a worker, for ever.
+                Assert.Equal(LibC.O_NONBLOCK, new SystemCalls().GetFlags((int)_listening.Handle).Value & LibC.O_NONBLOCK);
                 Assert.Empty(server.Logs.Of(TransportKind.Netpoll, 141));
                 peer.Send('C');
                 await Patience.UntilAsync(() => server.Logs.Of(TransportKind.Netpoll, 141).Any(), "it knows that it serves alone");

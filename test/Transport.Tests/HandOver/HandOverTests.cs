@@ -46,6 +46,23 @@ public sealed class HandOverTests : IDisposable
         Assert.Empty(old.Logs.Above(LogLevel.Information).Concat(young.Logs.Above(LogLevel.Information)));
     }
 
+    /// <summary>Its sockets close a moment after it has ceased to give them away.</summary>
+    [Fact]
+    public async Task An_address_that_is_about_to_become_free_is_waited_for()
+    {
+        var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        int port = ((IPEndPoint)other.LocalEndpoint).Port;
+
+        Task<TestServer> starting = _place.StartAsync(setup => setup.Port = port);
+        await Task.Delay(200);
+        Assert.False(starting.IsCompleted);
+        other.Stop();
+
+        await using TestServer server = await starting;
+        Assert.Equal(port, server.EndPoint.Port);
+    }
+
     [Fact]
     public async Task Who_has_connected_and_was_not_accepted_is_served_by_the_new_one()
     {
