@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using KestrelNetpoll.Transport.HandOver;
 using KestrelNetpoll.Transport.Hosting;
@@ -13,9 +12,6 @@ public sealed partial class NetpollTransportFactory
 {
     // Of Microsoft.Extensions.Hosting.Systemd, on which nothing here depends. Registered only where it really tells systemd.
     private const string TellingLifetime = "Microsoft.Extensions.Hosting.Systemd.SystemdLifetime";
-
-    private static readonly TimeSpan BindPatience = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan BindPause = TimeSpan.FromMilliseconds(50);
 
     // Null without a host. Its value is null unless the option asks for it.
     private Lazy<HandOverService?>? _handOver;
@@ -92,27 +88,7 @@ public sealed partial class NetpollTransportFactory
     {
         BoundSockets? inherited = await handOver
             .TryInheritAsync(context.Services, endpoint, options, cancellationToken).ConfigureAwait(false);
-        BoundSockets sockets = inherited
-            ?? await BindPatientlyAsync(context, endpoint, options, cancellationToken).ConfigureAwait(false);
-        return Listen(context, endpoint, sockets, options, isHeld: inherited is not null);
-    }
-
-    // Who has the address may have begun to stop: its sockets close a moment after it has ceased to give them away.
-    private static async Task<BoundSockets> BindPatientlyAsync(
-        NetpollTransportContext context, EndPoint endpoint, NetpollTransportOptions options, CancellationToken cancellationToken)
-    {
-        long begin = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            try
-            {
-                return Bind(context, endpoint, options);
-            }
-            catch (AddressInUseException) when (Stopwatch.GetElapsedTime(begin) < BindPatience)
-            {
-                await Task.Delay(BindPause, cancellationToken).ConfigureAwait(false);
-            }
-        }
+        return Listen(context, endpoint, inherited ?? Bind(context, endpoint, options), options, isHeld: inherited is not null);
     }
 
     private IReadOnlyList<NetpollConnectionListener> GetListeners()

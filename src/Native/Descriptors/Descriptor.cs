@@ -70,7 +70,7 @@ internal abstract class Descriptor
         }
     }
 
-    /// <summary>Closes. Never blocks; the waiters are released, close(2) follows the last user. Idempotent, any thread.</summary>
+    /// <summary>Closes. Waits for no waiter: they are released, close(2) follows the last user. Idempotent, any thread.</summary>
     internal void Close()
     {
         if (!Lifetime.TryClose())

@@ -1,8 +1,8 @@
 namespace KestrelNetpoll.Native.Polling;
 
 /// <summary>
-/// What a backend keeps of one incarnation of a slot, from registration to its end. Only of backends that report nothing unasked:
-/// level-triggered ones, and those that forget a descriptor once they have reported it. The others keep nothing.
+/// What a backend keeps of one incarnation of a slot, from registration to its end: those do that are to be asked again for what they have
+/// reported, and those that must know what a descriptor is. The others keep nothing.
 /// </summary>
 internal abstract class PollRegistration
 {

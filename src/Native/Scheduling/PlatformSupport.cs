@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Native.Interop;
@@ -45,7 +46,12 @@ internal sealed class PlatformSupport
     internal string? Obstacle => _obstacle.Value;
 
     /// <summary>The same for a backend.</summary>
-    internal string? ObstacleTo(PollerBackend backend) => backend == PollerBackend.Poll ? _obstacleToPoll.Value : _obstacle.Value;
+    internal string? ObstacleTo(PollerBackend backend) => backend switch
+    {
+        PollerBackend.Epoll => _obstacle.Value,
+        PollerBackend.Poll => _obstacleToPoll.Value,
+        _ => throw new UnreachableException(),
+    };
 
     /// <inheritdoc cref="NetpollRuntime(NetpollRuntimeOptions, SystemCalls)"/>
     internal NetpollRuntime Start(NetpollRuntimeOptions options) => new(options, _systemCalls);

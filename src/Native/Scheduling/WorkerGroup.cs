@@ -276,9 +276,10 @@ internal sealed partial class WorkerGroup
             return true;
         }
 
+        // At once: who looks at a turn that has lost its processor sees in between neither that it has it, nor that another worker has.
+        processor.Holder = spare;
         Volatile.Write(ref _handOffs, _handOffs + 1);
         SpreadAfterHandOff(MonotonicClock.Now);
-        processor.Holder = spare;
 
         // After the state was taken away, with a full fence: what the turn still puts there it takes back (Worker.TryHold).
         spare.Give(processor, blocked?.TakeHeld());

@@ -50,9 +50,12 @@ internal readonly record struct SocketOption(int Level, int Option, int Value, s
         }
     }
 
-    /// <summary>Does a socket have it already, as far as can be told? The kernel says other sizes of buffers than it was given.</summary>
+    /// <summary>
+    /// Does a socket have it already, as far as can be told? Of sizes of buffers it cannot: the kernel says twice what it was given.
+    /// </summary>
     internal bool IsSetOn(int fd, SystemCalls systemCalls) =>
-        systemCalls.GetSockOpt(fd, Level, Option, out int value).IsSuccess && value == Value;
+        !(Level == LibC.SOL_SOCKET && (Option == LibC.SO_RCVBUF || Option == LibC.SO_SNDBUF))
+        && systemCalls.GetSockOpt(fd, Level, Option, out int value).IsSuccess && value == Value;
 
     /// <summary>What only a listening TCP socket has.</summary>
     internal static List<SocketOption> OfListener(ListenSocketOptions options)

@@ -28,7 +28,7 @@ internal sealed class ConnectionSweep : Turn
     // Connections that have limits. Interlocked.
     private int _watched;
 
-    // 0 while there is none of these, and nobody looks; then 1. Interlocked, or followed by a full fence.
+    // 0 while there is none of these, and nobody looks; then 1. Interlocked.
     private int _isOn;
 
     // Of the turn: the look at all of them has begun, and goes on.

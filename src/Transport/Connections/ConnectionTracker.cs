@@ -26,7 +26,7 @@ internal sealed class ConnectionTracker
     private long _bytesReceived;
     private long _bytesSent;
 
-    // Made by the one who waits for the end of all connections, when the transport is disposed.
+    // Made by the one who waits for the end of all connections, when the transport is disposed, or drains.
     private TaskCompletionSource? _empty;
 
     internal int Count => Volatile.Read(ref _count);

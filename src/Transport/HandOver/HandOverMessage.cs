@@ -14,7 +14,7 @@ namespace KestrelNetpoll.Transport.HandOver;
 ///   Ready              →                                         the host has started
 ///                      ←     Yours, with the listener at the path
 ///   Mine               →                                         it accepts: from here on there is no way back
-///                      ←     Closed: it has no descriptor of the sockets any more
+///                      ←     Closed: it has no descriptor of the sockets any more, or has waited a second
 ///                      ←     Refused, and why: at any time before it has read Mine; it goes on serving
 /// </code>
 /// A successor that ends before Mine has taken nothing. A predecessor that ends without Refused has left everything.

@@ -36,7 +36,8 @@ internal sealed partial class HandOverService
         }
         catch (OperationCanceledException)
         {
-            // The host stops.
+            // The host stops. Who finds the path without anybody takes the addresses to be free.
+            await ListenersClosedAsync().ConfigureAwait(false);
         }
         finally
         {
@@ -71,7 +72,8 @@ internal sealed partial class HandOverService
         }
         catch (OperationCanceledException)
         {
-            // Without a word: what it has got is its own.
+            // Without a word: what it has got is its own, and what it has not it binds when it sees the end.
+            await ListenersClosedAsync().ConfigureAwait(false);
             throw;
         }
         catch (Exception e)
@@ -88,13 +90,22 @@ internal sealed partial class HandOverService
         }
     }
 
+    // Unless nobody unbinds them before the transport is disposed of.
+    private async Task ListenersClosedAsync()
+    {
+        var closed = Task.WhenAll(_getListeners().Select(static listener => listener.WhenClosed));
+        await Task.WhenAny(closed, _disposing.Task).ConfigureAwait(false);
+    }
+
     private async Task DrainAsync(ConnectionServices services, Successor successor)
     {
         ConnectionTracker connections = services.Connections;
         NetpollTransportLog.HandedOver(_logger, successor.ProcessId, connections.Count);
-        _notifier?.Succeeded(successor.ProcessId);
+
+        // First: a stop in between says nothing to the service manager, for which the service goes on.
         _isDraining = true;
         Interlocked.MemoryBarrier();
+        _notifier?.Succeeded(successor.ProcessId);
         _report.Begin(connections, "the hand-over");
 
         IReadOnlyList<NetpollConnectionListener> listeners = _getListeners();

@@ -40,6 +40,9 @@ internal sealed partial class HandOverService : IAsyncDisposable
     // Cancelled when the host begins to stop. Without a timer, so that it need not be disposed of.
     private readonly CancellationTokenSource _stopping = new();
 
+    // Completes when nothing is waited for any more.
+    private readonly TaskCompletionSource _disposing = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     // Of whichever endpoint was bound first; null before.
     private volatile ConnectionServices? _services;
 
@@ -138,6 +141,7 @@ internal sealed partial class HandOverService : IAsyncDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
+        _disposing.TrySetResult();
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _running.ConfigureAwait(false);
         _predecessor?.Dispose();
@@ -153,9 +157,15 @@ internal sealed partial class HandOverService : IAsyncDisposable
                 listener = await TakeOverAsync(predecessor).ConfigureAwait(false);
             }
 
-            if (!_stopping.IsCancellationRequested)
+            bool stops = _stopping.IsCancellationRequested;
+            if (!stops)
             {
                 onServing();
+            }
+
+            if (stops && listener is null)
+            {
+                return;
             }
 
             listener ??= UnixListener.Bind(services.Runtime, _path);

@@ -73,7 +73,10 @@ internal sealed class NetpollConnectionListener : IConnectionListener
     /// <summary>It goes on with another process's sockets.</summary>
     internal bool IsInherited { get; }
 
-    /// <summary>Completes when it is unbound, and this process has no descriptor of the sockets any more.</summary>
+    /// <summary>
+    /// Completes when it is unbound, and this process has no descriptor of the sockets any more; or a second later, if code that decides
+    /// about connections does not return.
+    /// </summary>
     internal Task WhenClosed => _closed.Task;
 
     /// <summary>How accepting goes. Any thread; may be a moment old.</summary>

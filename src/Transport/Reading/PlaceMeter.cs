@@ -20,9 +20,9 @@ namespace KestrelNetpoll.Transport.Reading;
 ///   its turn has lost its processor because it blocked                  -64, and on workers
 /// </code>
 /// With 8 votes the turns move to the pool, and begin there with 16, the most there can be. Without any they move back. Votes below none
-/// come only from what has blocked.
+/// come only from what has blocked, or may have.
 /// <para>A request ends when a read waits: Kestrel's for the next one. Written by who begins such a read, and by turns, which may overlap:
-/// then a vote is lost, or one too many is counted.</para>
+/// then a vote is lost, or one too many is counted. What counts the requests that have left is only written by who reads.</para>
 /// </remarks>
 internal struct PlaceMeter
 {

@@ -51,7 +51,7 @@ public sealed class BadPredecessorTests : IDisposable
     public async Task One_that_says_nothing_keeps_it_from_starting(string answers)
     {
         Task<TestServer> starting = _place.StartAsync(
-            times: new HandOverTimes { Session = TimeSpan.FromMilliseconds(100), Exchange = TimeSpan.FromMilliseconds(100) });
+            times: new HandOverTimes { Session = TimeSpan.FromSeconds(1), Exchange = TimeSpan.FromSeconds(1) });
         using RawPeer peer = await AcceptAsync();
         foreach (char answer in answers)
         {

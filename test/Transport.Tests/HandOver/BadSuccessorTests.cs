@@ -87,7 +87,7 @@ public sealed class BadSuccessorTests : IDisposable
     public async Task One_that_says_nothing_is_not_waited_for(bool afterGreeting)
     {
         HandOverTimes times = afterGreeting
-            ? new HandOverTimes { Session = TimeSpan.FromMilliseconds(50) }
+            ? new HandOverTimes { Session = TimeSpan.FromSeconds(1) }
             : new HandOverTimes { Exchange = TimeSpan.FromMilliseconds(50) };
         await using TestServer old = await _place.StartServingAsync(times: times);
         using RawPeer peer = await RawPeer.ConnectAsync(_place.Path);

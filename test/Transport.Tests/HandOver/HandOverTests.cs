@@ -5,6 +5,8 @@ using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace KestrelNetpoll.Transport.Tests.HandOver;
@@ -46,21 +48,30 @@ public sealed class HandOverTests : IDisposable
         Assert.Empty(old.Logs.Above(LogLevel.Information).Concat(young.Logs.Above(LogLevel.Information)));
     }
 
-    /// <summary>Its sockets close a moment after it has ceased to give them away.</summary>
+    /// <summary>It has ceased to give its sockets away, and has them still.</summary>
     [Fact]
-    public async Task An_address_that_is_about_to_become_free_is_waited_for()
+    public async Task A_process_that_starts_while_the_old_one_stops_gets_the_addresses_when_they_are_free()
     {
-        var other = new TcpListener(IPAddress.Loopback, 0);
-        other.Start();
-        int port = ((IPEndPoint)other.LocalEndpoint).Port;
+        using ManualResetEventSlim gate = new();
+        TaskCompletionSource stops = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using TestServer old = await _place.StartServingAsync();
+        IHostApplicationLifetime host = old.Services.GetRequiredService<IHostApplicationLifetime>();
+        host.ApplicationStopping.Register(() =>
+        {
+            stops.SetResult();
+            gate.WaitInTime("the test opens the gate");
+        });
+        Task stopping = Task.Run(() => old.StopAsync());
+        await stops.Task.InTime();
 
-        Task<TestServer> starting = _place.StartAsync(setup => setup.Port = port);
-        await Task.Delay(200);
-        Assert.False(starting.IsCompleted);
-        other.Stop();
+        Task<TestServer> starting = _place.StartAsync();
+        await Task.WhenAny(starting, Task.Delay(300));
+        gate.Set();
 
-        await using TestServer server = await starting;
-        Assert.Equal(port, server.EndPoint.Port);
+        await using TestServer young = await starting.InTime();
+        await stopping;
+        using RawClient client = await young.ConnectAsync();
+        Assert.Equal("2", await client.AskAsync());
     }
 
     [Fact]
@@ -148,7 +159,7 @@ public sealed class HandOverTests : IDisposable
     }
 
     [Fact]
-    public async Task Connections_have_the_options_of_the_new_one_and_the_socket_keeps_those_of_the_old_one()
+    public async Task Connections_have_the_options_of_the_new_one()
     {
         await using TestServer old = await _place.StartServingAsync(netpoll: static options => options.NoDelay = false);
         string? seen = null;

@@ -4,7 +4,7 @@ using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Native.Polling;
 
-/// <summary>Makes the backend that was chosen: the one place that knows all of them.</summary>
+/// <summary>Makes the backend that was chosen. Whether it can run is <see cref="Scheduling.PlatformSupport"/>'s to say.</summary>
 internal static class PollerBackends
 {
     /// <exception cref="PlatformNotSupportedException">Neither x64 nor arm64.</exception>

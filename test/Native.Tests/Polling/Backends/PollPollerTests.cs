@@ -32,7 +32,7 @@ public sealed class PollPollerTests
         file.Close();
     }
 
-    /// <summary>A connection's input that nobody reads is told as well, and ever more seldom.</summary>
+    /// <summary>A connection's input that nobody reads is told as well, from time to time.</summary>
     [Fact]
     public void Input_that_nobody_reads_is_told_after_a_while()
     {
