@@ -13,11 +13,11 @@ internal static class Spin
     private const string MegabytesOfMemory = "-DMEMLIM=1024";
     private const string LongestPath = "-m100000";
 
-    // So many places for visited states to begin with; it grows. The default, 2^24, takes longer to clear than most models take to be visited.
+    // So many places for visited states to begin with; it grows. The default, 2^24, takes longer to clear than small models take.
     private const string SmallTable = "-w18";
     private const string Table = "-w21";
 
-    // Most runs end after a few states, and compiling is what takes long: without optimizing, and with a compiler that is quick, if it is here.
+    // Most runs end after a few states, and compiling is what takes long: not optimized, and with a quick compiler, if it is here.
     private static readonly string Compiler = IsOnPath("tcc") ? "tcc" : "cc";
 
     // Seconds, when nothing else runs; visiting states is all work and no waiting, so a busy machine is felt more than elsewhere.
