@@ -291,6 +291,15 @@ internal sealed class PollDescriptor
         return earliestMoved;
     }
 
+    /// <summary>The deadline as it is now: as it was set, or <see cref="PollDeadline.Expired"/> once it has passed.</summary>
+    internal long GetDeadline(PollMode mode)
+    {
+        lock (_lock)
+        {
+            return (mode == PollMode.Read ? _readDeadline : _writeDeadline)?.Value ?? PollDeadline.None;
+        }
+    }
+
     /// <summary>A heap entry of this descriptor came due. Does nothing when the sequence has moved on.</summary>
     internal PollWaiter? OnDeadline(PollDeadline side, uint sequence, long now)
     {
