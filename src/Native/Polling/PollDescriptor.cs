@@ -301,8 +301,9 @@ internal sealed class PollDescriptor
     }
 
     /// <summary>A heap entry of this descriptor came due. Does nothing when the sequence has moved on.</summary>
-    internal PollWaiter? OnDeadline(PollDeadline side, uint sequence, long now)
+    internal PollWaiter? OnDeadline(PollDeadline side, uint sequence, long now, out DeadlineOutcome outcome)
     {
+        outcome = DeadlineOutcome.Void;
         lock (_lock)
         {
             if (side.Seq != sequence)
@@ -320,11 +321,13 @@ internal sealed class PollDescriptor
             {
                 // Lazy re-arm: the deadline was moved later after this entry was armed. Whoever fires timers looks
                 // afterwards whether somebody's sleep covers it.
+                outcome = DeadlineOutcome.Rearmed;
                 side.ArmedAt = side.Value;
                 _heap.Arm(side, side.Value, ++side.Seq);
                 return null;
             }
 
+            outcome = DeadlineOutcome.Passed;
             side.Value = PollDeadline.Expired;
             Update(set: ExpiredFlag(side.Mode), clear: 0);
             return Semaphore(side.Mode).Unblock(ready: false);

@@ -27,6 +27,9 @@ public sealed class PageInBrowserTests
                 return Task.CompletedTask;
             };
         });
+
+        // Routing begins with one request, and those beside it go on on the thread pool.
+        await server.LookAsync();
         using RawClient client = await server.Server.ConnectAsync();
         await client.SendAsync("GET /%3Cimg%20id=evil%3E HTTP/1.1\r\nHost: x\r\n\r\n");
         string document;

@@ -170,6 +170,9 @@ public sealed class StateReportTests
                 return Task.CompletedTask;
             };
         });
+
+        // Of two requests that are the first, routing lets one wait for the other, and go on on the thread pool.
+        await server.LookAsync();
         using RawClient client = await server.Server.ConnectAsync();
         try
         {
