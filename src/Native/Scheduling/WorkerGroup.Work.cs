@@ -84,8 +84,10 @@ internal sealed partial class WorkerGroup
         while (ready.Count < processor.Batch.Capacity && deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
             fired = true;
+            DeadlineOutcome outcome = DeadlineOutcome.Timer;
+            ready.Add(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now, out outcome));
             processor.Counters.DeadlinesFired++;
-            ready.Add(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now));
+            processor.Counters.Deadlines[(int)outcome]++;
         }
 
         if (fired && ready.Count == 0)
