@@ -30,13 +30,16 @@ internal static class BlockingServer
         if (untilInputEnds)
         {
             // On a thread of its own: those of the pool may all be blocked.
-            new Thread(static () =>
-            {
-                Console.In.ReadToEnd();
-                Environment.Exit(0);
-            }) { IsBackground = true }.Start();
+            var watch = new Thread(EndWithInput) { IsBackground = true };
+            watch.Start();
         }
 
         await app.WaitForShutdownAsync();
+    }
+
+    private static void EndWithInput()
+    {
+        Console.In.ReadToEnd();
+        Environment.Exit(0);
     }
 }

@@ -27,7 +27,8 @@ internal sealed class Attack(Uri server, int attackersOfEachKind, TimeSpan durat
                     .Select(_ => Attacker.Start(server, kind.Attack, end.Token)).ToArray()),
             ];
             await AskWhileAttackedAsync(client, attackers, end.Token);
-            Console.WriteLine($"\nThe server has counted, before:\n{before}and now:\n{await client.GetStringAsync(GuardedServer.Counters)}");
+            string now = await client.GetStringAsync(GuardedServer.Counters);
+            Console.WriteLine($"\nThe server has counted, before:\n{before}and now:\n{now}");
             return attackers.All(static kind => kind.All(static attacker => attacker.HasLeft));
         }
         catch (HttpRequestException e)
@@ -80,9 +81,9 @@ internal sealed class Attack(Uri server, int attackersOfEachKind, TimeSpan durat
     private void Report(Attacker[][] attackers, TimeSpan elapsed)
     {
         int[] left = [.. attackers.Select(static kind => kind.Count(static attacker => !attacker.HasLeft))];
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{elapsed.TotalSeconds,6:N1} s{left[0],10}{left[1],6}{left[2],6}{left[3],6}{_answers,18}{_slowest.TotalMilliseconds,9:N1} ms"));
+        FormattableString line =
+            $"{elapsed.TotalSeconds,6:N1} s{left[0],10}{left[1],6}{left[2],6}{left[3],6}{_answers,18}{_slowest.TotalMilliseconds,9:N1} ms";
+        Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
         _slowest = TimeSpan.Zero;
     }
 }

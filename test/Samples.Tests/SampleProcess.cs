@@ -32,7 +32,8 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     /// <summary>All that it has printed, on both streams.</summary>
     internal string Output => string.Join('\n', _lines);
 
-    internal static SampleProcess Start(string sample, params string[] arguments) => new(new ProcessStartInfo(Dotnet, [DllOf(sample), .. arguments]));
+    internal static SampleProcess Start(string sample, params string[] arguments) =>
+        new(new ProcessStartInfo(Dotnet, [DllOf(sample), .. arguments]));
 
     /// <summary>By a shell, whose script ends with <c>exec "$@"</c>: it is the same process.</summary>
     internal static SampleProcess StartByShell(
