@@ -4,29 +4,19 @@ using Hello;
 using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Http.Features;
 
-if (CommandLine.AsksForHelp(args))
+var commandLine = new CommandLine(
+    "Hello",
+    new Option("transport", "netpoll|sockets", "who serves the connections (netpoll)"),
+    Option.Urls,
+    Option.Environment,
+    Option.Setting);
+if (commandLine.Read(args) is { } exitCode)
 {
-    Console.WriteLine(CommandLine.Help);
-    return 0;
+    return exitCode;
 }
 
-if (CommandLine.FindMistake(args) is { } mistake)
-{
-    Console.Error.WriteLine(mistake);
-    Console.Error.WriteLine(CommandLine.Help);
-    return 2;
-}
-
-WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
-
-string transport = builder.Configuration["transport"] ?? "netpoll";
-if (transport is not ("netpoll" or "sockets"))
-{
-    Console.Error.WriteLine($"--transport is '{transport}'; it must be netpoll or sockets.");
-    return 2;
-}
-
-if (transport == "netpoll")
+WebApplicationBuilder builder = WebApplication.CreateBuilder(commandLine.Configuration);
+if (commandLine["transport"] != "sockets")
 {
     builder.WebHost.UseNetpollTransport();
 }
