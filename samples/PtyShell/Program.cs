@@ -61,6 +61,7 @@ app.MapGet("/shell", async (HttpContext context) =>
     await ShellSession.RunAsync(socket, shell, app.Lifetime.ApplicationStopping, context.RequestAborted);
 });
 
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"A shell for whoever knows this address: {app.Urls.Single()}/{token.Query}"));
+app.Lifetime.ApplicationStarted.Register(
+    () => Console.WriteLine($"A shell for whoever knows this address: {app.Urls.Single()}/{token.Query}"));
 await app.RunAsync();
 return 0;

@@ -118,7 +118,8 @@ internal sealed class CommandLine(string program, params Option[] options)
         if (option.IsAddress)
         {
             bool isOne = (option.IsList ? value.Split(';') : [value]).All(IsAddress);
-            return isOne ? null : "an address, such as http://127.0.0.1:8080" + (option.IsList ? ", or several, with semicolons between" : "");
+            string several = option.IsList ? ", or several, with semicolons between" : "";
+            return isOne ? null : $"an address, such as http://127.0.0.1:8080{several}";
         }
 
         string[] choices = option.Value!.Contains('|') ? option.Value.Split('|') : [value];
