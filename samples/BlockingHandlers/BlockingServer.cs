@@ -3,7 +3,6 @@ namespace BlockingHandlers;
 /// <summary>A route that blocks its thread, as a synchronous database driver does, and one that does not.</summary>
 internal static class BlockingServer
 {
-    internal const string Listening = "Listening on ";
     internal const string Fast = "/fast";
     internal const string Block = "/block";
 
@@ -26,7 +25,7 @@ internal static class BlockingServer
         });
 
         await app.StartAsync();
-        Console.WriteLine($"{Listening}{string.Join(' ', app.Urls)}");
+        Console.WriteLine(app.DescribeTransport());
         if (untilInputEnds)
         {
             // On a thread of its own: those of the pool may all be blocked.

@@ -32,7 +32,7 @@ foreach (string transport in transports)
 {
     Trial trial = await Trial.RunAsync(transport, clients, duration);
     string fast = $"{trial.FastAnswers,13}{Milliseconds(trial.Median),12}{Milliseconds(trial.Slowest),12}";
-    Print($"{transport,-10}{fast}{trial.BlockingAnswers,18}{trial.Threads,9}");
+    Print($"{trial.Transport,-10}{fast}{trial.BlockingAnswers,18}{trial.Threads,9}");
 }
 
 return 0;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 
 namespace BlockingHandlers;
 
@@ -6,15 +7,19 @@ namespace BlockingHandlers;
 /// The server in a process of its own. Its clients must not need the threads that it lacks, and the next transport is to find a thread pool
 /// that nobody has used.
 /// </summary>
-internal sealed class ServerProcess : IDisposable
+internal sealed partial class ServerProcess : IDisposable
 {
     private readonly Process _process;
 
-    private ServerProcess(Process process, Uri address)
+    private ServerProcess(Process process, string transport, Uri address)
     {
         _process = process;
+        Transport = transport;
         Address = address;
     }
+
+    /// <summary>The one that it has got, by its own account.</summary>
+    internal string Transport { get; }
 
     internal Uri Address { get; }
 
@@ -38,15 +43,15 @@ internal sealed class ServerProcess : IDisposable
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
         })!;
-        string? line = "";
-        while (line is not null && !line.StartsWith(BlockingServer.Listening, StringComparison.Ordinal))
+        while (await process.StandardOutput.ReadLineAsync() is { } line)
         {
-            line = await process.StandardOutput.ReadLineAsync();
+            if (Listening().Match(line) is { Success: true } match)
+            {
+                return new ServerProcess(process, match.Groups[1].Value, new Uri(match.Groups[2].Value));
+            }
         }
 
-        return line is not null
-            ? new ServerProcess(process, new Uri(line[BlockingServer.Listening.Length..]))
-            : throw new InvalidOperationException("The server has ended.");
+        throw new InvalidOperationException("The server has ended.");
     }
 
     public void Dispose()
@@ -55,4 +60,7 @@ internal sealed class ServerProcess : IDisposable
         _process.WaitForExit();
         _process.Dispose();
     }
+
+    [GeneratedRegex(@"^Transport: (\w+).* Listening on (\S+)$")]
+    private static partial Regex Listening();
 }

@@ -3,12 +3,13 @@ using System.Diagnostics;
 namespace BlockingHandlers;
 
 /// <summary>What clients have seen of a server.</summary>
+/// <param name="Transport">The one that the server had.</param>
 /// <param name="FastAnswers">How often the fast route has answered.</param>
 /// <param name="Median">How long such an answer took, and one that had not come by the end so far.</param>
 /// <param name="Slowest">The same.</param>
 /// <param name="BlockingAnswers">How often the route has answered that blocks.</param>
 /// <param name="Threads">How many threads the server had in the end.</param>
-internal sealed record Trial(int FastAnswers, TimeSpan Median, TimeSpan Slowest, int BlockingAnswers, int Threads)
+internal sealed record Trial(string Transport, int FastAnswers, TimeSpan Median, TimeSpan Slowest, int BlockingAnswers, int Threads)
 {
     internal static async Task<Trial> RunAsync(string transport, int clients, TimeSpan duration)
     {
@@ -25,7 +26,8 @@ internal sealed record Trial(int FastAnswers, TimeSpan Median, TimeSpan Slowest,
             Enumerable.Range(0, clients).Select(_ => AskAsync(client, BlockingServer.Block, TimeSpan.Zero, end.Token)));
         (int answers, List<TimeSpan> times) = await fast;
         times.Sort();
-        return new Trial(answers, times[times.Count / 2], times[^1], blocking.Sum(static one => one.Answers), server.Threads);
+        int blockingAnswers = blocking.Sum(static one => one.Answers);
+        return new Trial(server.Transport, answers, times[times.Count / 2], times[^1], blockingAnswers, server.Threads);
     }
 
     private static async Task<(int Answers, List<TimeSpan> Times)> AskAsync(

@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 var commandLine = new CommandLine(
     "Grpc",
-    new Option("call", "ADDRESS", "call a server that runs, such as http://localhost:5000, instead of being one"),
+    new Option("call", "ADDRESS", "call a server that runs, such as http://localhost:5000, instead of being one") { IsAddress = true },
     new Option("name", "NAME", "with --call: who is greeted (World)"),
     Option.Urls,
     Option.Environment,
@@ -29,6 +29,6 @@ builder.Services.AddGrpc();
 
 WebApplication app = builder.Build();
 app.MapGrpcService<GreeterService>();
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"Listening on {string.Join(' ', app.Urls)}"));
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(app.DescribeTransport()));
 app.Run();
 return 0;

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Net;
 using Hello;
 using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Http.Features;
@@ -69,25 +67,7 @@ app.MapGet("/transport", static (HttpContext context) =>
         ? TypedResults.Ok(new TransportReport(netpoll.Transport, netpoll.Backend, netpoll.WorkerCount, netpoll.Statistics))
         : TypedResults.Ok(new TransportReport("sockets", null, null, null)));
 
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(DescribeTransport(app)));
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(app.DescribeTransport()));
 
 app.Run();
 return 0;
-
-// What really happened, not what was asked for: the factory knows the endpoints that it serves.
-static string DescribeTransport(WebApplication app)
-{
-    string addresses = string.Join(", ", app.Urls);
-    NetpollTransportFactory? netpoll = app.Services.GetService<NetpollTransportFactory>();
-    IReadOnlyCollection<EndPoint> endPoints = netpoll?.EndPoints ?? [];
-    if (netpoll is null || endPoints.Count == 0)
-    {
-        string because = netpoll?.UnsupportedReason is { } reason ? $" (netpoll cannot run here: {reason})" : "";
-        return $"Transport: sockets{because}. Listening on {addresses}";
-    }
-
-    return string.Create(
-        CultureInfo.InvariantCulture,
-        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. "
-        + $"Listening on {addresses}");
-}

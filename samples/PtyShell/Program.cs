@@ -8,7 +8,7 @@ using PtyShell;
 
 var commandLine = new CommandLine(
     "PtyShell",
-    new Option("port", "N", "where to listen, on 127.0.0.1 only (5000)") { IsNumber = true },
+    new Option("port", "N", "where to listen, on 127.0.0.1 only (5000)") { IsNumber = true, Maximum = 65_535 },
     new Option("shell", "PROGRAM", "what runs in the terminal ($SHELL, or /bin/sh)"));
 if (commandLine.Read(args) is { } exitCode)
 {
@@ -17,6 +17,7 @@ if (commandLine.Read(args) is { } exitCode)
 
 string program = commandLine["shell"] ?? Environment.GetEnvironmentVariable("SHELL") ?? "/bin/sh";
 int port = (int)commandLine.Number("port", 5000);
+var token = new Token();
 
 // Nothing else says where to listen: neither the environment nor a file.
 WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -28,8 +29,14 @@ builder.Services.AddRoutingCore();
 WebApplication app = builder.Build();
 app.UseWebSockets();
 
-app.MapGet("/", static (HttpContext context) =>
+app.MapGet("/", (HttpContext context) =>
 {
+    if (!token.IsIn(context.Request))
+    {
+        context.Response.StatusCode = StatusCodes.Status403Forbidden;
+        return context.Response.WriteAsync("The address of this page has a token in it, and was printed when the program started.\n");
+    }
+
     context.Response.ContentType = "text/html; charset=utf-8";
     context.Response.Headers.ContentSecurityPolicy = TerminalPage.Policy;
     return context.Response.Body.WriteAsync(TerminalPage.Bytes).AsTask();
@@ -37,7 +44,7 @@ app.MapGet("/", static (HttpContext context) =>
 
 app.MapGet("/shell", async (HttpContext context) =>
 {
-    if (!Visitor.IsOurPage(context))
+    if (!token.IsIn(context.Request) || !Visitor.IsOurPage(context))
     {
         context.Response.StatusCode = StatusCodes.Status403Forbidden;
         return;
@@ -51,9 +58,10 @@ app.MapGet("/shell", async (HttpContext context) =>
 
     using WebSocket socket = await context.WebSockets.AcceptWebSocketAsync();
     await using Shell shell = Shell.Start(program);
-    await ShellSession.RunAsync(socket, shell, app.Lifetime.ApplicationStopping);
+    await ShellSession.RunAsync(socket, shell, app.Lifetime.ApplicationStopping, context.RequestAborted);
 });
 
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"A shell for whoever reaches it: {string.Join(' ', app.Urls)}"));
+app.Lifetime.ApplicationStarted.Register(
+    () => Console.WriteLine($"A shell for whoever knows this address: {app.Urls.Single()}/{token.Query}"));
 await app.RunAsync();
 return 0;

@@ -27,7 +27,7 @@ internal sealed class Shell : IAsyncDisposable
         try
         {
             // A session of its own, so that the terminal controls it: Ctrl-C then ends what runs in it. The page is no VT100.
-            var start = new ProcessStartInfo("sh", ["-c", "exec setsid --ctty \"$1\" <\"$0\" >\"$0\" 2>&1", terminal.Name, program]);
+            var start = new ProcessStartInfo("sh", ["-c", "exec setsid -c \"$1\" <\"$0\" >\"$0\" 2>&1", terminal.Name, program]);
             start.Environment["TERM"] = "dumb";
             return new Shell(master, terminal, Process.Start(start)!);
         }

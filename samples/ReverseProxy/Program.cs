@@ -4,7 +4,10 @@ using Yarp.ReverseProxy.LoadBalancing;
 
 var commandLine = new CommandLine(
     "ReverseProxy",
-    new Option("upstreams", "ADDRESS[;ADDRESS...]", "the servers behind the proxy (two small ones of this program)"),
+    new Option("upstreams", "ADDRESS[;ADDRESS...]", "the servers behind the proxy (two small ones of this program)")
+    {
+        IsAddress = true,
+    },
     Option.Urls,
     Option.Environment,
     Option.Setting);
@@ -13,12 +16,9 @@ if (commandLine.Read(args) is { } exitCode)
     return exitCode;
 }
 
-string[] addresses = commandLine["upstreams"]?.Split(';') ?? [await Upstream.StartAsync("A"), await Upstream.StartAsync("B")];
-if (addresses.FirstOrDefault(static address => !Uri.IsWellFormedUriString(address, UriKind.Absolute)) is { } wrong)
-{
-    Console.Error.WriteLine($"--upstreams has '{wrong}'; it must be an address, such as http://127.0.0.1:8080.");
-    return 2;
-}
+string[] addresses = commandLine["upstreams"] is { } given
+    ? [.. given.Split(';').Distinct()]
+    : [await Upstream.StartAsync("A"), await Upstream.StartAsync("B")];
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(commandLine.Configuration);
 builder.WebHost.UseNetpollTransport();
@@ -37,6 +37,6 @@ builder.Services.AddReverseProxy().LoadFromMemory(
 WebApplication app = builder.Build();
 app.MapReverseProxy();
 app.Lifetime.ApplicationStarted.Register(
-    () => Console.WriteLine($"Listening on {string.Join(' ', app.Urls)}, for {string.Join(" and ", addresses)}"));
+    () => Console.WriteLine($"{app.DescribeTransport()}, for {string.Join(" and ", addresses)}"));
 app.Run();
 return 0;

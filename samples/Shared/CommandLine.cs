@@ -6,8 +6,6 @@ namespace KestrelNetpoll.Samples;
 /// <summary>What may be said on the command line of a sample: a mistyped option would otherwise be passed over in silence.</summary>
 internal sealed class CommandLine(string program, params Option[] options)
 {
-    private const double LargestNumber = 1_000_000;
-
     private readonly Dictionary<string, string> _values = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<string> _configuration = [];
 
@@ -113,11 +111,22 @@ internal sealed class CommandLine(string program, params Option[] options)
     {
         if (option.IsNumber)
         {
-            bool isOne = double.TryParse(value, CultureInfo.InvariantCulture, out double number) && number is >= 0 and <= LargestNumber;
-            return isOne ? null : string.Create(CultureInfo.InvariantCulture, $"a number from 0 to {LargestNumber:N0}");
+            bool isOne = double.TryParse(value, CultureInfo.InvariantCulture, out double number) && number >= 0 && number <= option.Maximum;
+            return isOne ? null : string.Create(CultureInfo.InvariantCulture, $"a number from 0 to {option.Maximum:N0}");
+        }
+
+        if (option.IsAddress)
+        {
+            bool isOne = (option.IsList ? value.Split(';') : [value]).All(IsAddress);
+            string several = option.IsList ? ", or several, with semicolons between" : "";
+            return isOne ? null : $"an address, such as http://127.0.0.1:8080{several}";
         }
 
         string[] choices = option.Value!.Contains('|') ? option.Value.Split('|') : [value];
         return choices.Contains(value) ? null : string.Join(" or ", choices);
     }
+
+    // A name and a port are a well-formed address as well: its scheme is the name.
+    private static bool IsAddress(string value) =>
+        Uri.TryCreate(value, UriKind.Absolute, out Uri? address) && address.Scheme is ("http" or "https");
 }

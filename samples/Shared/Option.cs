@@ -12,8 +12,15 @@ internal sealed record Option(string Name, string? Value, string Meaning)
     internal static readonly Option Setting = new(
         "SECTION:KEY", "VALUE", "any setting of the configuration, such as --Kestrel:Netpoll:WorkerCount 4");
 
-    /// <summary>The value is one, and neither negative nor beyond a million.</summary>
+    /// <summary>The value is one, and neither negative nor beyond <see cref="Maximum"/>.</summary>
     internal bool IsNumber { get; init; }
+
+    internal double Maximum { get; init; } = 1_000_000;
+
+    /// <summary>The value is one, of HTTP or HTTPS; or several, if <see cref="Value"/> has a semicolon in it.</summary>
+    internal bool IsAddress { get; init; }
+
+    internal bool IsList => Value!.Contains(';');
 
     internal bool IsCalled(string name) =>
         Name.Contains(':') ? name.Contains(':') : Name.Equals(name, StringComparison.OrdinalIgnoreCase);

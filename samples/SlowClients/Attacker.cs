@@ -12,6 +12,7 @@ internal sealed class Attacker : IDisposable
     private readonly Socket _socket = new(SocketType.Stream, ProtocolType.Tcp) { ReceiveBufferSize = 4096 };
     private readonly byte[] _buffer = new byte[4096];
     private readonly Task _end;
+    private bool _hasConnected;
 
     private Attacker(Uri server, Func<Attacker, Task> attack, CancellationToken end) => _end = RunAsync(server, attack, end);
 
@@ -24,7 +25,8 @@ internal sealed class Attacker : IDisposable
         ("asks again and again, for ever", static me => me.AskForeverAsync()),
     ];
 
-    internal bool HasLeft => _end.IsCompleted;
+    /// <summary>One that has never come has not left, either.</summary>
+    internal bool HasLeft => _end.IsCompleted && _hasConnected;
 
     internal static Attacker Start(Uri server, Func<Attacker, Task> attack, CancellationToken end) => new(server, attack, end);
 
@@ -35,6 +37,7 @@ internal sealed class Attacker : IDisposable
         try
         {
             await _socket.ConnectAsync(server.Host, server.Port, end);
+            _hasConnected = true;
             await attack(this);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)

@@ -2,7 +2,7 @@ using KestrelNetpoll.Transport;
 
 var commandLine = new CommandLine(
     "SystemdUnix",
-    new Option("socket", "PATH", "the Unix socket to listen on, if systemd passes none (/tmp/systemd-unix.sock)"),
+    new Option("socket", "PATH", "the Unix socket to listen on, if systemd passes none ($XDG_RUNTIME_DIR/systemd-unix.sock)"),
     new Option("hand-over", "PATH", "where a new process of this program takes over from this one (nowhere)"),
     Option.Setting);
 if (commandLine.Read(args) is { } exitCode)
@@ -10,11 +10,23 @@ if (commandLine.Read(args) is { } exitCode)
     return exitCode;
 }
 
+// Not in /tmp: anybody could be there first.
+string? folder = Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR");
+string? path = commandLine["socket"] ?? (string.IsNullOrEmpty(folder) ? null : Path.Combine(folder, "systemd-unix.sock"));
+if (path is null && Environment.GetEnvironmentVariable("LISTEN_FDS") is null)
+{
+    Console.Error.WriteLine("--socket is needed: systemd passes none, and XDG_RUNTIME_DIR names no folder for one.");
+    return 2;
+}
+
 WebApplicationBuilder builder = WebApplication.CreateBuilder(commandLine.Configuration);
 builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("KestrelNetpoll.Transport", LogLevel.Information);
 builder.WebHost.UseNetpollTransport(options =>
 {
     options.NotifySystemd = true;
+
+    // A killed process leaves its file behind.
+    options.ReplaceStaleUnixSocket = true;
     options.HandOverPath = commandLine["hand-over"];
 });
 builder.WebHost.ConfigureKestrel(kestrel =>
@@ -23,7 +35,7 @@ builder.WebHost.ConfigureKestrel(kestrel =>
     // same path.
     if (!kestrel.TryListenActivatedSocket("web"))
     {
-        kestrel.ListenUnixSocket(commandLine["socket"] ?? "/tmp/systemd-unix.sock");
+        kestrel.ListenUnixSocket(path ?? throw new InvalidOperationException("systemd passes no socket of the name 'web'."));
     }
 });
 

@@ -6,7 +6,7 @@ public sealed class GrpcTests
     public async Task It_answers_once_and_again_and_again()
     {
         await using SampleProcess server = SampleProcess.Start("Grpc", "--urls", "http://127.0.0.1:0");
-        string address = await server.FindAsync(@"^Listening on (\S+)$");
+        string address = await server.FindAsync(@"^Transport: netpoll .* Listening on (\S+)$");
 
         (int exitCode, string output) = await SampleProcess.RunAsync("Grpc", "--call", address, "--name", "Test");
 

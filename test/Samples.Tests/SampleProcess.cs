@@ -61,11 +61,14 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     internal async Task<string> FindAsync([StringSyntax("Regex")] string pattern)
     {
         Match? match = null;
-        await Patience.UntilAsync(
-            () => (match = _lines.Select(line => Regex.Match(line, pattern)).FirstOrDefault(static one => one.Success)) is not null
-                || _process.HasExited,
-            $"it prints {pattern}",
-            () => Output);
+        await Patience.UntilAsync(() => (match = Find(pattern)) is not null || _process.HasExited, $"it prints {pattern}", () => Output);
+        if (match is null)
+        {
+            // What it has printed last may be on its way.
+            await WaitForExitAsync();
+            match = Find(pattern);
+        }
+
         Assert.True(match is not null, $"It has ended: {Output}");
         return match.Groups[1].Value;
     }
@@ -77,6 +80,7 @@ internal sealed partial class SampleProcess : IAsyncDisposable
         return await WaitForExitAsync();
     }
 
+    /// <summary>Until all that it has printed is in <see cref="Output"/>, too.</summary>
     internal async Task<int> WaitForExitAsync()
     {
         await _process.WaitForExitAsync().InTime();
@@ -111,6 +115,9 @@ internal sealed partial class SampleProcess : IAsyncDisposable
     }
 
     internal static string Repository { get; } = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../../.."));
+
+    private Match? Find(string pattern) =>
+        _lines.Select(line => Regex.Match(line, pattern)).FirstOrDefault(static one => one.Success);
 
     private void OnLine(string? line)
     {

@@ -33,7 +33,7 @@ public sealed partial class SystemdUnixTests : IDisposable
         await Patience.UntilAsync(IsListenedAtHandOver, "the first one waits for a successor");
 
         // What ExecReload does, while a request is under way.
-        Task<string> slow = AskAsync("/slow/1");
+        Task<string> slow = AskAsync("/slow/4");
         await using SampleProcess second = Start(isActivated: false);
         List<string> told = [await ReceiveAsync(), await ReceiveAsync(), await ReceiveAsync()];
 
@@ -43,6 +43,20 @@ public sealed partial class SystemdUnixTests : IDisposable
         Assert.StartsWith($"Process {first.Id} ", await slow, StringComparison.Ordinal);
         Assert.Equal(0, await first.WaitForExitAsync());
         Assert.Equal(0, await second.StopAsync());
+    }
+
+    [Fact]
+    public async Task What_a_killed_process_has_left_in_the_runtime_folder_is_replaced()
+    {
+        string left = PathOf("left");
+        _web.Bind(new UnixDomainSocketEndPoint(left));
+        File.Move(left, PathOf("systemd-unix.sock"));
+        _web.Close();
+        Dictionary<string, string?> environment = new() { ["XDG_RUNTIME_DIR"] = _folder.FullName, ["LISTEN_FDS"] = null };
+        await using SampleProcess sample = SampleProcess.StartByShell("exec \"$@\"", environment, "SystemdUnix");
+
+        Assert.Equal($"unix:{PathOf("systemd-unix.sock")}", await sample.FindAsync("^Listening on http://(.*)$"));
+        Assert.Equal(0, await sample.StopAsync());
     }
 
     [Fact]
