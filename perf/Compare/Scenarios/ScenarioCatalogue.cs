@@ -116,6 +116,11 @@ internal static class ScenarioCatalogue
             Name = "beside-unread", Title = "short requests behind 400 clients that ask for 4 MB and do not read", LargeBytes = 4_000_000,
             Unread = 400, Headline = [Metrics.NewP50, Metrics.P99, Metrics.Cpu],
         },
+        new MixedScenario
+        {
+            Name = "mixed", Title = "32 fast clients beside all other kinds: new connections, TLS, WebSocket, uploads, resets, slow, blocking",
+            Connections = 32, Headline = [Metrics.Rate, Metrics.Cpu, Metrics.P99, Metrics.OtherRate],
+        },
         Mix("mix-sleep", "Thread.Sleep(100)", "/sleep/100", isQuick: true),
         Mix("mix-wait", "Task.Delay(100).Wait()", "/wait/100"),
         Mix("mix-fifo", "read(2) of a pipe", "/fifo"),
