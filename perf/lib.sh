@@ -13,7 +13,7 @@ given=("$@")
 passes=5 seconds=5 out='' scheduling='' workers='' groups=''
 # In front of every server, and of every load: taskset, for instance.
 launcher=() load_launcher=()
-declare -A pid http1 echo_port
+declare -A pid http1
 
 work=$(mktemp -d)
 cleanup() {
@@ -98,7 +98,6 @@ start() { # start LEG TRANSPORT COMMAND...
     exit 1
   fi
   http1[$leg]=$(ready_field "$leg" http1)
-  echo_port[$leg]=$(ready_field "$leg" echo)
 }
 
 start_server() { # start_server LEG TRANSPORT [ARGUMENTS...]; the options for netpoll are added
