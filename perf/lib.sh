@@ -13,7 +13,7 @@ given=("$@")
 passes=5 seconds=5 out='' scheduling='' workers='' groups=''
 # In front of every server, and of every load: taskset, for instance.
 launcher=() load_launcher=()
-declare -A pid http1 http2 echo_port
+declare -A pid http1
 
 work=$(mktemp -d)
 cleanup() {
@@ -52,7 +52,7 @@ common_option() { # common_option NAME [VALUE]
 require() { # require TOOL...
   local tool package
   for tool in "$@"; do
-    case $tool in cc) package='gcc libc6-dev' ;; h2load) package=nghttp2-client ;; taskset) package=util-linux ;; *) package=$tool ;; esac
+    case $tool in cc) package='gcc libc6-dev' ;; taskset) package=util-linux ;; *) package=$tool ;; esac
     command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install $package" >&2; exit 2; }
   done
 }
@@ -98,8 +98,6 @@ start() { # start LEG TRANSPORT COMMAND...
     exit 1
   fi
   http1[$leg]=$(ready_field "$leg" http1)
-  http2[$leg]=$(ready_field "$leg" http2)
-  echo_port[$leg]=$(ready_field "$leg" echo)
 }
 
 start_server() { # start_server LEG TRANSPORT [ARGUMENTS...]; the options for netpoll are added
@@ -117,8 +115,6 @@ start_server() { # start_server LEG TRANSPORT [ARGUMENTS...]; the options for ne
 
 # User and system time of a process so far, in ticks.
 cpu_ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
-
-thread_count() { awk '/^Threads:/ { print $2 }' "/proc/$1/status"; }
 
 # A row of the raw results: LEG PASS VALUES...
 record() { echo "$*" | tee -a "$work/results" | report; }
@@ -194,70 +190,6 @@ wrk_table() { # wrk_table TITLE BASE LEG...
     for leg in "$@"; do
       printf '| **%s / %s** | **%s** | **%s** | **%s** |\n' \
         "$leg" "$base" "$(ratio "$leg" "$base" 3)" "$(ratio "$leg" "$base" 4)" "$(ratio "$leg" "$base" 5)"
-    done
-  } | report
-}
-
-# Until the server answers at once again: what clients of the last pass have left behind must not meet the next one.
-settle() { # settle LEG
-  local url="http://127.0.0.1:${http1[$1]}/plaintext" quick=0
-  for _ in $(seq 300); do
-    if curl -fsS -o /dev/null --max-time 0.1 "$url" 2>/dev/null; then quick=$((quick + 1)); else quick=0; fi
-    [ "$quick" -lt 5 ] || return 0
-    sleep 0.1
-  done
-  die "the $1 server does not come to rest"
-}
-
-# A leg of mixed load: fast clients, blocking clients and new connections at once, see load/blockingmix.c. If streams_path is set, it is HTTP/2
-# streams that block instead: 200 on 20 connections, to another port of the same server.
-streams_path=''
-mix_columns='fast/s fast-p50-ms fast-p99-ms blocking/s new-p99-ms new-max-ms unanswered server-cores server-threads'
-mix_leg() { # mix_leg LEG PASS ARGUMENTS FOR blockingmix...
-  local leg=$1 pass=$2 before after threads streams blocking json=$work/mix.json
-  shift 2
-  before=$(cpu_ticks "${pid[$leg]}")
-  if [ -n "$streams_path" ]; then
-    h2load -t1 -c20 -m10 -D"$seconds" "http://127.0.0.1:${http2[$leg]}$streams_path" >"$work/streams.log" 2>&1 &
-    streams=$!
-  fi
-  "${load_launcher[@]}" "$work/blockingmix" --url "127.0.0.1:${http1[$leg]}" --seconds "$seconds" "$@" >"$json" || die "errors from $leg"
-  after=$(cpu_ticks "${pid[$leg]}")
-  threads=$(thread_count "${pid[$leg]}")
-  if [ -n "$streams_path" ]; then
-    wait "$streams" || die "errors from $leg: $(cat "$work/streams.log")"
-    blocking=$(streams_rate)
-  else
-    blocking=$(json_number "$json" blocking rate)
-  fi
-  record "$leg" "$pass" "$(json_number "$json" fast rate)" "$(milliseconds "$json" fast p50_us)" "$(milliseconds "$json" fast p99_us)" \
-    "$blocking" "$(milliseconds "$json" new p99_us)" "$(milliseconds "$json" new max_us)" \
-    "$(($(json_number "$json" fast unanswered) + $(json_number "$json" new unanswered)))" \
-    "$(awk -v t=$((after - before)) -v hz="$ticks_per_second" -v s="$seconds" 'BEGIN { printf "%.2f", t / hz / s }')" "$threads"
-  settle "$leg"
-}
-
-milliseconds() { awk -v us="$(json_number "$@")" 'BEGIN { printf "%.3f", us / 1000 }'; }
-
-streams_rate() { awk -v s="$seconds" '/^status codes:/ { printf "%.1f", $3 / s }' "$work/streams.log"; }
-
-mix_table() { # mix_table TITLE BASE LEG...
-  local title=$1 base=$2 leg
-  shift 2
-  {
-    echo
-    printf '| %s, %s passes of %s s | fast requests/s | fast p50 | fast p99 | blocking requests/s | new connection p99 | max |' \
-      "$title" "$passes" "$seconds"
-    printf ' unanswered | server cores | threads |\n|---|---|---|---|---|---|---|---|---|---|\n'
-    for leg in "$base" "$@"; do
-      printf '| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$leg" "$(cell "$leg" 3 %.0f)" "$(cell "$leg" 4 %.3f ms)" \
-        "$(cell "$leg" 5 %.2f ms)" "$(cell "$leg" 6 %.0f)" "$(cell "$leg" 7 %.2f ms)" "$(cell "$leg" 8 %.2f ms)" "$(cell "$leg" 9 %.0f)" \
-        "$(cell "$leg" 10 %.2f)" "$(cell "$leg" 11 %.0f)"
-    done
-    for leg in "$@"; do
-      printf '| **%s / %s** | **%s** | **%s** | **%s** | **%s** | **%s** | **%s** | | | |\n' "$leg" "$base" \
-        "$(ratio "$leg" "$base" 3)" "$(ratio "$leg" "$base" 4)" "$(ratio "$leg" "$base" 5)" "$(ratio "$leg" "$base" 6)" \
-        "$(ratio "$leg" "$base" 7)" "$(ratio "$leg" "$base" 8)"
     done
   } | report
 }

@@ -42,6 +42,19 @@ public class LoadFiguresTests
     }
 
     [Fact]
+    public void What_other_load_takes_is_not_left_to_the_server()
+    {
+        // The server had half a processor, and the generator no time left.
+        var load = new LoadResult { Seconds = 2, Requests = 1, GeneratorCores = 1 };
+
+        Assert.True(LoadFigures.Of(load, Before, After, isShared: true).GeneratorLimited);
+        Assert.True(LoadFigures.Of(load with { BesideCores = 0.5 }, Before, After, isShared: false).GeneratorLimited);
+        PassFigures figures = LoadFigures.Of(load with { BesideCores = 0.5 }, Before, After, isShared: true);
+        Assert.False(figures.GeneratorLimited);
+        Assert.Equal(1.5, figures[Metrics.GeneratorCores]);
+    }
+
+    [Fact]
     public void Without_an_answer_nothing_was_measured()
     {
         Assert.Throws<LoadException>(() => LoadFigures.Of(new LoadResult { Seconds = 1, Requests = 0 }, Before, After, isShared: true));

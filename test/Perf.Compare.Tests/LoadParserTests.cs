@@ -126,6 +126,7 @@ public class LoadParserTests
 
         Assert.Equal(41_166, result.Requests);
         Assert.Equal(456, result.Bytes);
+        Assert.Equal(0.812, result.GeneratorCores);
         Assert.Equal(12_000, result.Latencies[Metrics.P999]);
         Assert.Equal(123, HttpLoad.Parse(HttpLoadOutput, isUpload: true).Bytes);
     }

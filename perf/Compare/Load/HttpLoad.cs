@@ -20,7 +20,7 @@ internal sealed class HttpLoad(LoadPrograms programs) : ILoadGenerator
     {
         string program = await programs.GetAsync(Source, request.IsTls, cancellationToken);
         ToolOutput output = await Tool.RunAsync(program, Arguments(request), cancellationToken);
-        return Parse(output.Text, request.UploadBytes > 0).From(output, threads: 1);
+        return Parse(output.Text, request.UploadBytes > 0);
     }
 
     /// <summary>Opens the connections, has one answer on each, and keeps them until the load is disposed.</summary>
@@ -33,7 +33,11 @@ internal sealed class HttpLoad(LoadPrograms programs) : ILoadGenerator
     internal static LoadResult Parse(string text, bool isUpload)
     {
         JsonElement report = OwnReport.Parse(text);
-        return OwnReport.ReadGroup(report, "http", report.GetProperty(isUpload ? "bytes_sent" : "bytes_received").GetInt64());
+        return OwnReport.ReadGroup(report, "http", report.GetProperty(isUpload ? "bytes_sent" : "bytes_received").GetInt64()) with
+        {
+            // Its own word for it: others may end while it runs.
+            GeneratorCores = report.GetProperty("generator_cores").GetDouble(),
+        };
     }
 
     private static string[] Arguments(LoadRequest request) =>

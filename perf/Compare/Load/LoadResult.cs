@@ -21,6 +21,9 @@ internal sealed record LoadResult
     /// <summary>Gets how many it could have kept busy.</summary>
     internal int GeneratorThreads { get; init; } = 1;
 
+    /// <summary>Gets how many processors other load kept busy meanwhile, which has no part in the rate and the latencies.</summary>
+    internal double BesideCores { get; init; }
+
     internal LoadResult From(ToolOutput output, int threads) => this with
     {
         GeneratorCores = output.CpuSeconds / Math.Max(Seconds, double.Epsilon),

@@ -18,7 +18,7 @@ internal static class Tool
     internal static async Task<ToolOutput> RunAsync(
         string file, IEnumerable<string> arguments, CancellationToken cancellationToken, string workingDirectory = "")
     {
-        // Of children that have ended: exact to the microsecond, and no other child ends while a load generator runs.
+        // Of children that have ended: exact to the microsecond. Where several load generators run at once, each gets what all have used.
         ResourceUsage before = ResourceUsage.OfEndedChildren();
         (int exitCode, string output, string error) = await RunToEndAsync(file, arguments, workingDirectory, cancellationToken);
         ResourceUsage after = ResourceUsage.OfEndedChildren();

@@ -32,6 +32,11 @@ internal static class Metrics
 
     internal static readonly Metric IdleCpu = new("idleCpu", "CPU per second while idle", Better.Lower, "ms", Millis);
     internal static readonly Metric BlockingRate = new("blockingRate", "answers/s of the blocking route", Better.Higher, "/s");
+    internal static readonly Metric OtherRate = new("otherRate", "answers/s to the others", Better.Higher, "/s");
+    internal static readonly Metric NewRate = new("newRate", "answers/s on new connections", Better.Higher, "/s");
+    internal static readonly Metric TlsRate = new("tlsRate", "answers/s over TLS", Better.Higher, "/s");
+    internal static readonly Metric WebSocketRate = new("webSocketRate", "WebSocket round trips/s", Better.Higher, "/s");
+    internal static readonly Metric UploadRate = new("uploadRate", "uploads/s", Better.Higher, "/s");
     internal static readonly Metric NewP50 = new("newP50", "new connection, p50", Better.Lower, "ms", Millis);
     internal static readonly Metric NewP99 = new("newP99", "new connection, p99", Better.Lower, "ms", Millis);
     internal static readonly Metric NewMax = new("newMax", "new connection, max", Better.Lower, "ms", Millis);
@@ -45,7 +50,8 @@ internal static class Metrics
     [
         Rate, Cpu, P50, P75, P90, P99, P999, Max, Throughput, BytesPerCpuSecond, Switches, SystemCalls, Sends, Compiled, Allocated,
         AllocationRate, PeakMemory, ServerCores, GeneratorCores, HeapPerConnection, ResidentPerConnection, IdleCpu,
-        BlockingRate, NewP50, NewP99, NewMax, Unanswered, Held, SentLate, FirstAnswer, StartCpu,
+        BlockingRate, OtherRate, NewRate, TlsRate, WebSocketRate, UploadRate, NewP50, NewP99, NewMax,
+        Unanswered, Held, SentLate, FirstAnswer, StartCpu,
     ];
 
     /// <summary>Those that make a curve, with the fraction that each stands for.</summary>

@@ -14,6 +14,7 @@ namespace KestrelNetpoll.Perf.Compare.Scenarios;
 internal sealed class BlockingMixScenario : Scenario
 {
     private const string Source = "load/blockingmix.c";
+    private const int StreamsPerConnection = 10;
     private const int WarmUpConnections = 8;
     private const double WarmUpSeconds = 1;
 
@@ -21,10 +22,20 @@ internal sealed class BlockingMixScenario : Scenario
 
     internal int BlockingClients { get; init; } = 200;
 
+    /// <summary>Gets whether those that block are HTTP/2 streams, ten on each connection, to another port of the same server.</summary>
+    internal bool IsHttp2 { get; init; }
+
+    internal override bool WorksAttached => !IsHttp2;
+
     // A pool that has grown, or starves, would be the next pass's beginning.
     internal override bool NeedsFreshServers => true;
 
-    internal override string? GetGeneratorName(ScenarioContext context) => "blockingmix";
+    internal override IReadOnlyList<string> GetServerArguments(ScenarioContext context) =>
+        IsHttp2 ? ["--protocols", "http2", "--http1-port", "0"] : [];
+
+    internal override string? GetGeneratorName(ScenarioContext context) => IsHttp2
+        ? "blockingmix, " + context.Generators.Choose(CreateStreams(context, ServerProcess.Host, port: 0)).Name
+        : "blockingmix";
 
     internal override async Task<PassFigures> MeasureAsync(
         ScenarioContext context, Leg leg, MeasuredServer? server, CancellationToken cancellationToken)
@@ -32,21 +43,46 @@ internal sealed class BlockingMixScenario : Scenario
         await using MeasuredServer own = await OpenServerAsync(context, leg, cancellationToken);
         await WarmUpAsync(context, own, cancellationToken);
         string program = await context.Programs.GetAsync(Source, withTls: false, cancellationToken);
-        ToolOutput output = await Tool.RunAsync(
+        Task<LoadResult?> streams = RunStreamsAsync(context, own, cancellationToken);
+        Task<ToolOutput> mix = Tool.RunAsync(
             program,
             [
                 "--url", FormattableString.Invariant($"{own.Host}:{own.Port("http1")}"),
                 "--block-path", BlockingPath,
-                "--block-clients", BlockingClients.ToString(CultureInfo.InvariantCulture),
+                "--block-clients", (IsHttp2 ? 0 : BlockingClients).ToString(CultureInfo.InvariantCulture),
                 "--seconds", context.Seconds.ToString(CultureInfo.InvariantCulture),
             ],
             cancellationToken);
+        await Task.WhenAll(streams, mix);
         ProcessUsage usage = await own.ReadUsageAsync(collect: false, resetPeak: false, cancellationToken);
-        PassFigures figures = Read(OwnReport.Parse(output.Text));
+        PassFigures figures = Read(OwnReport.Parse((await mix).Text), await streams);
         figures.Transport = usage.Transport;
         figures[Metrics.PeakMemory] = usage.PeakResidentBytes;
         return figures;
     }
+
+    private async Task<LoadResult?> RunStreamsAsync(
+        ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken)
+    {
+        if (!IsHttp2)
+        {
+            return null;
+        }
+
+        LoadRequest request = CreateStreams(context, server.Host, server.Port("http2"));
+        return await context.Generators.Choose(request).RunAsync(request, cancellationToken);
+    }
+
+    private LoadRequest CreateStreams(ScenarioContext context, string host, int port) => new()
+    {
+        Protocol = LoadProtocol.Http2,
+        Host = host,
+        Port = port,
+        Path = BlockingPath,
+        Connections = BlockingClients / StreamsPerConnection,
+        Depth = StreamsPerConnection,
+        Seconds = context.Seconds,
+    };
 
     private static Task<LoadResult> WarmUpAsync(ScenarioContext context, MeasuredServer server, CancellationToken cancellationToken)
     {
@@ -61,14 +97,18 @@ internal sealed class BlockingMixScenario : Scenario
         return context.Generators.Choose(request).RunAsync(request, cancellationToken);
     }
 
-    internal static PassFigures Read(JsonElement report)
+    /// <param name="report">What <c>blockingmix</c> has seen.</param>
+    /// <param name="streams">What blocks, where another program makes it.</param>
+    internal static PassFigures Read(JsonElement report, LoadResult? streams = null)
     {
         JsonElement fast = report.GetProperty("fast");
         JsonElement fresh = report.GetProperty("new");
         var figures = new PassFigures
         {
             [Metrics.Rate] = fast.GetProperty("rate").GetDouble(),
-            [Metrics.BlockingRate] = report.GetProperty("blocking").GetProperty("rate").GetDouble(),
+            [Metrics.BlockingRate] = streams is null
+                ? report.GetProperty("blocking").GetProperty("rate").GetDouble()
+                : streams.Requests / streams.Seconds,
             [Metrics.Unanswered] = fast.GetProperty("unanswered").GetDouble() + fresh.GetProperty("unanswered").GetDouble(),
             [Metrics.GeneratorCores] = report.GetProperty("generator_cores").GetDouble(),
         };

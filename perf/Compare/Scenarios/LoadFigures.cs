@@ -35,11 +35,12 @@ internal static class LoadFigures
         double cpu = after.UserMicroseconds - before.UserMicroseconds + after.SystemMicroseconds - before.SystemMicroseconds;
         double serverCores = cpu / MicrosecondsPerSecond / load.Seconds;
         double switches = after.VoluntarySwitches - before.VoluntarySwitches + after.InvoluntarySwitches - before.InvoluntarySwitches;
+        double processors = after.Processors - (isShared ? load.BesideCores : 0);
         double allocated = after.AllocatedBytes - before.AllocatedBytes;
         var figures = new PassFigures
         {
             Transport = after.Transport,
-            GeneratorLimited = GeneratorLimit.Applies(load.GeneratorCores, load.GeneratorThreads, serverCores, after.Processors, isShared),
+            GeneratorLimited = GeneratorLimit.Applies(load.GeneratorCores, load.GeneratorThreads, serverCores, processors, isShared),
             [Metrics.Rate] = requests / load.Seconds,
             [Metrics.Cpu] = cpu / requests,
             [Metrics.Switches] = switches / requests,
@@ -48,7 +49,7 @@ internal static class LoadFigures
             [Metrics.PeakMemory] = after.PeakResidentBytes,
             [Metrics.Compiled] = after.CompiledMethods - before.CompiledMethods,
             [Metrics.ServerCores] = serverCores,
-            [Metrics.GeneratorCores] = load.GeneratorCores,
+            [Metrics.GeneratorCores] = load.GeneratorCores + load.BesideCores,
         };
         if (load.Bytes > 0)
         {

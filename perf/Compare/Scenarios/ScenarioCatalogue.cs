@@ -116,9 +116,20 @@ internal static class ScenarioCatalogue
             Name = "beside-unread", Title = "short requests behind 400 clients that ask for 4 MB and do not read", LargeBytes = 4_000_000,
             Unread = 400, Headline = [Metrics.NewP50, Metrics.P99, Metrics.Cpu],
         },
+        new MixedScenario
+        {
+            Name = "mixed", Title = "32 fast clients beside all other kinds: new connections, TLS, WebSocket, uploads, resets, slow, blocking",
+            Connections = 32, Headline = [Metrics.Rate, Metrics.Cpu, Metrics.P99, Metrics.OtherRate],
+        },
         Mix("mix-sleep", "Thread.Sleep(100)", "/sleep/100", isQuick: true),
         Mix("mix-wait", "Task.Delay(100).Wait()", "/wait/100"),
         Mix("mix-fifo", "read(2) of a pipe", "/fifo"),
+        Mix("mix-after-await", "Thread.Sleep(100) after an await", "/delayblock/100"),
+        new BlockingMixScenario
+        {
+            Name = "mix-h2", Title = "8 fast clients beside 200 HTTP/2 streams whose handler is in Thread.Sleep(100) after an await",
+            BlockingPath = "/delayblock/100", IsHttp2 = true, Headline = Fairness,
+        },
         Mix("mix-compute", "a computation of 5 ms", "/spin/5", clients: 4),
         new ColdStartScenario
         {

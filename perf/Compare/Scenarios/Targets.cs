@@ -61,6 +61,7 @@ internal static class Targets
         }),
         new("beside-downloads", Metrics.BytesPerCpuSecond, Even),
         new("beside-unread", Metrics.Cpu, Even),
+        .. Load(["mixed"], cpu: 0.85, rate: Even, p99: Even),
         new("json", Metrics.Cpu, 0.6),
         new("download-1m", Metrics.BytesPerCpuSecond, 1.3),
         new("upload-1m", Metrics.BytesPerCpuSecond, 1.3),
