@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using KestrelNetpoll.Transport;
 using KestrelNetpoll.Transport.StatePage;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.OutputCaching;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -16,9 +17,9 @@ public static class NetpollEndpointRouteBuilderExtensions
     /// </summary>
     /// <remarks>
     /// <para><b>Sensitive.</b> It shows the addresses of clients, the endpoints of the server, and requests that block. Each report looks
-    /// at all open connections. Let only those see it who operate the server: <c>RequireAuthorization</c>, or a port that only they reach.
-    /// (<c>RequireHost</c> is no protection: it looks at what the client says.) Both endpoints have what is done to the builder that this
-    /// returns.</para>
+    /// at all open connections, one report at a time. Let only those see it who operate the server: <c>RequireAuthorization</c>, or a
+    /// port that only they reach. (<c>RequireHost</c> is no protection: it looks at what the client says.) Both endpoints have what is done
+    /// to the builder that this returns.</para>
     /// <para>Also where another transport serves everything, or the host has no netpoll transport: then the page says so. From this call
     /// on, the blocked turns that were told of last are kept, 64 of them. Everything else is looked at when somebody asks for it.</para>
     /// </remarks>
@@ -34,6 +35,9 @@ public static class NetpollEndpointRouteBuilderExtensions
         StateSource? source = endpoints.ServiceProvider.GetService<NetpollTransportFactory>()?.CreateStateSource();
         var state = new StateEndpoints(endpoints.ServiceProvider, source);
         RouteGroupBuilder group = endpoints.MapGroup(pattern);
+
+        // A cache in the server does not look at no-store in the response. What asks every two seconds is no load to measure.
+        group.WithMetadata(new OutputCacheAttribute { NoStore = true }).DisableHttpMetrics();
         group.MapGet("", state.GetPageAsync).WithDisplayName("netpoll state, page").ExcludeFromDescription();
         group.MapGet("state", state.GetStateAsync).WithDisplayName("netpoll state, JSON").ExcludeFromDescription();
         return group;

@@ -11,8 +11,10 @@ internal sealed class WorkerCounters
     internal long StaleEvents;
     internal long Turns;
     internal long StolenTurns;
-    internal long DeadlinesFired;
 
     /// <summary>By <see cref="DeadlineOutcome"/>.</summary>
     internal readonly long[] Deadlines = new long[(int)DeadlineOutcome.Void + 1];
+
+    /// <summary>With any outcome.</summary>
+    internal long DeadlinesFired => Deadlines.Sum();
 }

@@ -86,7 +86,6 @@ internal sealed partial class WorkerGroup
             fired = true;
             DeadlineOutcome outcome = DeadlineOutcome.Timer;
             ready.Add(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now, out outcome));
-            processor.Counters.DeadlinesFired++;
             processor.Counters.Deadlines[(int)outcome]++;
         }
 

@@ -12,8 +12,11 @@ internal sealed partial class NetpollConnection
 {
     internal const string EndTag = "netpoll.connection.end";
 
-    // Interlocked: the first one stays.
+    // Interlocked: the first one stays, unless it was a soft one.
     private ConnectionEnd _end;
+
+    // There is one tag, whoever sets the feature again. Kestrel, and middleware after it, set features one at a time.
+    private bool _tellsEnd;
 
     /// <summary>Any thread.</summary>
     internal ConnectionEnd End => _end;
@@ -32,7 +35,21 @@ internal sealed partial class NetpollConnection
         _ => "closed",
     };
 
-    private void NoteEnd(ConnectionEnd end) => Interlocked.CompareExchange(ref _end, end, ConnectionEnd.None);
+    // After a soft end the connection goes on for as long as there is something to send, and what cuts that short says more.
+    private void NoteEnd(ConnectionEnd end)
+    {
+        ConnectionEnd first = Interlocked.CompareExchange(ref _end, end, ConnectionEnd.None);
+        if (IsSoft(first) && CutsShort(end))
+        {
+            Interlocked.CompareExchange(ref _end, end, first);
+        }
+    }
+
+    private static bool IsSoft(ConnectionEnd end) => end is ConnectionEnd.PeerFinished or ConnectionEnd.MaxConnectionAge;
+
+    // Not what this side does without saying why: that is how it answers a soft end.
+    private static bool CutsShort(ConnectionEnd end) =>
+        end is not (ConnectionEnd.None or ConnectionEnd.Closed or ConnectionEnd.Aborted) && !IsSoft(end);
 
     private void NoteEnd(Exception socketError) =>
         NoteEnd(socketError is ConnectionResetException ? ConnectionEnd.PeerReset : ConnectionEnd.SocketError);
@@ -46,13 +63,38 @@ internal sealed partial class NetpollConnection
     });
 
     // The tags are a list that nobody locks. What is registered here runs when the pipeline has ended, and before the tags are read; so
-    // nobody else adds one at the time.
-    private void OnMetricsTagsSet(IConnectionMetricsTagsFeature tags) => (_completeFeature as IConnectionCompleteFeature)?.OnCompleted(
-        static state =>
+    // nobody else adds one at the time. The first list is Kestrel's, which it reads.
+    private void OnMetricsTagsSet(IConnectionMetricsTagsFeature tags)
+    {
+        if (_tellsEnd || _completeFeature is not IConnectionCompleteFeature complete)
         {
-            var (connection, tags) = ((NetpollConnection, IConnectionMetricsTagsFeature))state;
-            tags.Tags.Add(new KeyValuePair<string, object?>(EndTag, NameOf(connection._end)));
-            return Task.CompletedTask;
-        },
-        (this, tags));
+            return;
+        }
+
+        _tellsEnd = true;
+        try
+        {
+            complete.OnCompleted(
+                static state =>
+                {
+                    var (connection, tags) = ((NetpollConnection, IConnectionMetricsTagsFeature))state;
+                    connection.AddEndTo(tags.Tags);
+                    return Task.CompletedTask;
+                },
+                (this, tags));
+        }
+        catch (InvalidOperationException)
+        {
+            // It is complete already. Whoever sets a feature that late has no use for the tag, and must not fail for it.
+        }
+    }
+
+    private void AddEndTo(ICollection<KeyValuePair<string, object?>> tags)
+    {
+        // An application may have said something of its own under this name.
+        if (!tags.Any(static tag => tag.Key == EndTag))
+        {
+            tags.Add(new KeyValuePair<string, object?>(EndTag, NameOf(_end)));
+        }
+    }
 }

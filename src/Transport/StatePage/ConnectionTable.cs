@@ -6,8 +6,8 @@ using KestrelNetpoll.Transport.Connections;
 namespace KestrelNetpoll.Transport.StatePage;
 
 /// <summary>
-/// Finds the connections that a query asks for. All of them are looked at, but only of those that are listed, or that a filter or an order
-/// asks about, is anything made that needs memory.
+/// Finds the connections that a query asks for, in one pass over all of them. No more are kept than are to be listed. What needs memory,
+/// such as an endpoint's text, is made of those; of the others only where a filter or an order asks about it.
 /// </summary>
 internal static class ConnectionTable
 {
@@ -21,11 +21,35 @@ internal static class ConnectionTable
     internal static ConnectionReport[] Select(
         IEnumerable<ConnectionView> views, ConnectionQuery query, long now, string? own, out int matching)
     {
-        List<ConnectionView> found = [.. views.Where(view => query.Filter.Length == 0 || Matches(view, query.Filter))];
-        matching = found.Count;
+        // The worst of those that are kept is at the top, and gives way to a better one.
+        Comparer<SortKey> worstFirst = Comparer<SortKey>.Create((one, other) => other.CompareTo(one, query.IsDescending));
+        var best = new PriorityQueue<ConnectionView, SortKey>(worstFirst);
+        matching = 0;
+        foreach (ConnectionView view in views)
+        {
+            if (query.Filter.Length != 0 && !Matches(view, query.Filter))
+            {
+                continue;
+            }
 
-        // Sorts no more than it takes.
-        return [.. Sort(found, query).Take(query.Limit).Select(view => Describe(view, now, own))];
+            matching++;
+            if (best.Count < query.Limit)
+            {
+                best.Enqueue(view, KeyOf(view, query.Sort, matching));
+            }
+            else if (query.Limit != 0)
+            {
+                best.EnqueueDequeue(view, KeyOf(view, query.Sort, matching));
+            }
+        }
+
+        var listed = new ConnectionReport[best.Count];
+        for (int i = listed.Length - 1; i >= 0; i--)
+        {
+            listed[i] = Describe(best.Dequeue(), now, own);
+        }
+
+        return listed;
     }
 
     internal static string NameOf(ConnectionPhase phase) => phase switch
@@ -52,25 +76,21 @@ internal static class ConnectionTable
 
     private static bool Contains(string text, string filter) => text.Contains(filter, StringComparison.OrdinalIgnoreCase);
 
-    private static IOrderedEnumerable<ConnectionView> Sort(List<ConnectionView> views, ConnectionQuery query) => query.Sort switch
+    private static SortKey KeyOf(in ConnectionView view, string column, int index) => column switch
     {
-        "id" => By(views, query, static view => view.Connection.ConnectionId, StringComparer.Ordinal),
-        "endPoint" => By(views, query, static view => EndPointOf(view), StringComparer.Ordinal),
-        "peer" => By(views, query, static view => PeerOf(view), StringComparer.Ordinal),
-        "state" => By(views, query, static view => (int)view.Phase),
-        "waitsFor" => By(views, query, static view => NameOf(view.WaitsFor), StringComparer.Ordinal),
-        "received" => By(views, query, static view => view.Received),
-        "sent" => By(views, query, static view => view.Sent),
-        "queued" => By(views, query, static view => view.Queued),
-        "deadline" => By(views, query, static view => Math.Min(Rank(view.ReadDeadline), Rank(view.WriteDeadline))),
+        "id" => new SortKey(view.Connection.ConnectionId, index),
+        "endPoint" => new SortKey(EndPointOf(view), index),
+        "peer" => new SortKey(PeerOf(view), index),
+        "state" => new SortKey((int)view.Phase, index),
+        "waitsFor" => new SortKey(NameOf(view.WaitsFor), index),
+        "received" => new SortKey(view.Received, index),
+        "sent" => new SortKey(view.Sent, index),
+        "queued" => new SortKey(view.Queued, index),
+        "deadline" => new SortKey(Math.Min(Rank(view.ReadDeadline), Rank(view.WriteDeadline)), index),
 
         // The oldest was accepted first.
-        _ => By(views, query, static view => -view.Connection.AcceptedAt),
+        _ => new SortKey(-view.Connection.AcceptedAt, index),
     };
-
-    private static IOrderedEnumerable<ConnectionView> By<T>(
-        List<ConnectionView> views, ConnectionQuery query, Func<ConnectionView, T> key, IComparer<T>? comparer = null) =>
-        query.IsDescending ? views.OrderByDescending(key, comparer) : views.OrderBy(key, comparer);
 
     private static long Rank(long deadline) => deadline == PollDeadline.None ? long.MaxValue : deadline;
 
@@ -78,7 +98,7 @@ internal static class ConnectionTable
     {
         Id = view.Connection.ConnectionId,
         EndPoint = EndPointOf(view),
-        Peer = PeerOf(view) is { Length: > 0 } peer ? peer : DescribeUnixPeer(view),
+        Peer = PeerOf(view),
         State = NameOf(view.Phase),
         WaitsFor = NameOf(view.WaitsFor),
         AgeSeconds = Math.Max(0, now - view.Connection.AcceptedAt) / NanosecondsPerSecond,
@@ -95,13 +115,39 @@ internal static class ConnectionTable
 
     private static string EndPointOf(in ConnectionView view) => view.Connection.LocalEndPoint?.ToString() ?? "";
 
-    private static string PeerOf(in ConnectionView view) => view.Connection.RemoteEndPoint?.ToString() ?? "";
+    private static string PeerOf(in ConnectionView view) =>
+        view.Connection.RemoteEndPoint?.ToString() is { Length: > 0 } name ? name : DescribeUnixPeer(view);
 
-    // Most of them have no name, but a process.
+    // Most of them have no name, but a process. The connection asks the kernel once.
     private static string DescribeUnixPeer(in ConnectionView view) =>
         view.Connection.LocalEndPoint is UnixDomainSocketEndPoint
         && view.Connection is IUnixPeerCredentialsFeature feature
         && feature.GetPeerCredentials() is { } peer
             ? string.Create(CultureInfo.InvariantCulture, $"process {peer.ProcessId}, user {peer.UserId}")
             : "";
+
+    // By what a connection is sorted: a number, or else a text. Of equal ones the one that was found first comes first.
+    private readonly record struct SortKey(long Number, string? Text, int Index)
+    {
+        internal SortKey(long number, int index)
+            : this(number, null, index)
+        {
+        }
+
+        internal SortKey(string text, int index)
+            : this(0, text, index)
+        {
+        }
+
+        internal int CompareTo(in SortKey other, bool isDescending)
+        {
+            int order = Number.CompareTo(other.Number);
+            if (order == 0)
+            {
+                order = string.CompareOrdinal(Text, other.Text);
+            }
+
+            return order == 0 ? Index.CompareTo(other.Index) : isDescending ? -Math.Sign(order) : order;
+        }
+    }
 }

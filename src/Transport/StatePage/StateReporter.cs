@@ -37,13 +37,15 @@ internal sealed class StateReporter(StateSource? source)
             Endpoints = DescribeEndpoints(listeners),
             Counters = ReadCounters(),
             Workers = CountWorkers(groups),
-            Work = new WorkReport(
-                groups.Sum(static group => group.QueuedTurns),
-                groups.Select(static group => group.QueueProbe.Ask()).DefaultIfEmpty().Max() / NanosecondsPerSecond),
             HandOffs = Enum.GetValues<HandOffReason>().ToDictionary(
                 HandOffDelay.NameOf, reason => groups.Sum(group => group.HandOffsFor(reason))),
             Connections = DescribeConnections(query, request.ConnectionId, now),
             BlockedTurns = DescribeBlockedTurns(),
+
+            // Last: the probe may have to wait for the turn in which this runs, and would take the time of all that for waiting work.
+            Work = new WorkReport(
+                groups.Sum(static group => group.QueuedTurns),
+                groups.Select(static group => group.QueueProbe.Ask()).DefaultIfEmpty().Max() / NanosecondsPerSecond),
         };
     }
 
@@ -119,12 +121,26 @@ internal sealed class StateReporter(StateSource? source)
 
     private ConnectionsReport DescribeConnections(ConnectionQuery query, string? own, long now)
     {
-        List<TrackedConnection> all = source?.Connections()?.Find(static _ => true) ?? [];
-        ConnectionReport[] listed = ConnectionTable.Select(
-            all.Select(static connection => connection.View), query, now, own, out int matching);
+        ConnectionTracker? tracker = source?.Connections();
+        int open;
+        int matching;
+        ConnectionReport[] listed;
+        if (query is { Limit: 0, Filter.Length: 0 })
+        {
+            // Whoever wants no more than numbers does not make anybody walk.
+            open = matching = tracker?.Count ?? 0;
+            listed = [];
+        }
+        else
+        {
+            List<TrackedConnection> all = tracker?.FindAll() ?? [];
+            open = all.Count;
+            listed = ConnectionTable.Select(all.Select(static connection => connection.View), query, now, own, out matching);
+        }
+
         return new ConnectionsReport
         {
-            Open = all.Count,
+            Open = open,
             Lingering = source?.Metrics.Lingering() ?? 0,
             Matching = matching,
             LeftOut = matching - listed.Length,

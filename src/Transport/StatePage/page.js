@@ -362,11 +362,16 @@
     charts.forEach(paint);
   }
 
+  // In containers, each of them may be process 1.
+  function isSameProcess(one, other) {
+    return one.id === other.id && one.startedAt === other.startedAt;
+  }
+
   function remember(state) {
-    before = latest !== null && latest.process.id === state.process.id ? latest : null;
+    before = latest !== null && isSameProcess(latest.process, state.process) ? latest : null;
     latest = state;
     if (before === null) history.length = 0;
-    else history.push({ clock: state.clock, values: charts.map(chart => chart.series.map(series => series.value(state, before))) });
+    else if (state.clock > before.clock) history.push({ clock: state.clock, values: charts.map(chart => chart.series.map(series => series.value(state, before))) });
     if (history.length > samplesKept) history.shift();
   }
 
@@ -375,24 +380,36 @@
     asking?.abort();
     const mine = asking = new AbortController();
     const limit = setTimeout(() => mine.abort(), 10 * everyMilliseconds);
+    let state = null;
+    let isRefused = false;
+    let problem = "";
     try {
       const parameters = new URLSearchParams({
         connections: query.limit, filter: query.filter, sort: (query.descending ? "-" : "") + query.sort });
-      const response = await fetch(address + "?" + parameters, { cache: "no-store", credentials: "same-origin", signal: mine.signal });
-      if (!response.ok) throw new Error("The server answers " + response.status + ".");
-      const state = await response.json();
-      if (asking !== mine) return;
-      remember(state);
-      show(state);
-      setLive(paused ? "paused" : "live, every " + everyMilliseconds / 1000 + " s", paused ? "" : "on");
-    } catch (error) {
-      if (asking !== mine) return;
-      setLive("no answer" + (latest === null ? "" : " since " + new Date(latest.at).toLocaleTimeString())
-        + (error instanceof Error && error.message.startsWith("The server") ? ". " + error.message : ""), "off");
+      const response = await fetch(address + "?" + parameters,
+        { cache: "no-store", credentials: "same-origin", redirect: "manual", signal: mine.signal });
+      isRefused = response.type === "opaqueredirect" || response.status === 401 || response.status === 403;
+      if (response.ok) state = await response.json();
+      else problem = ". The server answers " + response.status + ".";
+    } catch {
+      // Nobody answers, or with something else.
     } finally {
       clearTimeout(limit);
-      if (asking === mine) schedule();
     }
+    if (asking !== mine) return;
+    if (isRefused) {
+      // It would be so every time: a login is over, or was never there.
+      setLive("refused: log in again, and reload", "off");
+      return;
+    }
+    schedule();
+    if (state === null) {
+      setLive("no answer" + (latest === null ? "" : " since " + new Date(latest.at).toLocaleTimeString()) + problem, "off");
+      return;
+    }
+    remember(state);
+    show(state);
+    setLive(paused ? "paused" : "live, every " + everyMilliseconds / 1000 + " s", paused ? "" : "on");
   }
 
   // Nobody looks at a page that is hidden, and then nobody asks.

@@ -79,6 +79,57 @@ public sealed class ConnectionTableTests
         }
     }
 
+    [Theory]
+    [InlineData("received", 2, new[] { 0, 1 })]
+    [InlineData("-received", 2, new[] { 4, 3 })]
+    [InlineData("-received", 0, new int[0])]
+    [InlineData("queued", 3, new[] { 3, 1, 4 })]
+    [InlineData("-queued", 3, new[] { 3, 1, 4 })]
+    [InlineData("peer", 4, new[] { 3, 1, 4, 0 })]
+    public async Task The_first_are_listed_and_of_equal_ones_those_that_were_found_first(string sort, int limit, int[] listed)
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync();
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        using RawClient peer = client;
+        ConnectionView[] views =
+        [
+            .. new[] { 3, 1, 4, 0, 2 }.Select(number => new ConnectionView(
+                connection, ConnectionPhase.Open, ConnectionWait.Input, number, Sent: 0, Queued: 0, ReadDeadline: 0, WriteDeadline: 0)),
+        ];
+
+        Assert.Equal(listed, Numbers(Select(views, sort, limit, "", out int matching)));
+        Assert.Equal(views.Length, matching);
+        await connection.DisposeAsync().InTime();
+    }
+
+    [Fact]
+    public async Task A_peer_without_a_name_is_found_by_what_is_shown_of_it()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"netpoll-test-{Guid.NewGuid():N}.sock");
+        await using TransportHarness harness = await TransportHarness.StartAsync(
+            endPoint: new System.Net.Sockets.UnixDomainSocketEndPoint(path));
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        using RawClient peer = client;
+
+        string shown = Assert.Single(Select([connection.View])).Peer;
+
+        Assert.StartsWith($"process {Environment.ProcessId}, user ", shown, StringComparison.Ordinal);
+        Assert.Single(Select([connection.View], "peer", 100, $"process {Environment.ProcessId}", out _));
+        Assert.Empty(Select([connection.View], "peer", 100, "process 0", out _));
+        await connection.DisposeAsync().InTime();
+    }
+
+    [Fact]
+    public async Task Who_wants_no_more_than_numbers_gets_them()
+    {
+        await using StateServer server = await StateServer.StartAsync();
+
+        JsonElement report = (await server.LookAsync("?connections=0")).GetProperty("connections");
+
+        Assert.Equal((1, 1, 1), (report.Number("open"), report.Number("matching"), report.Number("leftOut")));
+        Assert.Equal(0, report.GetProperty("listed").GetArrayLength());
+    }
+
     /// <summary>A proxy in front may tell any address, in any form.</summary>
     [Fact]
     public async Task What_a_peer_says_means_nothing_in_markup()
@@ -145,12 +196,15 @@ public sealed class ConnectionTableTests
 
     private static IEnumerable<int> Numbers(ConnectionReport[] reports) => reports.Select(static report => (int)report.Received);
 
-    private static ConnectionReport[] Select(ConnectionView[] views, string sort = "age")
+    private static ConnectionReport[] Select(ConnectionView[] views, string sort = "age") => Select(views, sort, 100, "", out _);
+
+    private static ConnectionReport[] Select(ConnectionView[] views, string sort, int limit, string filter, out int matching)
     {
-        var asked = new QueryCollection(new Dictionary<string, StringValues> { ["sort"] = sort });
+        var asked = new QueryCollection(
+            new Dictionary<string, StringValues> { ["sort"] = sort, ["connections"] = $"{limit}", ["filter"] = filter });
         ConnectionQuery? query = ConnectionQuery.Parse(asked, out string? mistake);
         Assert.Null(mistake);
-        return ConnectionTable.Select(views, query!, MonotonicClock.Now, own: null, out _);
+        return ConnectionTable.Select(views, query!, MonotonicClock.Now, own: null, out matching);
     }
 
     private sealed class NamedEndPoint(string name) : EndPoint

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using KestrelNetpoll.Transport.Tests.Scheduling;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 
 namespace KestrelNetpoll.Transport.Tests.StatePage;
 
@@ -12,9 +14,7 @@ public sealed class PageInBrowserTests
     [Slow]
     public async Task The_page_shows_connections_charts_and_what_a_client_has_made_up_as_text()
     {
-        string? browser = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
-            .Select(static folder => Path.Combine(folder, "chromium"))
-            .FirstOrDefault(File.Exists);
+        string? browser = FindBrowser();
         Assert.SkipWhen(browser is null, "This test needs chromium, which is not found here.");
         using var obstacle = new Obstacle("event");
         await using StateServer server = await StateServer.StartAsync(setup =>
@@ -51,6 +51,40 @@ public sealed class PageInBrowserTests
         Assert.DoesNotContain("<img", document, StringComparison.Ordinal);
     }
 
+    /// <summary>It would be refused again each time.</summary>
+    [Fact]
+    [Slow]
+    public async Task The_page_stops_asking_when_the_login_is_over()
+    {
+        string? browser = FindBrowser();
+        Assert.SkipWhen(browser is null, "This test needs chromium, which is not found here.");
+        int asked = 0;
+        await using StateServer server = await StateServer.StartAsync(setup =>
+        {
+            Action<WebApplication>? mapPage = setup.Pipeline;
+            setup.Pipeline = app =>
+            {
+                app.Use((context, next) =>
+                {
+                    if (context.Request.Path != $"{StateServer.Path}/state")
+                    {
+                        return next(context);
+                    }
+
+                    Interlocked.Increment(ref asked);
+                    context.Response.Redirect("/login");
+                    return Task.CompletedTask;
+                });
+                mapPage!(app);
+            };
+        });
+
+        string document = await ShowAsync(browser!, server.Page);
+
+        Assert.Contains("refused: log in again", document, StringComparison.Ordinal);
+        Assert.Equal(1, asked);
+    }
+
     // The document after some seconds of the page's time, which passes as fast as the server answers.
     private static async Task<string> ShowAsync(string browser, Uri page)
     {
@@ -82,7 +116,25 @@ public sealed class PageInBrowserTests
         }
         finally
         {
-            profile.Delete(recursive: true);
+            // What it has started may still write while it goes.
+            await Patience.UntilAsync(() => TryDelete(profile), "the browser's files are gone");
         }
     }
+
+    private static bool TryDelete(DirectoryInfo folder)
+    {
+        try
+        {
+            folder.Delete(recursive: true);
+            return true;
+        }
+        catch (IOException)
+        {
+            return !Directory.Exists(folder.FullName);
+        }
+    }
+
+    private static string? FindBrowser() => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
+        .Select(static folder => Path.Combine(folder, "chromium"))
+        .FirstOrDefault(File.Exists);
 }

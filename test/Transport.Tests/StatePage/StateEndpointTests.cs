@@ -7,6 +7,9 @@ using System.Text.RegularExpressions;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Metadata;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -80,6 +83,80 @@ public sealed partial class StateEndpointTests
             Assert.Equal("Hello, World!", await other.Content.ReadAsStringAsync());
             Assert.NotEqual("Hello, World!", await right.Content.ReadAsStringAsync());
         }
+    }
+
+    /// <summary>As docs/operate/page.md says how.</summary>
+    [Fact]
+    public async Task A_port_of_its_own_holds_for_every_path_that_leads_to_the_page()
+    {
+        int port = 0;
+        await using StateServer server = await StateServer.StartAsync(
+            static setup =>
+            {
+                Action<WebApplication>? mapPage = setup.Pipeline;
+                setup.Kestrel = static kestrel => kestrel.Listen(IPAddress.Loopback, 0);
+                setup.Pipeline = app =>
+                {
+                    app.UsePathBase("/base");
+                    mapPage!(app);
+                };
+            },
+            conventions: mapped => mapped.Add(endpoint =>
+            {
+                RequestDelegate next = endpoint.RequestDelegate!;
+                endpoint.RequestDelegate = context =>
+                {
+                    if (context.Connection.LocalPort == port)
+                    {
+                        return next(context);
+                    }
+
+                    context.Response.StatusCode = StatusCodes.Status404NotFound;
+                    return Task.CompletedTask;
+                };
+            }));
+        var own = new Uri(server.Server.Addresses.Last());
+        port = own.Port;
+        using var client = new HttpClient();
+
+        foreach (string path in new[] { "/netpoll", "/netpoll/state", "/NETPOLL/state", "/base/netpoll", "/base/netpoll/state" })
+        {
+            using HttpResponseMessage refused = await client.GetAsync(new Uri($"http://{server.Server.EndPoint}{path}")).InTime();
+            using HttpResponseMessage allowed = await client.GetAsync(new Uri(own, path)).InTime();
+            Assert.Equal((path, HttpStatusCode.NotFound, HttpStatusCode.OK), (path, refused.StatusCode, allowed.StatusCode));
+        }
+    }
+
+    /// <summary>It does not look at what the response says of caches.</summary>
+    [Fact]
+    public async Task The_output_cache_of_the_server_keeps_neither_and_its_metrics_measure_neither()
+    {
+        int calls = 0;
+        await using StateServer server = await StateServer.StartAsync(setup =>
+        {
+            Action<WebApplication>? mapPage = setup.Pipeline;
+            setup.App = context => context.Response.WriteAsync($"{Interlocked.Increment(ref calls)}");
+            setup.Services = static services => services.AddRouting()
+                .AddOutputCache(static options => options.AddBasePolicy(static policy => policy.Cache()));
+            setup.Pipeline = app =>
+            {
+                app.UseRouting();
+                app.UseOutputCache();
+                mapPage!(app);
+            };
+        });
+
+        double clock = (await server.LookAsync()).GetProperty("clock").GetDouble();
+        Assert.True((await server.LookAsync()).GetProperty("clock").GetDouble() > clock);
+
+        // Anything else it keeps.
+        (await server.SendAsync("/other")).Dispose();
+        (await server.SendAsync("/other")).Dispose();
+        Assert.Equal(1, calls);
+
+        IEnumerable<Endpoint> endpoints = server.Server.Services.GetServices<EndpointDataSource>().SelectMany(static source => source.Endpoints);
+        Assert.All(endpoints, static endpoint => Assert.NotNull(endpoint.Metadata.GetMetadata<IDisableHttpMetricsMetadata>()));
+        Assert.Equal(2, endpoints.Count());
     }
 
     /// <summary>So it needs nothing from elsewhere, and nothing that found its way into it would run.</summary>
