@@ -14,7 +14,7 @@ namespace KestrelNetpoll.Native.Files;
 /// </para>
 /// <para>
 /// Which of them it is, if there is a mark, a flag tells that means nothing for what can be polled. It is changed for a moment: where it
-/// changes as well, it is the same file. The youngest are asked first, mostly: a duplicate tends to be used soon after the original.
+/// changes as well, it is the same file. The youngest are asked first: a duplicate tends to be used soon after the original.
 /// </para>
 /// </remarks>
 internal sealed class SharedOpenFiles
@@ -40,9 +40,14 @@ internal sealed class SharedOpenFiles
             return null;
         }
 
-        OpenFile? found = alike.Files.Reverse().FirstOrDefault(file => file.Numbers.Exists(ChangesAsWell));
+        LinkedListNode<OpenFile>? asked = alike.Files.Last;
+        while (asked is not null && !asked.Value.Numbers.Exists(ChangesAsWell))
+        {
+            asked = asked.Previous;
+        }
+
         Change(append: false);
-        return found;
+        return asked?.Value;
 
         bool Change(bool append) => kernel.SetFlags(fd, append ? flags.Value ^ LibC.O_APPEND : flags.Value).IsSuccess;
 
@@ -76,7 +81,7 @@ internal sealed class SharedOpenFiles
                 _files[(kernel, identity)] = alike = new AlikeFiles();
             }
 
-            alike.Files.Add(found);
+            alike.Files.AddLast(found.Node);
             Mark(kernel, fd, found);
             alike.Unmarked += found.HasMark ? 0 : 1;
         }
@@ -105,7 +110,7 @@ internal sealed class SharedOpenFiles
         }
 
         AlikeFiles alike = _files[(file.Kernel, file.Identity)];
-        alike.Files.Remove(file);
+        alike.Files.Remove(file.Node);
         alike.Unmarked -= file.HasMark ? 0 : 1;
         if (alike.Files.Count == 0)
         {
@@ -126,18 +131,29 @@ internal sealed class SharedOpenFiles
     /// <summary>Those that have the same identity, and cannot be told from each other by it.</summary>
     private sealed class AlikeFiles
     {
-        internal HashSet<OpenFile> Files { get; } = [];
+        /// <summary>The youngest is the last one.</summary>
+        internal LinkedList<OpenFile> Files { get; } = [];
 
         /// <summary>How many of them have no mark.</summary>
         internal int Unmarked { get; set; }
     }
 
     /// <summary>An open file; compared by reference.</summary>
-    internal sealed class OpenFile(SystemCalls kernel, FileIdentity identity)
+    internal sealed class OpenFile
     {
-        internal SystemCalls Kernel { get; } = kernel;
+        internal OpenFile(SystemCalls kernel, FileIdentity identity)
+        {
+            Kernel = kernel;
+            Identity = identity;
+            Node = new LinkedListNode<OpenFile>(this);
+        }
 
-        internal FileIdentity Identity { get; } = identity;
+        internal SystemCalls Kernel { get; }
+
+        internal FileIdentity Identity { get; }
+
+        /// <summary>Its place among those that have the same identity, which it leaves without a search.</summary>
+        internal LinkedListNode<OpenFile> Node { get; }
 
         /// <summary>By us, and not because somebody has chosen a signal.</summary>
         internal bool IsMarked { get; set; }

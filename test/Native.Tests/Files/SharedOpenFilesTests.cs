@@ -82,9 +82,13 @@ public sealed class SharedOpenFilesTests : IDisposable
         Own(write);
         SafeFileHandle pipe = Own(read);
         SafeFileHandle unmarked = isAnother ? pipe : NewEventFd(0);
-        List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(LibC.O_NONBLOCK))];
+
+        // With one more of its kind, the kind is known to the end.
+        SafeFileHandle marked = NewEventFd(0);
+        List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(0))];
         kernel.RefusesMarkOf = NumberOf(unmarked);
         Take(kernel, unmarked);
+        Take(kernel, marked);
         if (!isAnother)
         {
             _numbers.Remove(kernel, NumberOf(unmarked), unmarked);
@@ -94,14 +98,24 @@ public sealed class SharedOpenFilesTests : IDisposable
         Assert.InRange(kernel.Calls, Count, 10 * Count);
     }
 
-    [Fact]
-    public void A_second_number_that_comes_soon_is_not_searched_for_among_all()
+    /// <summary>Also if some have gone, and others come in their place.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_second_number_that_comes_soon_is_not_searched_for_among_all(bool someHaveGone)
     {
         const int Count = 300;
         CountingKernel kernel = new();
         List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(0))];
         SafeFileHandle second = Own(FileLibC.dup(NumberOf(handles[^1])));
         handles.ForEach(handle => Take(kernel, handle));
+        if (someHaveGone)
+        {
+            List<SafeFileHandle> gone = [.. handles.Where(static (_, index) => index % 3 == 1), handles[^1]];
+            gone.ForEach(handle => _numbers.Remove(kernel, NumberOf(handle), handle));
+            gone.ForEach(handle => Take(kernel, handle));
+        }
+
         int before = kernel.Calls;
 
         Take(kernel, second);
