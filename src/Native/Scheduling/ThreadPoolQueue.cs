@@ -2,8 +2,8 @@ namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>
 /// Puts work into the thread pool's queue. The pool may want a thread more for it, and throws if the system has none: the work is in its
-/// queue all the same, and is run by the threads that there are. On a thread of ours that exception would be the end of the process.
-/// Thread-safe.
+/// queue all the same, and is run by the threads that there are. Without any it stays there, since the pool does not ask for one again.
+/// On a thread of ours that exception would be the end of the process. Thread-safe.
 /// </summary>
 internal static class ThreadPoolQueue
 {

@@ -43,8 +43,8 @@ public sealed class RefusedThreadTests
         // The runtime's own threads that come and go are not what this is about.
         start.Environment["DOTNET_TieredCompilation"] = "0";
 
-        // After which an idle thread of the pool ends.
-        start.Environment["DOTNET_ThreadPool_ThreadTimeoutMs"] = $"{IdleTime.Milliseconds:X}";
+        // After which an idle thread of the pool ends. Without the prefix it would be read as a decimal number.
+        start.Environment["DOTNET_ThreadPool_ThreadTimeoutMs"] = $"0x{IdleTime.Milliseconds:X}";
         using var child = Process.Start(start)!;
         try
         {
