@@ -47,7 +47,7 @@ public class DescriptorDeadlineBenchmarks
     {
         _descriptor.SetDeadline(PollMode.Read, 1, out _);
         bool expired = _heap.TryTakeExpired(1, out DeadlineTimer timer, out uint sequence);
-        ((PollDeadline)timer).Fire(sequence, 1);
+        ((PollDeadline)timer).Fire(sequence, 1, out _);
         _descriptor.SetDeadline(PollMode.Read, PollDeadline.None, out _);
         return expired;
     }

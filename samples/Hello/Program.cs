@@ -1,32 +1,20 @@
-using System.Globalization;
-using System.Net;
 using Hello;
 using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Http.Features;
 
-if (CommandLine.AsksForHelp(args))
+var commandLine = new CommandLine(
+    "Hello",
+    new Option("transport", "netpoll|sockets", "who serves the connections (netpoll)"),
+    Option.Urls,
+    Option.Environment,
+    Option.Setting);
+if (commandLine.Read(args) is { } exitCode)
 {
-    Console.WriteLine(CommandLine.Help);
-    return 0;
+    return exitCode;
 }
 
-if (CommandLine.FindMistake(args) is { } mistake)
-{
-    Console.Error.WriteLine(mistake);
-    Console.Error.WriteLine(CommandLine.Help);
-    return 2;
-}
-
-WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
-
-string transport = builder.Configuration["transport"] ?? "netpoll";
-if (transport is not ("netpoll" or "sockets"))
-{
-    Console.Error.WriteLine($"--transport is '{transport}'; it must be netpoll or sockets.");
-    return 2;
-}
-
-if (transport == "netpoll")
+WebApplicationBuilder builder = WebApplication.CreateBuilder(commandLine.Configuration);
+if (commandLine["transport"] != "sockets")
 {
     builder.WebHost.UseNetpollTransport();
 }
@@ -79,25 +67,7 @@ app.MapGet("/transport", static (HttpContext context) =>
         ? TypedResults.Ok(new TransportReport(netpoll.Transport, netpoll.Backend, netpoll.WorkerCount, netpoll.Statistics))
         : TypedResults.Ok(new TransportReport("sockets", null, null, null)));
 
-app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(DescribeTransport(app)));
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(app.DescribeTransport()));
 
 app.Run();
 return 0;
-
-// What really happened, not what was asked for: the factory knows the endpoints that it serves.
-static string DescribeTransport(WebApplication app)
-{
-    string addresses = string.Join(", ", app.Urls);
-    NetpollTransportFactory? netpoll = app.Services.GetService<NetpollTransportFactory>();
-    IReadOnlyCollection<EndPoint> endPoints = netpoll?.EndPoints ?? [];
-    if (netpoll is null || endPoints.Count == 0)
-    {
-        string because = netpoll?.UnsupportedReason is { } reason ? $" (netpoll cannot run here: {reason})" : "";
-        return $"Transport: sockets{because}. Listening on {addresses}";
-    }
-
-    return string.Create(
-        CultureInfo.InvariantCulture,
-        $"Transport: netpoll ({netpoll.Backend}, {netpoll.WorkerCount} workers) on {string.Join(" and ", endPoints)}. "
-        + $"Listening on {addresses}");
-}

@@ -3,7 +3,13 @@ using KestrelNetpoll.Transport;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
-WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
+var commandLine = new CommandLine("ProxyProtocol", Option.Urls, Option.Environment, Option.Setting);
+if (commandLine.Read(args) is { } exitCode)
+{
+    return exitCode;
+}
+
+WebApplicationBuilder builder = WebApplication.CreateBuilder(commandLine.Configuration);
 builder.WebHost.UseNetpollTransport();
 builder.WebHost.ConfigureKestrel(static kestrel => kestrel.ConfigureEndpointDefaults(static endpoint =>
 {
@@ -34,3 +40,4 @@ app.MapGet("/", static (HttpContext context) =>
 });
 app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine($"Listening on {string.Join(", ", app.Urls)}"));
 app.Run();
+return 0;

@@ -1,4 +1,5 @@
 using KestrelNetpoll.Transport.Diagnostics;
+using KestrelNetpoll.Transport.StatePage;
 
 namespace KestrelNetpoll.Transport;
 
@@ -37,5 +38,17 @@ public sealed partial class NetpollTransportFactory
         Listeners = GetListenerStates,
         AcceptQueues = GetAcceptQueues,
         MaxWorkerCount = () => _options.Value.MaxWorkerCount,
+    };
+
+    /// <summary>Where the state page gets what it shows; from now on blocked turns are kept for it.</summary>
+    internal StateSource CreateStateSource() => new()
+    {
+        Metrics = CreateMetricsSource(),
+        Options = () => _options.Value,
+        Obstacle = () => UnsupportedReason,
+        Backend = () => Backend,
+        Connections = () => Context?.Services.Connections,
+        IsEnding = () => IsReportingConnections,
+        BlockedTurns = _diagnostics.KeepHistory(),
     };
 }

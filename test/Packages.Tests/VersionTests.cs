@@ -17,20 +17,18 @@ public class VersionTests(PackedLibraries packages)
         await Repository.GitAsync(folder.Path, "clone", "--quiet", "--no-tags", packages.Sources, "clone");
         string clone = Path.Combine(folder.Path, "clone");
         await Repository.GitAsync(clone, "commit", "--quiet", "--no-verify", "--no-gpg-sign", "--allow-empty", "--message=Another");
-        DotnetSdk sdk = DotnetSdk.Find();
-        await sdk.RunAsync(clone, "restore", Project);
+        Repository.CopyRestored(packages.Sources, clone, "src/Native");
 
-        Assert.Matches(PreRelease + @"\.1$", await GetVersionAsync(sdk, clone));
+        Assert.Matches(PreRelease + @"\.1$", await GetVersionAsync(DotnetSdk.Find(), clone));
     }
 
     [Fact]
     public async Task Without_git_it_is_a_prerelease()
     {
         await packages.PackedAsync();
-        DotnetSdk sdk = DotnetSdk.Find();
 
-        Assert.Equal(packages.Version, await GetVersionAsync(sdk, packages.Sources));
-        Assert.Matches(PreRelease + "$", await GetVersionAsync(sdk.With("PATH", "/nowhere"), packages.Sources));
+        // With git it is the tag's, as the packages show.
+        Assert.Matches(PreRelease + "$", await GetVersionAsync(DotnetSdk.Find().With("PATH", "/nowhere"), packages.Sources));
     }
 
     private static async Task<string> GetVersionAsync(DotnetSdk sdk, string sources)

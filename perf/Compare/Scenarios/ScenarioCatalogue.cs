@@ -118,7 +118,7 @@ internal static class ScenarioCatalogue
         },
         new MixedScenario
         {
-            Name = "mixed", Title = "32 fast clients beside all other kinds: new connections, TLS, WebSocket, uploads, resets, slow, blocking",
+            Name = "mixed", Title = "32 fast clients beside all other kinds: short, TLS, WebSocket, uploads, resets, slow, blocking",
             Connections = 32, Headline = [Metrics.Rate, Metrics.Cpu, Metrics.P99, Metrics.OtherRate],
         },
         Mix("mix-sleep", "Thread.Sleep(100)", "/sleep/100", isQuick: true),

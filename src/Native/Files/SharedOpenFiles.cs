@@ -14,15 +14,12 @@ namespace KestrelNetpoll.Native.Files;
 /// </para>
 /// <para>
 /// Which of them it is, if there is a mark, a flag tells that means nothing for what can be polled. It is changed for a moment: where it
-/// changes as well, it is the same file.
+/// changes as well, it is the same file. The youngest are asked first: a duplicate tends to be used soon after the original.
 /// </para>
 /// </remarks>
 internal sealed class SharedOpenFiles
 {
-    private readonly Dictionary<(SystemCalls Kernel, FileIdentity Identity), HashSet<OpenFile>> _files = [];
-
-    // The kernel has not let one be marked: what has no mark may be one of them all the same.
-    private bool _marksFail;
+    private readonly Dictionary<(SystemCalls Kernel, FileIdentity Identity), AlikeFiles> _files = [];
 
     /// <summary>The open file behind a number, if another number has been made non-blocking that is one of its own.</summary>
     /// <param name="kernel">Whose number it is.</param>
@@ -30,41 +27,47 @@ internal sealed class SharedOpenFiles
     /// <param name="identity">What fstat says of it.</param>
     internal OpenFile? Find(SystemCalls kernel, int fd, FileIdentity identity)
     {
-        if (!_files.TryGetValue((kernel, identity), out HashSet<OpenFile>? files)
-            || (!_marksFail && kernel.GetSignal(fd) is { IsSuccess: true, Value: 0 }))
+        // Where the kernel has not let one be marked, what has no mark may be that one.
+        if (!_files.TryGetValue((kernel, identity), out AlikeFiles? alike)
+            || (alike.Unmarked == 0 && kernel.GetSignal(fd) is { IsSuccess: true, Value: 0 }))
         {
             return null;
         }
 
         SyscallResult flags = kernel.GetFlags(fd);
-        if (flags.IsError)
+        if (flags.IsError || !Change(append: true))
         {
             return null;
         }
 
-        // All of its numbers, mostly one: a stranger may have closed some, and they may be somebody else's by now.
-        List<(OpenFile File, int Number)> alike =
-        [
-            .. files
-                .SelectMany(static file => file.Numbers.Select(number => (file, number)))
-                .Where(one => Appends(one.number) == (flags.Value & LibC.O_APPEND)),
-        ];
-        if (alike.Count == 0 || kernel.SetFlags(fd, flags.Value ^ LibC.O_APPEND).IsError)
+        LinkedListNode<OpenFile>? asked = alike.Files.Last;
+        while (asked is not null && !asked.Value.Numbers.Exists(ChangesAsWell))
         {
-            return null;
+            asked = asked.Previous;
         }
 
-        int changed = (flags.Value ^ LibC.O_APPEND) & LibC.O_APPEND;
-        OpenFile? found = alike.Find(one => Appends(one.Number) == changed).File;
-        kernel.SetFlags(fd, flags.Value);
-        return found;
+        Change(append: false);
+        return asked?.Value;
 
-        // Null if it is not open any more.
-        int? Appends(int number)
+        bool Change(bool append) => kernel.SetFlags(fd, append ? flags.Value ^ LibC.O_APPEND : flags.Value).IsSuccess;
+
+        // A stranger may have closed a number, and it may be somebody else's by now, or nobody's. One that has the flag as it is now may
+        // have had it so before.
+        bool ChangesAsWell(int number)
         {
-            SyscallResult result = kernel.GetFlags(number);
-            return result.IsSuccess ? result.Value & LibC.O_APPEND : null;
+            if (!IsSet(number, flags.Value ^ LibC.O_APPEND))
+            {
+                return false;
+            }
+
+            Change(append: false);
+            bool changesBack = IsSet(number, flags.Value);
+            Change(append: true);
+            return changesBack;
         }
+
+        bool IsSet(int number, int expected) =>
+            kernel.GetFlags(number) is { IsSuccess: true, Value: var now } && ((now ^ expected) & LibC.O_APPEND) == 0;
     }
 
     /// <summary>A number relies on an open file's being non-blocking: on one that was found, or on one more.</summary>
@@ -73,13 +76,14 @@ internal sealed class SharedOpenFiles
         if (found is null)
         {
             found = new OpenFile(kernel, identity);
-            if (!_files.TryGetValue((kernel, identity), out HashSet<OpenFile>? files))
+            if (!_files.TryGetValue((kernel, identity), out AlikeFiles? alike))
             {
-                _files[(kernel, identity)] = files = [];
+                _files[(kernel, identity)] = alike = new AlikeFiles();
             }
 
-            files.Add(found);
+            alike.Files.AddLast(found.Node);
             Mark(kernel, fd, found);
+            alike.Unmarked += found.HasMark ? 0 : 1;
         }
 
         found.Numbers.Add(fd);
@@ -105,9 +109,10 @@ internal sealed class SharedOpenFiles
             return false;
         }
 
-        HashSet<OpenFile> files = _files[(file.Kernel, file.Identity)];
-        files.Remove(file);
-        if (files.Count == 0)
+        AlikeFiles alike = _files[(file.Kernel, file.Identity)];
+        alike.Files.Remove(file.Node);
+        alike.Unmarked -= file.HasMark ? 0 : 1;
+        if (alike.Files.Count == 0)
         {
             _files.Remove((file.Kernel, file.Identity));
         }
@@ -116,27 +121,45 @@ internal sealed class SharedOpenFiles
     }
 
     // One for which somebody has chosen a signal has a mark already.
-    private void Mark(SystemCalls kernel, int fd, OpenFile file)
+    private static void Mark(SystemCalls kernel, int fd, OpenFile file)
     {
         SyscallResult chosen = kernel.GetSignal(fd);
-        if (chosen.IsSuccess && chosen.Value != 0)
-        {
-            return;
-        }
+        file.IsMarked = chosen is { IsSuccess: true, Value: 0 } && kernel.SetSignal(fd, LibC.SIGIO).IsSuccess;
+        file.HasMark = file.IsMarked || chosen is { IsSuccess: true, Value: not 0 };
+    }
 
-        file.IsMarked = chosen.IsSuccess && kernel.SetSignal(fd, LibC.SIGIO).IsSuccess;
-        _marksFail |= !file.IsMarked;
+    /// <summary>Those that have the same identity, and cannot be told from each other by it.</summary>
+    private sealed class AlikeFiles
+    {
+        /// <summary>The youngest is the last one.</summary>
+        internal LinkedList<OpenFile> Files { get; } = [];
+
+        /// <summary>How many of them have no mark.</summary>
+        internal int Unmarked { get; set; }
     }
 
     /// <summary>An open file; compared by reference.</summary>
-    internal sealed class OpenFile(SystemCalls kernel, FileIdentity identity)
+    internal sealed class OpenFile
     {
-        internal SystemCalls Kernel { get; } = kernel;
+        internal OpenFile(SystemCalls kernel, FileIdentity identity)
+        {
+            Kernel = kernel;
+            Identity = identity;
+            Node = new LinkedListNode<OpenFile>(this);
+        }
 
-        internal FileIdentity Identity { get; } = identity;
+        internal SystemCalls Kernel { get; }
+
+        internal FileIdentity Identity { get; }
+
+        /// <summary>Its place among those that have the same identity, which it leaves without a search.</summary>
+        internal LinkedListNode<OpenFile> Node { get; }
 
         /// <summary>By us, and not because somebody has chosen a signal.</summary>
         internal bool IsMarked { get; set; }
+
+        /// <summary>By us or by somebody. Otherwise the kernel has refused it.</summary>
+        internal bool HasMark { get; set; }
 
         /// <summary>Never none, as long as anybody has it. Mostly one.</summary>
         internal List<int> Numbers { get; } = [];

@@ -42,7 +42,8 @@ internal sealed class PollDeadline(PollDescriptor descriptor, PollMode mode) : D
     internal static long FromNow(TimeSpan left) => left == Timeout.InfiniteTimeSpan ? None : After(left);
 
     /// <summary>The heap took this entry out. Returns the waiter to schedule, if the deadline really passed.</summary>
-    internal PollWaiter? Fire(uint sequence, long now) => Descriptor.OnDeadline(this, sequence, now);
+    internal PollWaiter? Fire(uint sequence, long now, out DeadlineOutcome outcome) =>
+        Descriptor.OnDeadline(this, sequence, now, out outcome);
 
     private static long After(TimeSpan left) => left <= TimeSpan.Zero ? Expired : MonotonicClock.After(left);
 }

@@ -291,9 +291,19 @@ internal sealed class PollDescriptor
         return earliestMoved;
     }
 
-    /// <summary>A heap entry of this descriptor came due. Does nothing when the sequence has moved on.</summary>
-    internal PollWaiter? OnDeadline(PollDeadline side, uint sequence, long now)
+    /// <summary>The deadline as it is now: as it was set, or <see cref="PollDeadline.Expired"/> once it has passed.</summary>
+    internal long GetDeadline(PollMode mode)
     {
+        lock (_lock)
+        {
+            return (mode == PollMode.Read ? _readDeadline : _writeDeadline)?.Value ?? PollDeadline.None;
+        }
+    }
+
+    /// <summary>A heap entry of this descriptor came due. Does nothing when the sequence has moved on.</summary>
+    internal PollWaiter? OnDeadline(PollDeadline side, uint sequence, long now, out DeadlineOutcome outcome)
+    {
+        outcome = DeadlineOutcome.Void;
         lock (_lock)
         {
             if (side.Seq != sequence)
@@ -311,11 +321,13 @@ internal sealed class PollDescriptor
             {
                 // Lazy re-arm: the deadline was moved later after this entry was armed. Whoever fires timers looks
                 // afterwards whether somebody's sleep covers it.
+                outcome = DeadlineOutcome.Rearmed;
                 side.ArmedAt = side.Value;
                 _heap.Arm(side, side.Value, ++side.Seq);
                 return null;
             }
 
+            outcome = DeadlineOutcome.Passed;
             side.Value = PollDeadline.Expired;
             Update(set: ExpiredFlag(side.Mode), clear: 0);
             return Semaphore(side.Mode).Unblock(ready: false);

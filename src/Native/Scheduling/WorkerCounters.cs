@@ -1,3 +1,5 @@
+using KestrelNetpoll.Native.Timers;
+
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>What has been done on one processor. Written by its holder between turns, read by anyone: the values may be a moment
@@ -9,5 +11,10 @@ internal sealed class WorkerCounters
     internal long StaleEvents;
     internal long Turns;
     internal long StolenTurns;
-    internal long DeadlinesFired;
+
+    /// <summary>By <see cref="DeadlineOutcome"/>.</summary>
+    internal readonly long[] Deadlines = new long[(int)DeadlineOutcome.Void + 1];
+
+    /// <summary>With any outcome.</summary>
+    internal long DeadlinesFired => Deadlines.Sum();
 }

@@ -1,3 +1,5 @@
+using KestrelNetpoll.Native.Timers;
+
 namespace KestrelNetpoll.Native.Scheduling;
 
 /// <summary>What those who watch over a group may ask, at any time and from any thread. The answers may be a moment old.</summary>
@@ -24,19 +26,16 @@ internal sealed partial class WorkerGroup
         }
     }
 
-    /// <summary>Timer entries that have come due, early re-arms included.</summary>
-    internal long DeadlinesFired
+    /// <summary>Timer entries that have come due, and of which this has become.</summary>
+    internal long CountDeadlines(DeadlineOutcome outcome)
     {
-        get
+        long count = 0;
+        foreach (Processor processor in _processors)
         {
-            long fired = 0;
-            foreach (Processor processor in _processors)
-            {
-                fired += Volatile.Read(ref processor.Counters.DeadlinesFired);
-            }
-
-            return fired;
+            count += Volatile.Read(ref processor.Counters.Deadlines[(int)outcome]);
         }
+
+        return count;
     }
 
     /// <summary>Turns that have been queued and not begun. What the kernel has ready and nobody has fetched is not among them.</summary>

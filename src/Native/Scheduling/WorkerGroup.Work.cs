@@ -84,8 +84,9 @@ internal sealed partial class WorkerGroup
         while (ready.Count < processor.Batch.Capacity && deadlines.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
             fired = true;
-            processor.Counters.DeadlinesFired++;
-            ready.Add(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now));
+            DeadlineOutcome outcome = DeadlineOutcome.Timer;
+            ready.Add(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now, out outcome));
+            processor.Counters.Deadlines[(int)outcome]++;
         }
 
         if (fired && ready.Count == 0)

@@ -222,7 +222,7 @@ internal sealed partial class WorkerGroup
                 StaleEvents = sum.StaleEvents + Volatile.Read(ref counters.StaleEvents),
                 Turns = sum.Turns + Volatile.Read(ref counters.Turns),
                 StolenTurns = sum.StolenTurns + Volatile.Read(ref counters.StolenTurns),
-                DeadlinesFired = sum.DeadlinesFired + Volatile.Read(ref counters.DeadlinesFired),
+                DeadlinesFired = sum.DeadlinesFired + counters.DeadlinesFired,
             };
         }
 

@@ -21,13 +21,15 @@ internal sealed partial class ListenSocket
     /// <summary>
     /// Goes on with a socket that listens, of which another process has passed a descriptor; it is owned from now on, also if this throws.
     /// The other process may be serving it still: its options stay as they are, but for those that only a listener has. What a connection
-    /// lacks, compared with the options here, is set on it. The file of a Unix socket is left to the other one (<see cref="LeavesFile"/>).
+    /// lacks, compared with the options here, is set on it. The file of a Unix socket is left to the other one (<see cref="LeavesFile"/>),
+    /// or for good to whoever has made it, if that was no transport.
     /// </summary>
     /// <param name="runtime">Serves it.</param>
     /// <param name="fd">The descriptor.</param>
     /// <param name="options">How to listen.</param>
     /// <param name="group">The group to register with.</param>
-    /// <param name="isOwn">Was it made by a transport like this one, and so has no surprises?</param>
+    /// <param name="isOwn">Was it made by a transport like this one, and so has no surprises, and a file that is a transport's to
+    /// remove?</param>
     /// <exception cref="SocketException">It does not listen, or the kernel refuses.</exception>
     internal static ListenSocket Inherit(NetpollRuntime runtime, int fd, ListenSocketOptions options, WorkerGroup group, bool isOwn)
     {
@@ -54,7 +56,7 @@ internal sealed partial class ListenSocket
             {
                 LocalEndPoint = endPoint,
                 LeavesFile = true,
-                File = UnixSocketFile.PathOf(endPoint) is { } path ? UnixSocketFile.Remember(path, systemCalls) : null,
+                File = isOwn && UnixSocketFile.PathOf(endPoint) is { } path ? UnixSocketFile.Remember(path, systemCalls) : null,
                 AcceptedOptions =
                 [
                     .. SocketOption.OfConnections(options, SocketAddresses.DomainOf(endPoint))

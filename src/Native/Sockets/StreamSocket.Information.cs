@@ -32,6 +32,22 @@ internal sealed partial class StreamSocket
         }
     }
 
+    /// <summary>The read deadline, as it was set; see <see cref="PollDescriptor.GetDeadline"/>. None after a close.</summary>
+    internal long ReadDeadline
+    {
+        get
+        {
+            if (!TryEnter())
+            {
+                return PollDeadline.None;
+            }
+
+            long deadline = Poll?.GetDeadline(PollMode.Read) ?? PollDeadline.None;
+            ReleaseReference();
+            return deadline;
+        }
+    }
+
     /// <summary>Bytes that were sent and that the peer has not acknowledged, or, of a Unix socket, not read. 0 after a close.</summary>
     internal int CountUnacknowledged() =>
         (TryEnter() ? Leave(SystemCalls.GetUnsent(Fd)) : Closed) is { IsSuccess: true } unsent ? unsent.Value : 0;

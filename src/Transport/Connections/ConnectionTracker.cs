@@ -154,7 +154,7 @@ internal sealed class ConnectionTracker
     /// <returns>How many connections are left.</returns>
     internal async Task<int> AbortAllAsync(string reason, TimeSpan timeout, TimeSpan grace)
     {
-        List<TrackedConnection> alive = Find(static _ => true);
+        List<TrackedConnection> alive = FindAll();
         if (alive.Count == 0)
         {
             return 0;
@@ -198,11 +198,26 @@ internal sealed class ConnectionTracker
     /// <summary>Those that were accepted first, and how many there are.</summary>
     internal TrackedConnection[] FindOldest(int most, out int count)
     {
-        List<TrackedConnection> all = Find(static _ => true);
+        List<TrackedConnection> all = FindAll();
         count = all.Count;
 
         // The list begins with the youngest.
         return [.. all.TakeLast(most).Reverse()];
+    }
+
+    /// <summary>All of them. The list has its size before the lock is taken: it rarely grows under it.</summary>
+    internal List<TrackedConnection> FindAll()
+    {
+        List<TrackedConnection> found = new(Count);
+        lock (_lock)
+        {
+            for (TrackedConnection? connection = _first; connection is not null; connection = connection.Next)
+            {
+                found.Add(connection);
+            }
+        }
+
+        return found;
     }
 
     /// <summary>Under the lock: the condition only looks.</summary>

@@ -62,6 +62,8 @@ internal sealed partial class NetpollConnection
             return;
         }
 
+        NoteEnd(ending == Ending.Broken ? ConnectionEnd.Aborted : ConnectionEnd.Closed);
+
         // Bytes that came before a clean FIN belong to the application, which may read them after the graceful end. In any other case
         // it gets nothing more, decided before bytes are thrown away: what comes after them would look like the continuation.
         bool keepInput = ending != Ending.Broken && _inputEndedCleanly;

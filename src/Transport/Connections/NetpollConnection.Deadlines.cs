@@ -20,10 +20,13 @@ internal sealed partial class NetpollConnection : IConnectionDeadlineFeature
     void IConnectionDeadlineFeature.SetDeadline(TimeSpan fromNow) => SetDeadline(PollDeadline.FromNow(fromNow));
 
     /// <summary>Somebody waits for the peer, or is about to, and has no time for that any more. Any thread, without locks.</summary>
-    public void OnWriteDeadlinePassed() =>
+    public void OnWriteDeadlinePassed()
+    {
+        NoteEnd(ConnectionEnd.WriteDeadline);
         Close(
             new ConnectionAbortedException("The write deadline of the connection has passed.", new DeadlineExceededException()),
             Ending.Broken);
+    }
 
     private void SetDeadline(long deadline)
     {

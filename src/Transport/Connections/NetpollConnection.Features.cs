@@ -141,6 +141,11 @@ internal sealed partial class NetpollConnection :
             return;
         }
 
+        if (key == typeof(IConnectionMetricsTagsFeature) && instance is IConnectionMetricsTagsFeature tags)
+        {
+            OnMetricsTagsSet(tags);
+        }
+
         RemoveOwnFeature(key);
         int index = IndexOfForeignFeature(key);
         if (index >= 0)

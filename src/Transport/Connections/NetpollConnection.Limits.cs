@@ -31,6 +31,7 @@ internal sealed partial class NetpollConnection : IWatchedConnection
     /// </summary>
     internal override void OnLimitReached(ConnectionLimit limit)
     {
+        NoteEnd(limit);
         TimeSpan value = _services.Limits!.ValueOf(limit);
         NetpollTransportLog.ConnectionLimitReached(Logger, ConnectionId, limit.ToString(), value);
         if (limit == ConnectionLimit.MaxConnectionAge)

@@ -221,6 +221,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
 
             if (!closedHere)
             {
+                NoteEnd(ConnectionEnd.PeerFinished);
                 NetpollTransportLog.ConnectionReadFin(Logger, ConnectionId);
             }
 
@@ -235,6 +236,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
             if (!closedHere)
             {
                 // An error after the own close is that close, and its reason has been logged.
+                NoteEnd(error);
                 LogSocketError(error);
             }
 
@@ -275,6 +277,7 @@ internal sealed partial class NetpollConnection : TrackedConnection, ISocketPipe
         // closed for that before this thread came back to say what it was.
         if (Volatile.Read(ref _closeReason) is null || (_inputEndedCleanly && error is ConnectionResetException))
         {
+            NoteEnd(error);
             LogSocketError(error);
         }
 

@@ -27,6 +27,9 @@ internal abstract class TrackedConnection : ConnectionContext
 
     internal abstract long BytesSent { get; }
 
+    /// <summary>What it is found doing. Any thread; asked for when somebody wants to know, and never otherwise.</summary>
+    internal abstract ConnectionView View { get; }
+
     /// <summary>The limit of the options that it has reached, if any. One look at a time.</summary>
     /// <param name="now">On the monotonic clock.</param>
     internal abstract ConnectionLimit LookAtLimits(long now);

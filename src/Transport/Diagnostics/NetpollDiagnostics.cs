@@ -17,7 +17,7 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
     /// <summary>So many measurements may wait: they are small, and come in swarms.</summary>
     internal const int MaxMeasurements = 4096;
 
-    /// <summary>So many sightings are looked at in a second for the log alone, which hardly has a place for more.</summary>
+    /// <summary>So many sightings are looked at in a second for the log alone, or to look back: more would hardly have a place.</summary>
     internal const int MaxLooks = 32;
 
     /// <summary>A turn that computes is worth a warning when it has lasted so many times the threshold.</summary>
@@ -26,6 +26,7 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
     internal static readonly TimeSpan FailureInterval = TimeSpan.FromSeconds(10);
 
     private readonly ILogger _logger;
+    private readonly TimeProvider _timeProvider;
     private readonly BlockedTurnThrottle _throttle;
     private readonly RateLimit _looks;
     private readonly RateLimit _failures;
@@ -36,12 +37,16 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
     // For who handles sightings.
     private readonly ThreadLocator _locator = new();
 
+    // Null: nobody wants to look back. Interlocked.
+    private BlockedTurnHistory? _history;
+
     // Interlocked: sightings that nobody has looked at, and that no log entry has told of.
     private long _leftOut;
 
     internal NetpollDiagnostics(ILogger logger, TimeProvider timeProvider)
     {
         _logger = logger;
+        _timeProvider = timeProvider;
         _throttle = new BlockedTurnThrottle(timeProvider);
         _looks = new RateLimit(timeProvider, MaxLooks, TimeSpan.FromSeconds(1));
         _failures = new RateLimit(timeProvider, permits: 1, FailureInterval);
@@ -75,6 +80,14 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
         bool canBlock = BlockedTurnThreshold != 0 && options.ApplicationScheduling != ApplicationScheduling.ThreadPool;
         Names = options.NameBlockedRequests && canBlock ? new RequestNames() : null;
     }
+
+    /// <summary>
+    /// From now on, keeps what is told of: as often as for the log, also where that does not want it. The same one for all who ask.
+    /// </summary>
+    internal BlockedTurnHistory KeepHistory() =>
+        Volatile.Read(ref _history)
+        ?? Interlocked.CompareExchange(ref _history, new BlockedTurnHistory(_timeProvider), null)
+        ?? _history!;
 
     public void OnBlockedTurn(BlockedTurnSighting sighting)
     {
@@ -111,7 +124,8 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
         try
         {
             bool isListenedTo = BlockedTurn is not null;
-            if (!isListenedTo && !_logger.IsEnabled(LogLevel.Warning))
+            BlockedTurnHistory? history = Volatile.Read(ref _history);
+            if (!isListenedTo && history is null && !_logger.IsEnabled(LogLevel.Warning))
             {
                 return;
             }
@@ -123,6 +137,7 @@ internal sealed class NetpollDiagnostics : INetpollDiagnostics, IMonitorObserver
             }
 
             BlockedTurnEventArgs blocked = Describe(sighting);
+            history?.Add(blocked);
             if (isListenedTo)
             {
                 // First: a logger may block.

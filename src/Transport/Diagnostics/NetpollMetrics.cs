@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using KestrelNetpoll.Native.Scheduling;
+using KestrelNetpoll.Native.Timers;
 
 namespace KestrelNetpoll.Transport.Diagnostics;
 
@@ -19,6 +20,7 @@ internal static class NetpollMetrics
     internal const string AddressTag = "server.address";
     internal const string PortTag = "server.port";
     internal const string LimitTag = "netpoll.limit";
+    internal const string DeadlineOutcomeTag = "netpoll.deadline.outcome";
 
     private const double NanosecondsPerSecond = 1e9;
 
@@ -111,9 +113,9 @@ internal static class NetpollMetrics
             "Continuations that an idle worker took over from a busy one.");
         meter.CreateObservableCounter(
             "netpoll.deadlines",
-            () => source.Groups().Sum(static group => group.DeadlinesFired),
+            () => CountDeadlines(source.Groups()),
             "{deadline}",
-            "Timer entries that came due, early re-arms included.");
+            "Timer entries that came due, by what became of them.");
         meter.CreateObservableUpDownCounter(
             "netpoll.queue.length",
             () => (long)source.Groups().Sum(static group => group.QueuedTurns),
@@ -184,6 +186,18 @@ internal static class NetpollMetrics
     private static IEnumerable<Measurement<long>> CountHandOffs(IReadOnlyList<WorkerGroup> groups) =>
         Enum.GetValues<HandOffReason>().Select(reason =>
             Of(groups.Sum(group => group.HandOffsFor(reason)), HandOffDelay.ReasonTag, HandOffDelay.NameOf(reason)));
+
+    private static IEnumerable<Measurement<long>> CountDeadlines(IReadOnlyList<WorkerGroup> groups) =>
+        Enum.GetValues<DeadlineOutcome>().Select(outcome =>
+            Of(groups.Sum(group => group.CountDeadlines(outcome)), DeadlineOutcomeTag, NameOf(outcome)));
+
+    private static string NameOf(DeadlineOutcome outcome) => outcome switch
+    {
+        DeadlineOutcome.Timer => "timer",
+        DeadlineOutcome.Passed => "passed",
+        DeadlineOutcome.Rearmed => "rearmed",
+        _ => "void",
+    };
 
     private static Measurement<long> Of(long value, string tag, string tagValue) =>
         new(value, new KeyValuePair<string, object?>(tag, tagValue));

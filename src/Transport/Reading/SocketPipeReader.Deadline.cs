@@ -14,6 +14,12 @@ internal sealed partial class SocketPipeReader
     /// <summary>Does a read wait for bytes, and not only for its turn? Any thread; may be a moment old.</summary>
     internal bool IsReadWaiting => _wait == Wait.Parked;
 
+    /// <summary>Does a read that has something wait for a worker? Any thread; may be a moment old.</summary>
+    internal bool IsReadScheduled => _wait == Wait.Scheduled;
+
+    /// <summary>As it was set, or <see cref="PollDeadline.Expired"/>. Any thread; may be a moment old.</summary>
+    internal long Deadline => _hasDeadline ? _socket.ReadDeadline : PollDeadline.None;
+
     // Even if bytes are there, as in Go.
     private bool HasDeadlinePassedLocked => _hasDeadline && _socket.ReadDeadlinePassed;
 

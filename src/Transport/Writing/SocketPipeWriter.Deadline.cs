@@ -24,6 +24,18 @@ internal sealed partial class SocketPipeWriter
     /// <summary>Flushed bytes that the kernel has not taken. Any thread; may be a moment old.</summary>
     internal long QueuedBytes => _buffer.QueuedBytes;
 
+    /// <summary>As it was set, or <see cref="PollDeadline.Expired"/>. Any thread.</summary>
+    internal long Deadline
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _deadline?.When ?? PollDeadline.None;
+            }
+        }
+    }
+
     // What a flush says about it.
     private bool IsOver => _closed || _endedByDeadline;
 

@@ -70,6 +70,96 @@ public sealed class SharedOpenFilesTests : IDisposable
         Assert.Equal(0, SystemCalls.Instance.GetSignal(NumberOf(first)).Value);
     }
 
+    /// <summary>What has no mark may be that one, but only as long as it is there, and only where it can be the same.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void One_that_could_not_be_marked_makes_others_cost_more_only_while_they_may_be_it(bool isAnother)
+    {
+        const int Count = 300;
+        CountingKernel kernel = new();
+        Assert.True(kernel.Pipe2(out int read, out int write, LibC.O_CLOEXEC).IsSuccess);
+        Own(write);
+        SafeFileHandle pipe = Own(read);
+        SafeFileHandle unmarked = isAnother ? pipe : NewEventFd(0);
+
+        // With one more of its kind, the kind is known to the end.
+        SafeFileHandle marked = NewEventFd(0);
+        List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(0))];
+        kernel.RefusesMarkOf = NumberOf(unmarked);
+        Take(kernel, unmarked);
+        Take(kernel, marked);
+        if (!isAnother)
+        {
+            _numbers.Remove(kernel, NumberOf(unmarked), unmarked);
+        }
+
+        handles.ForEach(handle => Take(kernel, handle));
+        Assert.InRange(kernel.Calls, Count, 10 * Count);
+    }
+
+    /// <summary>Also if some have gone, and others come in their place.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_second_number_that_comes_soon_is_not_searched_for_among_all(bool someHaveGone)
+    {
+        const int Count = 300;
+        CountingKernel kernel = new();
+        List<SafeFileHandle> handles = [.. Enumerable.Range(0, Count).Select(_ => NewEventFd(0))];
+        SafeFileHandle second = Own(FileLibC.dup(NumberOf(handles[^1])));
+        handles.ForEach(handle => Take(kernel, handle));
+        if (someHaveGone)
+        {
+            List<SafeFileHandle> gone = [.. handles.Where(static (_, index) => index % 3 == 1), handles[^1]];
+            gone.ForEach(handle => _numbers.Remove(kernel, NumberOf(handle), handle));
+            gone.ForEach(handle => Take(kernel, handle));
+        }
+
+        int before = kernel.Calls;
+
+        Take(kernel, second);
+
+        Assert.InRange(kernel.Calls - before, 1, 20);
+        _numbers.Remove(kernel, NumberOf(handles[^1]), handles[^1]);
+        Assert.True(ProcessInfo.IsNonBlocking(NumberOf(second)));
+        _numbers.Remove(kernel, NumberOf(second), second);
+        Assert.False(ProcessInfo.IsNonBlocking(NumberOf(second)));
+    }
+
+    /// <summary>The flag by which it is known may have been chosen for some of them.</summary>
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void A_second_number_is_told_from_others_that_have_the_flag_already(bool othersHaveIt, bool firstHasIt)
+    {
+        int ofOthers = othersHaveIt ? LibC.O_APPEND : 0;
+        int ofFirst = firstHasIt ? LibC.O_APPEND : 0;
+        SystemCalls kernel = SystemCalls.Instance;
+        SafeFileHandle[] others = [NewEventFd(0), NewEventFd(0), NewEventFd(0)];
+        SafeFileHandle first = NewEventFd(0);
+        SafeFileHandle second = Own(FileLibC.dup(NumberOf(first)));
+        Take(kernel, others[0]);
+        Take(kernel, first);
+        Take(kernel, others[1]);
+        Take(kernel, others[2]);
+        Array.ForEach(others, handle => Set(handle, ofOthers));
+        Set(first, ofFirst);
+
+        Take(kernel, second);
+
+        _numbers.Remove(kernel, NumberOf(first), first);
+        Assert.True(ProcessInfo.IsNonBlocking(NumberOf(second)));
+        _numbers.Remove(kernel, NumberOf(second), second);
+        Assert.False(ProcessInfo.IsNonBlocking(NumberOf(second)));
+        Assert.All(others, handle => Assert.Equal(ofOthers, kernel.GetFlags(NumberOf(handle)).Value & LibC.O_APPEND));
+        Assert.Equal(ofFirst, kernel.GetFlags(NumberOf(first)).Value & LibC.O_APPEND);
+
+        void Set(SafeFileHandle handle, int flag) =>
+            kernel.SetFlags(NumberOf(handle), kernel.GetFlags(NumberOf(handle)).Value | flag);
+    }
+
     [Fact]
     public void A_signal_that_the_owner_has_chosen_stays()
     {
@@ -110,6 +200,8 @@ public sealed class SharedOpenFilesTests : IDisposable
     {
         internal int Calls { get; private set; }
 
+        internal int RefusesMarkOf { get; set; } = -1;
+
         protected internal override SyscallResult GetFlagsOnce(int fd)
         {
             Calls++;
@@ -131,7 +223,7 @@ public sealed class SharedOpenFilesTests : IDisposable
         protected internal override SyscallResult SetSignalOnce(int fd, int signal)
         {
             Calls++;
-            return base.SetSignalOnce(fd, signal);
+            return fd == RefusesMarkOf ? SyscallResult.Failure(Errno.EPERM) : base.SetSignalOnce(fd, signal);
         }
     }
 

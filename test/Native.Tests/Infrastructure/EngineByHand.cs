@@ -81,7 +81,7 @@ internal sealed class EngineByHand : IDisposable
     {
         while (Heap.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
-            Group.Schedule(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now));
+            Group.Schedule(timer is TurnTimer turnTimer ? turnTimer.Turn : ((PollDeadline)timer).Fire(sequence, now, out _));
         }
     }
 

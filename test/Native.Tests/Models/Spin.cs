@@ -13,8 +13,12 @@ internal static class Spin
     private const string MegabytesOfMemory = "-DMEMLIM=1024";
     private const string LongestPath = "-m100000";
 
-    // So many places for visited states to begin with; it grows. The default, 2^24, takes longer to clear than a mistake takes to be found.
+    // So many places for visited states to begin with; it grows. The default, 2^24, takes longer to clear than small models take.
     private const string SmallTable = "-w18";
+    private const string Table = "-w21";
+
+    // Most runs end after a few states, and compiling is what takes long: not optimized, and with a quick compiler, if it is here.
+    private static readonly string Compiler = IsOnPath("tcc") ? "tcc" : "cc";
 
     // Seconds, when nothing else runs; visiting states is all work and no waiting, so a busy machine is felt more than elsewhere.
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
@@ -30,7 +34,7 @@ internal static class Spin
     internal static async Task AssertHoldsAsync(string model, params string[] defines)
     {
         using TemporaryDirectory directory = new();
-        string report = await VerifyAsync(directory, model, defines, LongestPath);
+        string report = await VerifyAsync(directory, model, defines, LongestPath, Table);
 
         if (!report.Contains("errors: 0", StringComparison.Ordinal))
         {
@@ -58,8 +62,8 @@ internal static class Spin
         File.Copy(Path.Combine(AppContext.BaseDirectory, "Models", model), directory.PathOf(model));
         await RunAsync(directory, "spin", [.. Flags(defines), "-a", model]);
 
-        // SAFETY: assertions and deadlocks, no cycles. Not optimized: most runs end after a few states, and compiling is what takes long.
-        await RunAsync(directory, "cc", ["-O0", "-w", "-DSAFETY", MegabytesOfMemory, "-o", "pan", "pan.c"]);
+        // SAFETY: assertions and deadlocks, no cycles.
+        await RunAsync(directory, Compiler, ["-O0", "-w", "-DSAFETY", MegabytesOfMemory, "-o", "pan", "pan.c"]);
         return await RunAsync(directory, directory.PathOf("pan"), limits);
     }
 

@@ -216,7 +216,7 @@ public sealed class PollDescriptorDeadlineTests
             _descriptor.BeginWait(PollMode.Read, _waiter);
         }
 
-        Assert.Null(((PollDeadline)timer).Fire(sequence, now: 100));
+        Assert.Null(((PollDeadline)timer).Fire(sequence, now: 100, out _));
         Assert.False(_descriptor.Info.Has(PollInfo.ReadExpired));
         Assert.Equal(reopened ? 1 : 0, _heap.Count);
         if (reopened)
@@ -231,10 +231,25 @@ public sealed class PollDescriptorDeadlineTests
         Set(100);
         Assert.True(_heap.TryTakeExpired(100, out DeadlineTimer timer, out uint sequence));
         Set(90);
-        Assert.Null(((PollDeadline)timer).Fire(sequence, now: 100));
+        Assert.Null(((PollDeadline)timer).Fire(sequence, now: 100, out _));
         Assert.Equal(90, _heap.Earliest);
         FireAll(100);
         Assert.True(_descriptor.Info.Has(PollInfo.ReadExpired));
+    }
+
+    [Theory]
+    [InlineData(100, nameof(DeadlineOutcome.Passed))]
+    [InlineData(200, nameof(DeadlineOutcome.Rearmed))]
+    [InlineData(PollDeadline.None, nameof(DeadlineOutcome.Void))]
+    [InlineData(PollDeadline.Expired, nameof(DeadlineOutcome.Void))]
+    public void What_becomes_of_a_firing_is_told(long movedTo, string expected)
+    {
+        Set(100);
+        Set(movedTo);
+        Assert.True(_heap.TryTakeExpired(100, out DeadlineTimer timer, out uint sequence));
+        ((PollDeadline)timer).Fire(sequence, now: 100, out DeadlineOutcome outcome);
+
+        Assert.Equal(expected, outcome.ToString());
     }
 
     [Fact]
@@ -255,7 +270,7 @@ public sealed class PollDescriptorDeadlineTests
         PollWaiter? released = null;
         while (_heap.TryTakeExpired(now, out DeadlineTimer timer, out uint sequence))
         {
-            released = ((PollDeadline)timer).Fire(sequence, now) ?? released;
+            released = ((PollDeadline)timer).Fire(sequence, now, out _) ?? released;
         }
 
         return released;

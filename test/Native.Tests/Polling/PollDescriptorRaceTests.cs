@@ -30,7 +30,7 @@ public sealed class PollDescriptorRaceTests
 
     [Fact]
     public void A_waiter_and_a_deadline_that_fires() => Race(
-        descriptor => PollDescriptorFields.ReadDeadline(descriptor).Fire(PollDescriptorFields.ReadDeadline(descriptor).Seq, now: 10),
+        descriptor => PollDescriptorFields.ReadDeadline(descriptor).Fire(PollDescriptorFields.ReadDeadline(descriptor).Seq, now: 10, out _),
         PollResult.TimedOut,
         [PollResult.TimedOut],
         descriptor => descriptor.SetDeadline(PollMode.Read, 5, out _));

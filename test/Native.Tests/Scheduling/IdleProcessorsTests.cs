@@ -75,20 +75,6 @@ public sealed class IdleProcessorsTests
         Assert.Equal(0, runtime.Groups[0].Idle.Count);
     }
 
-    [Fact]
-    public void Switched_off_none_goes_idle()
-    {
-        using var runtime = new NetpollRuntime(new NetpollRuntimeOptions
-        {
-            WorkerCount = 2,
-            Name = WorkerThreads.NewName(),
-            Parts = new EngineParts { IdleProcessors = false },
-        });
-        using PingPong game = new(runtime);
-        game.WaitForRounds(2_000);
-        Assert.Equal(0, runtime.Groups[0].Idle.Count);
-    }
-
     /// <summary>The turn ends only when the event, the queued turn and the deadline that came after it have been seen to.</summary>
     [Theory]
     [InlineData(BlockageKind.Event)]
@@ -163,60 +149,5 @@ public sealed class IdleProcessorsTests
                 return helped == LooksInARow;
             },
             "others help");
-    }
-
-    /// <summary>A pair of sockets on which each turn causes the next one, on the workers alone.</summary>
-    private sealed class PingPong : IDisposable
-    {
-        private readonly StreamSocket _first;
-        private readonly StreamSocket _second;
-        private readonly CallbackTurn _turn;
-        private readonly ManualResetEventSlim _ended = new();
-        private readonly byte[] _buffer = new byte[16];
-        private long _rounds;
-        private volatile bool _stopping;
-
-        internal PingPong(NetpollRuntime runtime)
-        {
-            (_first, _second) = SocketPairs.CreateStarted(runtime);
-            _turn = new CallbackTurn(Play);
-            runtime.Groups[0].Schedule(new CallbackTurn(Wait));
-        }
-
-        public void Dispose()
-        {
-            _stopping = true;
-            _ended.WaitInTime("the game has ended");
-            _first.Close();
-            _second.Close();
-            _ended.Dispose();
-        }
-
-        internal void WaitForRounds(int rounds) => Patience.Until(() => Volatile.Read(ref _rounds) >= rounds, "the game goes on");
-
-        private void Play()
-        {
-            _first.EndWaitReadable();
-            Volatile.Write(ref _rounds, _rounds + 1);
-            if (_stopping)
-            {
-                _ended.Set();
-                return;
-            }
-
-            Wait();
-        }
-
-        // Sent before the wait: the event finds whoever is awake, or wakes who is asleep.
-        private void Wait()
-        {
-            _first.Receive(_buffer);
-            while (_first.BeginWaitReadable(_turn) == PollResult.Ready)
-            {
-                // What was latched before the byte was read.
-            }
-
-            _second.Send([1]);
-        }
     }
 }

@@ -181,6 +181,7 @@ public sealed class WorkerGroupProtocolTests : IDisposable
         Assert.Equal(1000, _heap.Earliest);
         _group.FireDeadlines(_group.Processors[2]);
         Assert.Equal(1, _group.Processors[2].Counters.DeadlinesFired);
+        Assert.Equal((0, 1), (_group.CountDeadlines(DeadlineOutcome.Passed), _group.CountDeadlines(DeadlineOutcome.Rearmed)));
         Assert.True(_group.Processors[2].Queue.IsEmpty);
         Assert.Equal(2, _kernel.EventFdWrites);
     }

@@ -95,8 +95,7 @@ public sealed class PackedLibraries : IAsyncDisposable
         await sdk.RunAsync(
             Sources, "pack", Repository.SolutionOfLibraries, "-c", "Release", "-o", _folder.Folder("feed"), "-p:RunAnalyzers=false");
 
-        ToolResult machine = await sdk.RunAsync(Sources, "nuget", "locals", "global-packages", "--list");
-        _machinePackages = machine.Output.Split("global-packages:", 2)[1].Trim();
+        _machinePackages = await Repository.ReadPackageFolderAsync(Sources);
         await WriteConfigurationAsync();
     }
 

@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace KestrelNetpoll.Packages.Tests.Infrastructure;
 
 /// <summary>The sources that these tests were built from.</summary>
@@ -41,6 +43,26 @@ internal static class Repository
               <Project Path="src/Transport/KestrelNetpoll.Transport.csproj" />
             </Solution>
             """);
+    }
+
+    /// <summary>Where the restore of these sources has put the packages.</summary>
+    internal static async Task<string> ReadPackageFolderAsync(string sources)
+    {
+        await using FileStream assets = File.OpenRead(Path.Combine(sources, "src/Native/obj/project.assets.json"));
+        using JsonDocument document = await JsonDocument.ParseAsync(assets);
+
+        // The others are fallback folders.
+        return document.RootElement.GetProperty("packageFolders").EnumerateObject().First().Name;
+    }
+
+    /// <summary>Gives a project of another copy what the restore of these sources has written, instead of restoring once more.</summary>
+    internal static void CopyRestored(string sources, string target, string project)
+    {
+        string restored = Directory.CreateDirectory(Path.Combine(target, project, "obj")).FullName;
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(sources, project, "obj")))
+        {
+            File.Copy(file, Path.Combine(restored, Path.GetFileName(file)));
+        }
     }
 
     /// <summary>Makes it a repository with one commit, a tag, and an address.</summary>

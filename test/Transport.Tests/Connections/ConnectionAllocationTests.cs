@@ -17,8 +17,8 @@ namespace KestrelNetpoll.Transport.Tests.Connections;
 [OneMode]
 public sealed class ConnectionAllocationTests
 {
-    private const int WarmUp = 5_000;
-    private const int RoundTrips = 20_000;
+    private const int WarmUp = 3_000;
+    private const int RoundTrips = 10_000;
     private const int Attempts = 3;
 
     // An object takes 24 bytes at least. What is left is the runtime's own, once in a while.

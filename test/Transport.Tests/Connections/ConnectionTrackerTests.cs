@@ -121,6 +121,8 @@ public sealed class ConnectionTrackerTests
 
         internal override long BytesSent => 0;
 
+        internal override ConnectionView View => throw new NotSupportedException();
+
         internal override ConnectionLimit LookAtLimits(long now) => throw new NotSupportedException();
 
         internal override void OnLimitReached(ConnectionLimit limit) => throw new NotSupportedException();

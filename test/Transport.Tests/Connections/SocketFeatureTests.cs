@@ -42,6 +42,22 @@ public class SocketFeatureTests
         client.Dispose();
     }
 
+    /// <summary>It would race with the connection's own.</summary>
+    [Fact]
+    public async Task It_neither_sends_nor_receives_synchronously()
+    {
+        await using TransportHarness harness = await TransportHarness.StartAsync();
+        (NetpollConnection connection, RawClient client) = await harness.ConnectAsync();
+        Socket socket = SocketOf(connection);
+
+        Assert.Throws<InvalidOperationException>(() => socket.Send("x"u8));
+        await client.SendAsync("x");
+        Assert.Throws<InvalidOperationException>(() => socket.Receive(new byte[1]));
+        Assert.Equal(1, (await connection.Transport.Input.ReadAsync().InTime()).Buffer.Length);
+        await connection.DisposeAsync().InTime();
+        client.Dispose();
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -43,6 +43,9 @@ public class MetricsTests
         Assert.Equal(0, measured[$"netpoll.accept.pauses.127.0.0.1.{server.EndPoint.Port}"]);
         Assert.Equal(0, measured[$"netpoll.accept.paused.127.0.0.1.{server.EndPoint.Port}"]);
         Assert.Equal(0, measured["netpoll.worker.limit_hits"]);
+        Assert.Equal(
+            ["netpoll.deadlines.passed", "netpoll.deadlines.rearmed", "netpoll.deadlines.timer", "netpoll.deadlines.void"],
+            measured.Names.Where(static name => name.StartsWith("netpoll.deadlines", StringComparison.Ordinal)).Order());
         Assert.Equal(10_000, measured["netpoll.worker.limit"]);
         Assert.Equal(server.Factory!.WorkerCount, measured["netpoll.turn.limit"]);
         Assert.Equal(server.Factory.Groups.Count, measured["netpoll.group.count"]);

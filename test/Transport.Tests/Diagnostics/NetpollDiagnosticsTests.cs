@@ -130,6 +130,23 @@ public sealed class NetpollDiagnosticsTests : IDisposable
     }
 
     [Fact]
+    public async Task To_look_back_as_many_are_looked_at_as_for_the_log_also_where_that_wants_none()
+    {
+        _logger.Minimum = LogLevel.Error;
+        BlockedTurnHistory history = _diagnostics.KeepHistory();
+        Assert.Same(history, _diagnostics.KeepHistory());
+        for (int i = 0; i < NetpollDiagnostics.MaxLooks + 5; i++)
+        {
+            Sight();
+        }
+
+        await DoneAsync();
+        Assert.Equal(NetpollDiagnostics.MaxLooks, _kernel.Looks);
+        Assert.Equal(NetpollDiagnostics.MaxLooks, history.Read(out _).Length);
+        Assert.Empty(Logged);
+    }
+
+    [Fact]
     public async Task Failures_of_listeners_are_logged_once_in_ten_seconds_and_counted()
     {
         _diagnostics.BlockedTurn += static (_, _) => throw new InvalidOperationException("a listener");

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using KestrelNetpoll.Transport.Connections;
 using KestrelNetpoll.Transport.Diagnostics;
 using KestrelNetpoll.Transport.Tests.Infrastructure;
 using KestrelNetpoll.Transport.Tests.Layout;
@@ -24,7 +25,8 @@ public sealed partial class OperationsFilesTests
         }
 
         known.UnionWith(
-            new[] { NetpollMetrics.WorkerStateTag, HandOffDelay.ReasonTag }.Select(static tag => tag.Replace('.', '_')));
+            new[] { NetpollMetrics.WorkerStateTag, NetpollMetrics.DeadlineOutcomeTag, HandOffDelay.ReasonTag, NetpollConnection.EndTag }
+                .Select(static tag => tag.Replace('.', '_')));
         string[] used = [.. PrometheusName().Matches(Read(file)).Select(static match => match.Value).Distinct()];
 
         Assert.InRange(used.Length, 5, int.MaxValue);

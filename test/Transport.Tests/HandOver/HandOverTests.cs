@@ -120,6 +120,31 @@ public sealed class HandOverTests : IDisposable
         Assert.False(File.Exists(path));
     }
 
+    /// <summary>As a service manager does. Nor does it become that of whoever takes over next.</summary>
+    [Fact]
+    public async Task The_file_of_a_Unix_socket_that_somebody_else_has_made_stays_for_good()
+    {
+        string path = _place.FileNamed("web.sock");
+        using var owner = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        owner.Bind(new UnixDomainSocketEndPoint(path));
+        TestServer server = await _place.StartServingAsync(setup => setup.Kestrel = options => options.ListenHandle((ulong)owner.Handle));
+        for (int i = 0; i < 2; i++)
+        {
+            TestServer next = await _place.StartServingAsync(setup => setup.Kestrel = options => options.ListenUnixSocket(path));
+            await server.DrainedAsync();
+            await server.DisposeAsync();
+            server = next;
+        }
+
+        using (RawClient client = await RawClient.ConnectAsync(new UnixDomainSocketEndPoint(path)))
+        {
+            Assert.Equal("3", await client.AskAsync());
+        }
+
+        await server.DisposeAsync();
+        Assert.True(File.Exists(path));
+    }
+
     [Fact]
     public async Task What_the_old_one_does_not_have_is_bound_and_what_is_not_asked_for_is_closed()
     {

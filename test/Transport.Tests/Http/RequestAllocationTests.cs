@@ -12,6 +12,7 @@ namespace KestrelNetpoll.Transport.Tests.Http;
 /// back. Alone, because others' allocations cannot be told apart.
 /// </summary>
 [Collection(nameof(Alone))]
+[OneMode]
 public sealed class RequestAllocationTests
 {
     private const int WarmUp = 5_000;

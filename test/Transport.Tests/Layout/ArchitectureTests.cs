@@ -110,7 +110,8 @@ public partial class ArchitectureTests
     private static string RoomOf(string file)
     {
         string type = Path.GetFileName(file).Split('.')[0];
-        return Rooms.Of($"Microsoft.AspNetCore.Hosting.{type}")
+        return Rooms.Of($"Microsoft.AspNetCore.Builder.{type}")
+            ?? Rooms.Of($"Microsoft.AspNetCore.Hosting.{type}")
             ?? Rooms.Of($"Microsoft.Extensions.DependencyInjection.{type}")
             ?? Rooms.Of($"KestrelNetpoll.{NamespaceOf(file)}.{type}")!;
     }
@@ -124,7 +125,8 @@ public partial class ArchitectureTests
 
     // Where users look for methods that add something to what the framework has.
     private static bool IsOfFramework(string line) =>
-        line is "namespace Microsoft.AspNetCore.Hosting;" or "namespace Microsoft.Extensions.DependencyInjection;";
+        line is "namespace Microsoft.AspNetCore.Builder;" or "namespace Microsoft.AspNetCore.Hosting;"
+            or "namespace Microsoft.Extensions.DependencyInjection;";
 
     [GeneratedRegex(@"^using (?:static )?KestrelNetpoll\.([\w.]+);$")]
     private static partial Regex OwnUsing();

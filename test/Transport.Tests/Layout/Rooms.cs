@@ -42,6 +42,7 @@ internal static class Rooms
         ["Transport.Listening"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Limits", "Transport.Connections"],
         ["Transport.ProxyProtocol"] = ["Transport"],
         ["Transport.WorkersOnly"] = [.. Engine],
+        ["Transport.StatePage"] = [.. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections"],
         ["Transport.Hosting"] =
         [
             .. Engine, "Transport", "Transport.Diagnostics", "Transport.Limits", "Transport.Connections", "Transport.WorkersOnly",
@@ -54,13 +55,14 @@ internal static class Rooms
         ["Transport (entry)"] =
         [
             .. Engine, "Transport", "Transport.Diagnostics", "Transport.Connections", "Transport.Listening", "Transport.ProxyProtocol",
-            "Transport.WorkersOnly", "Transport.Hosting", "Transport.HandOver",
+            "Transport.WorkersOnly", "Transport.Hosting", "Transport.HandOver", "Transport.StatePage",
         ],
     };
 
     private static readonly string[] Entries =
     [
         "KestrelNetpoll.Native.NetpollFile", "KestrelNetpoll.Native.NetpollFileStream", "KestrelNetpoll.Transport.NetpollTransportFactory",
+        "Microsoft.AspNetCore.Builder.NetpollEndpointRouteBuilderExtensions",
         "Microsoft.AspNetCore.Hosting.ActivatedSocketKestrelServerOptionsExtensions",
         "Microsoft.AspNetCore.Hosting.NetpollWebHostBuilderExtensions", "Microsoft.AspNetCore.Hosting.NetpollListenOptionsExtensions",
         "Microsoft.AspNetCore.Hosting.ProxyProtocolListenOptionsExtensions",

@@ -27,6 +27,8 @@ internal sealed class Http2Server : IAsyncDisposable
 
     internal LogCollector Logs => _server.Logs;
 
+    internal IServiceProvider Services => _server.Services;
+
     /// <summary>How many connections the client has opened.</summary>
     internal int Connections => Volatile.Read(ref _connections);
 
@@ -40,6 +42,8 @@ internal sealed class Http2Server : IAsyncDisposable
 
     /// <summary>Ends the client's connection with RST.</summary>
     internal void BreakClient() => _clientStream!.Socket.Close(timeout: 0);
+
+    internal Task StopAsync() => _server.StopAsync();
 
     internal Task PoolsReturnedAsync() => _server.Pools.AllReturnedAsync();
 

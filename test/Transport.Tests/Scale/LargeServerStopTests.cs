@@ -28,7 +28,7 @@ public class LargeServerStopTests
         TestServer server = await TestServer.StartAsync(TransportKind.Netpoll, setup =>
         {
             setup.Netpoll = static options => options.WorkerCount = 16;
-            setup.ShutdownTimeout = TimeSpan.FromSeconds(4);
+            setup.ShutdownTimeout = TimeSpan.FromSeconds(2);
             setup.App = app.RunAsync;
         });
         List<RawClient> all = [];

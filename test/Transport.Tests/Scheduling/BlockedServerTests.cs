@@ -70,7 +70,7 @@ public sealed class BlockedServerTests
         await using Blockade blockade = await Blockade.StartAsync(groups, setup =>
         {
             setup.Netpoll += options => options.WorkerGroupCount = groups;
-            setup.ShutdownTimeout = TimeSpan.FromSeconds(1);
+            setup.ShutdownTimeout = TimeSpan.FromMilliseconds(200);
         });
         await blockade.BlockAsync(3 * groups);
 
