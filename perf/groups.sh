@@ -4,7 +4,7 @@
 #
 #   perf/groups.sh [--service-ns 6000] [--serial-ns N] [--out FILE]
 #
-# --service-ns is the CPU time of a request, as compare.sh measures it. Needs cc.
+# --service-ns is the CPU time of a request, as perf/Compare measures it. Needs cc.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -13,6 +13,18 @@ internal sealed class CommandLine
         AllowMultipleArgumentsPerToken = true,
     };
 
+    private readonly Option<string[]> _paths = new("--path")
+    {
+        Description = "Any route of the server, /awaits or /spin/1, with commas between: a scenario each, in place of all others.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private readonly Option<int> _connections = new("--connections")
+    {
+        Description = "The connections of --path.",
+        DefaultValueFactory = static _ => CompareOptions.DefaultConnections,
+    };
+
     private readonly Option<int?> _passes = new("--passes")
     {
         Description =
@@ -43,6 +55,18 @@ internal sealed class CommandLine
     private readonly Option<string?> _scheduling = new("--scheduling") { Description = $"The ApplicationScheduling of {Leg.Netpoll}." };
     private readonly Option<int?> _workers = new("--workers") { Description = "netpoll's WorkerCount." };
     private readonly Option<int?> _groups = new("--groups") { Description = "netpoll's WorkerGroupCount." };
+
+    private readonly Option<string?> _serverProcessors = new("--server-processors")
+    {
+        Description = "The processors that the servers may use, as taskset writes them: 0,2-3. The load is where this program is.",
+    };
+
+    private readonly Option<int?> _cpuQuota = new("--cpu-quota")
+    {
+        Description = "Percent of one processor that the servers may use, by a cgroup that is made for the run; needs root.",
+    };
+
+    private readonly Option<int> _hogs = new("--hogs") { Description = "So many programs compute beside it all." };
 
     private readonly Option<int?> _idleConnections = new("--idle-connections")
     {
@@ -83,9 +107,8 @@ internal sealed class CommandLine
     {
         var root = new RootCommand("Compares netpoll with Kestrel's Sockets transport, the same application on both.")
         {
-            _scenarios, _passes, _seconds, _quick, _legs, _servers, _scheduling, _workers, _groups, _idleConnections, _loadThreads,
-            _generator,
-            _systemCalls, _out, _render, _list,
+            _scenarios, _paths, _connections, _passes, _seconds, _quick, _legs, _servers, _scheduling, _workers, _groups,
+            _serverProcessors, _cpuQuota, _hogs, _idleConnections, _loadThreads, _generator, _systemCalls, _out, _render, _list,
         };
         root.SetAction((parsed, cancellationToken) =>
         {
@@ -108,6 +131,8 @@ internal sealed class CommandLine
         return new CompareOptions
         {
             Scenarios = parsed.GetValue(_scenarios) ?? [],
+            Paths = ReadPaths(parsed.GetValue(_paths) ?? []),
+            Connections = AtLeastOne("--connections", parsed.GetValue(_connections)),
             IsQuick = isQuick,
             Passes = AtLeastOne(
                 "--passes", parsed.GetValue(_passes) ?? (isQuick ? CompareOptions.QuickPasses : CompareOptions.DefaultPasses)),
@@ -119,16 +144,33 @@ internal sealed class CommandLine
                 ?? (isQuick ? CompareOptions.QuickIdleConnections : CompareOptions.DefaultIdleConnections)),
             LoadThreads = AtLeastOne("--load-threads", parsed.GetValue(_loadThreads) ?? Math.Max(1, Environment.ProcessorCount / 2)),
             Legs = ReadLegs(parsed),
+            ServerProcessors = parsed.GetValue(_serverProcessors) is { } processors ? ProcessorList.Parse(processors) : null,
+            CpuQuota = parsed.GetValue(_cpuQuota) is { } quota ? AtLeastOne("--cpu-quota", quota) : null,
+            Hogs = parsed.GetValue(_hogs) is var hogs and >= 0 ? hogs : throw new FormatException("--hogs must not be negative."),
             Generator = parsed.GetValue(_generator),
             CountsSystemCalls = parsed.GetValue(_systemCalls),
             Output = parsed.GetValue(_out)!,
         };
     }
 
+    private static string[] ReadPaths(string[] values)
+    {
+        string[] paths = [.. values.SelectMany(static value =>
+            value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).Distinct()];
+        return paths.FirstOrDefault(static path => !path.StartsWith('/')) is { } wrong
+            ? throw new FormatException($"'{wrong}' is no path; a path begins with /.")
+            : paths;
+    }
+
     private Leg[] ReadLegs(ParseResult parsed)
     {
         if (parsed.GetValue(_servers) is { Length: > 0 } servers)
         {
+            if (parsed.GetValue(_serverProcessors) is not null || parsed.GetValue(_cpuQuota) is not null)
+            {
+                throw new FormatException("--server-processors and --cpu-quota are for servers that are started, and not for --server.");
+            }
+
             return Distinct([.. servers.Select(static server => Leg.Attach(AttachedServer.Parse(server)))]);
         }
 

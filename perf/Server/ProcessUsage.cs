@@ -9,7 +9,8 @@ namespace KestrelNetpoll.Perf.Server;
 /// </summary>
 /// <remarks>
 /// Containers of one machine have the same <see cref="BootId"/>, and share its processors. <see cref="CompiledMethods"/> counts a method
-/// again each time that it is compiled: while it rises, the code is not yet what it will be.
+/// again each time that it is compiled: while it rises, the code is not yet what it will be. <see cref="AllowedProcessors"/> is a list of
+/// numbers and ranges.
 /// </remarks>
 internal sealed record ProcessUsage(
     int Pid,
@@ -25,9 +26,11 @@ internal sealed record ProcessUsage(
     int Threads,
     int Processors,
     string BootId,
-    long CompiledMethods = 0)
+    long CompiledMethods = 0,
+    string AllowedProcessors = "")
 {
     private const long BytesPerKilobyte = 1024;
+    private const string AllowedField = "Cpus_allowed_list:";
 
     /// <summary>Reads it; with <paramref name="collect"/> after a full collection, so that the heap is what is really held.</summary>
     internal static ProcessUsage Read(string transport, bool collect)
@@ -56,10 +59,16 @@ internal sealed record ProcessUsage(
             (int)status["Threads"],
             Environment.ProcessorCount,
             ReadBootId(),
-            JitInfo.GetCompiledMethodCount());
+            JitInfo.GetCompiledMethodCount(),
+            ReadAllowedProcessors());
     }
 
     internal static string ReadBootId() => File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
+
+    internal static string ReadAllowedProcessors() => File.ReadLines("/proc/self/status")
+        .Where(static line => line.StartsWith(AllowedField, StringComparison.Ordinal))
+        .Select(static line => line[AllowedField.Length..].Trim())
+        .FirstOrDefault("");
 
     /// <summary>Lets the peak of the resident memory begin anew from what is resident now.</summary>
     internal static void ResetPeak() => File.WriteAllText("/proc/self/clear_refs", "5");

@@ -42,6 +42,44 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void Each_scheduling_is_a_leg_of_its_own_whatever_that_of_netpoll_is()
+    {
+        CompareOptions options = Parse("--legs", "netpoll,netpoll-threadpool", "--scheduling", "WorkersOnly");
+
+        Assert.Equal(["--transport", "netpoll", "--scheduling", "WorkersOnly"], options.Legs[0].Arguments);
+        Assert.Equal(["--transport", "netpoll", "--scheduling", "ThreadPool"], options.Legs[1].Arguments);
+    }
+
+    [Fact]
+    public void A_path_is_measured_with_as_many_connections_as_are_said()
+    {
+        Assert.Equal((0, 64), (Parse().Paths.Count, Parse().Connections));
+
+        CompareOptions options = Parse("--path", "/awaits,/spin/1", "--path", "/awaits", "--connections", "2");
+
+        Assert.Equal(["/awaits", "/spin/1"], options.Paths);
+        Assert.Equal(2, options.Connections);
+    }
+
+    [Fact]
+    public void Servers_may_be_limited()
+    {
+        Assert.Equal((null, null, 0), (Parse().ServerProcessors, Parse().CpuQuota, Parse().Hogs));
+
+        CompareOptions options = Parse("--server-processors", "0,2-3", "--cpu-quota", "75", "--hogs", "2");
+
+        Assert.Equal([0, 2, 3], options.ServerProcessors!.Numbers.Order());
+        Assert.Equal((75, 2), (options.CpuQuota, options.Hogs));
+    }
+
+    [Fact]
+    public void Servers_that_run_already_cannot_be_limited()
+    {
+        Assert.Throws<FormatException>(() => Parse("--server", "sockets=http://127.0.0.1:1", "--cpu-quota", "75"));
+        Assert.Throws<FormatException>(() => Parse("--server", "sockets=http://127.0.0.1:1", "--server-processors", "0"));
+    }
+
+    [Fact]
     public void Servers_that_run_already_are_the_legs()
     {
         CompareOptions options = Parse("--server", "sockets=http://127.0.0.1:1", "--server", "netpoll=http://127.0.0.1:2,https=3");
@@ -56,12 +94,20 @@ public class CommandLineTests
     [InlineData("--legs", "netpoll,netpoll")]
     [InlineData("--passes", "0")]
     [InlineData("--seconds", "0.1")]
+    [InlineData("--path", "awaits")]
+    [InlineData("--connections", "0")]
+    [InlineData("--server-processors", "2-1")]
+    [InlineData("--server-processors", "0,")]
+    [InlineData("--server-processors", "0-1-2")]
+    [InlineData("--server-processors", "0-9999999")]
+    [InlineData("--cpu-quota", "0")]
+    [InlineData("--hogs", "-1")]
     public void Nonsense_is_refused(string option, string value)
     {
         Assert.Throws<FormatException>(() => Parse(option, value));
     }
 
-    private static CompareOptions Parse(params string[] arguments)
+    internal static CompareOptions Parse(params string[] arguments)
     {
         CompareOptions? options = null;
         new CommandLine().Create(

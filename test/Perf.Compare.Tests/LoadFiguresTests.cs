@@ -55,6 +55,17 @@ public class LoadFiguresTests
     }
 
     [Fact]
+    public void Processors_are_shared_on_one_machine_unless_each_has_its_own()
+    {
+        ProcessUsage server = After with { BootId = "here", AllowedProcessors = "0,2-3" };
+
+        Assert.True(LoadFigures.SharesProcessors(server, "here", "0-1"));
+        Assert.True(LoadFigures.SharesProcessors(server with { AllowedProcessors = "" }, "here", "1"));
+        Assert.False(LoadFigures.SharesProcessors(server, "here", "1"));
+        Assert.False(LoadFigures.SharesProcessors(server, "there", "0-3"));
+    }
+
+    [Fact]
     public void Without_an_answer_nothing_was_measured()
     {
         Assert.Throws<LoadException>(() => LoadFigures.Of(new LoadResult { Seconds = 1, Requests = 0 }, Before, After, isShared: true));

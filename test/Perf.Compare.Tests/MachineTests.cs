@@ -19,6 +19,12 @@ public class MachineTests
     }
 
     [Fact]
+    public void The_machine_has_the_processors_that_this_process_may_use_at_least()
+    {
+        Assert.InRange(Machine.CountProcessors(), Environment.ProcessorCount, int.MaxValue);
+    }
+
+    [Fact]
     public void Stolen_time_is_noticed()
     {
         StolenTime before = StolenTime.Parse("cpu  100 0 50 800 0 0 0 50 0 0");

@@ -37,6 +37,18 @@ public class ScenarioSelectionTests
     }
 
     [Fact]
+    public void Paths_are_measured_alone_or_before_the_scenarios_that_are_chosen()
+    {
+        CompareOptions options = CommandLineTests.Parse("--path", "/spin/1", "--connections", "2");
+
+        Scenario scenario = Assert.Single(ScenarioSelection.Select(options));
+        Assert.Equal(("path-spin-1-2", "/spin/1", 2), (scenario.Name, ((LoadScenario)scenario).Path, scenario.Connections));
+        Assert.Equal(
+            ["path-spin-1-2", "json"],
+            ScenarioSelection.Select(options with { Scenarios = ["json"] }).Select(static chosen => chosen.Name));
+    }
+
+    [Fact]
     public void A_pattern_that_matches_nothing_is_an_error()
     {
         Assert.Contains("'jsn'", Assert.Throws<FormatException>(() => Names(["json,jsn"])).Message, StringComparison.Ordinal);

@@ -40,6 +40,7 @@ internal static class Metrics
     internal static readonly Metric NewP50 = new("newP50", "new connection, p50", Better.Lower, "ms", Millis);
     internal static readonly Metric NewP99 = new("newP99", "new connection, p99", Better.Lower, "ms", Millis);
     internal static readonly Metric NewMax = new("newMax", "new connection, max", Better.Lower, "ms", Millis);
+    internal static readonly Metric Stopped = new("stopped", "times the quota stopped the server", Better.Lower, "");
     internal static readonly Metric Unanswered = new("unanswered", "unanswered after a second more", Better.Lower, "");
     internal static readonly Metric Held = new("held", "part of the rate that was answered in time", Better.Higher, "");
     internal static readonly Metric SentLate = new("sentLate", "sent late by the load generator, p99", Better.Neither, "ms", Millis);
@@ -51,7 +52,7 @@ internal static class Metrics
         Rate, Cpu, P50, P75, P90, P99, P999, Max, Throughput, BytesPerCpuSecond, Switches, SystemCalls, Sends, Compiled, Allocated,
         AllocationRate, PeakMemory, ServerCores, GeneratorCores, HeapPerConnection, ResidentPerConnection, IdleCpu,
         BlockingRate, OtherRate, NewRate, TlsRate, WebSocketRate, UploadRate, NewP50, NewP99, NewMax,
-        Unanswered, Held, SentLate, FirstAnswer, StartCpu,
+        Unanswered, Stopped, Held, SentLate, FirstAnswer, StartCpu,
     ];
 
     /// <summary>Those that make a curve, with the fraction that each stands for.</summary>

@@ -15,7 +15,7 @@ internal static class BusyMachine
     internal static string? Describe() => Describe(
         File.ReadAllText("/proc/loadavg"),
         File.Exists(PressureFile) ? File.ReadAllText(PressureFile) : "",
-        Environment.ProcessorCount);
+        Machine.CountProcessors());
 
     /// <param name="loadAverage">Begins with the average of one minute.</param>
     /// <param name="pressure">

@@ -12,7 +12,8 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
 {
     internal async Task<RunResult> RunAsync(CancellationToken cancellationToken)
     {
-        IReadOnlyList<Scenario> scenarios = ScenarioSelection.Select(ScenarioCatalogue.All, options.Scenarios, options.IsQuick);
+        IReadOnlyList<Scenario> scenarios = ScenarioSelection.Select(options);
+        using ServerLimits limits = ServerLimits.Create(options.ServerProcessors, options.CpuQuota);
         DirectoryInfo directory = Directory.CreateTempSubdirectory("compare-");
         try
         {
@@ -24,13 +25,15 @@ internal sealed class ComparisonRun(CompareOptions options, IAnsiConsole console
                 directory.FullName,
                 LoadGenerators.Create(programs, options.Generator),
                 programs,
-                new PublishedServer(directory.FullName));
+                new PublishedServer(directory.FullName),
+                limits);
             string? busy = BusyMachine.Describe();
             if (busy is not null)
             {
                 console.MarkupLineInterpolated($"[yellow]Note[/]: {busy}");
             }
 
+            using var hogs = new Hogs(options.Hogs);
             var empty = new RunResult(
                 RunResult.CurrentVersion,
                 Machine.Describe(),

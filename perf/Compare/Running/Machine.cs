@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using KestrelNetpoll.Perf.Compare.Load;
 using KestrelNetpoll.Perf.Compare.Model;
+using KestrelNetpoll.Perf.Compare.Servers;
 
 namespace KestrelNetpoll.Perf.Compare.Running;
 
@@ -9,14 +10,19 @@ internal static class Machine
 {
     private const long BytesPerKilobyte = 1024;
 
+    // Also those that this process may not use: a server, or another load, may.
+    private const string OnlineFile = "/sys/devices/system/cpu/online";
+
     private static readonly string[] Tools = ["bombardier", "wrk", "h2load", "cc"];
 
     internal static MachineReport Describe() => new(
         $"{RuntimeInformation.OSDescription} {RuntimeInformation.OSArchitecture}, Linux {Environment.OSVersion.Version}",
         ReadField("/proc/cpuinfo", "model name") ?? "unknown",
-        Environment.ProcessorCount,
+        CountProcessors(),
         long.TryParse(ReadField("/proc/meminfo", "MemTotal")?.Split(' ')[0], out long kilobytes) ? kilobytes * BytesPerKilobyte : 0,
         RuntimeInformation.FrameworkDescription);
+
+    internal static int CountProcessors() => ProcessorList.Parse(File.ReadAllText(OnlineFile).Trim()).Numbers.Count;
 
     /// <summary>The arguments that say what was measured; where the files go says nothing.</summary>
     internal static string CommandLine()

@@ -99,7 +99,13 @@ internal sealed class ScenarioRun(Scenario scenario, ScenarioContext context, Co
         Random.Shared.Shuffle(order);
         foreach (Leg leg in order)
         {
+            long? stops = context.Limits.ReadStops();
             PassFigures figures = await scenario.MeasureAsync(passContext, leg, _servers.GetValueOrDefault(leg.Name), cancellationToken);
+            if (context.Limits.ReadStops() - stops is { } stopped)
+            {
+                figures[Metrics.Stopped] = stopped;
+            }
+
             _transports[leg.Name] = CheckTransport(leg, figures);
             add(leg, figures);
         }

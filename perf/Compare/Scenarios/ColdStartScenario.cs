@@ -25,7 +25,8 @@ internal sealed class ColdStartScenario : Scenario
             ? await context.PublishedServer.GetAsync(cancellationToken)
             : System.IO.Path.Combine(AppContext.BaseDirectory, ServerProcess.Application);
         long start = Stopwatch.GetTimestamp();
-        await using ServerProcess process = await ServerProcess.StartAsync(program, leg.Arguments, cancellationToken);
+        await using ServerProcess process =
+            await ServerProcess.StartAsync(context.Limits.Launcher, program, leg.Arguments, cancellationToken);
         int port = process.Port("http1");
         await FirstAnswer.GetAsync(ServerProcess.Host, port, Path, cancellationToken);
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);

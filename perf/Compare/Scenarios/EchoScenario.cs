@@ -19,6 +19,6 @@ internal sealed class EchoScenario : LoadScenario
         }
 
         string program = await context.Programs.GetAsync(Source, withTls: false, cancellationToken);
-        return new EpollServer(await ServerProcess.StartAsync(program, [], cancellationToken));
+        return new EpollServer(await ServerProcess.StartAsync(context.Limits.Launcher, program, [], cancellationToken));
     }
 }

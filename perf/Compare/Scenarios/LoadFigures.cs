@@ -17,8 +17,15 @@ internal static class LoadFigures
         ProcessUsage before = await server.ReadUsageAsync(collect: false, resetPeak: true, cancellationToken);
         LoadResult result = await load();
         ProcessUsage after = await server.ReadUsageAsync(collect: false, resetPeak: false, cancellationToken);
-        return Of(result, before, after, isShared: after.BootId == ProcessUsage.ReadBootId());
+        return Of(result, before, after, SharesProcessors(after, ProcessUsage.ReadBootId(), ProcessUsage.ReadAllowedProcessors()));
     }
+
+    /// <param name="server">What the server has told.</param>
+    /// <param name="bootId">The machine of the load.</param>
+    /// <param name="allowedProcessors">The processors that the load may use.</param>
+    internal static bool SharesProcessors(ProcessUsage server, string bootId, string allowedProcessors) =>
+        server.BootId == bootId && (server.AllowedProcessors.Length == 0 ||
+            ProcessorList.Parse(server.AllowedProcessors).Overlaps(ProcessorList.Parse(allowedProcessors)));
 
     /// <param name="load">What the generator has seen.</param>
     /// <param name="before">What the server had used before.</param>

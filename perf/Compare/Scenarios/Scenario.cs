@@ -51,7 +51,11 @@ internal abstract class Scenario
     /// <summary>Opens the server of a leg.</summary>
     internal virtual async Task<MeasuredServer> OpenServerAsync(ScenarioContext context, Leg leg, CancellationToken cancellationToken) =>
         await HttpServer.OpenAsync(
-            leg, Program, [.. GetServerArguments(context), .. context.Companion?.ServerArguments ?? []], cancellationToken);
+            leg,
+            context.Limits.Launcher,
+            Program,
+            [.. GetServerArguments(context), .. context.Companion?.ServerArguments ?? []],
+            cancellationToken);
 
     /// <summary>One answer of a server, described: all legs must give the same. Null: the load itself checks every answer.</summary>
     internal virtual Task<string?> DescribeAnswerAsync(

@@ -143,6 +143,16 @@ internal static class ScenarioCatalogue
         },
     ];
 
+    /// <summary>A route that no scenario has, as it is asked for by hand.</summary>
+    internal static LoadScenario OfPath(string path, int connections) => new()
+    {
+        Name = FormattableString.Invariant($"path{path.TrimEnd('/').Replace('/', '-')}-{connections}"),
+        Title = FormattableString.Invariant($"{path}, keep-alive, {connections} connection{(connections == 1 ? "" : "s")}"),
+        Path = path,
+        Connections = connections,
+        Headline = Requests,
+    };
+
     private static LoadScenario Upload(string name, string title, int connections, long bytes, IReadOnlyList<Metric> headline) => new()
     {
         Name = name,

@@ -11,6 +11,7 @@ namespace KestrelNetpoll.Perf.Compare.Scenarios;
 /// <param name="Generators">Who makes ordinary load.</param>
 /// <param name="Programs">Our own load programs.</param>
 /// <param name="PublishedServer">The measured application as one would deploy it.</param>
+/// <param name="Limits">What the servers get of the machine.</param>
 /// <param name="Companion">What runs beside the servers of the scenario; null: nothing.</param>
 internal sealed record ScenarioContext(
     double Seconds,
@@ -20,4 +21,5 @@ internal sealed record ScenarioContext(
     LoadGenerators Generators,
     LoadPrograms Programs,
     PublishedServer PublishedServer,
+    ServerLimits Limits,
     Companion? Companion = null);

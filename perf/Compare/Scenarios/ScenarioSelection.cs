@@ -5,6 +5,16 @@ namespace KestrelNetpoll.Perf.Compare.Scenarios;
 /// <summary>Which scenarios a command line means.</summary>
 internal static class ScenarioSelection
 {
+    /// <summary>Those that the options name: catalogued ones, routes, or both.</summary>
+    /// <exception cref="FormatException">A pattern matches nothing; the message is for the user.</exception>
+    internal static IReadOnlyList<Scenario> Select(CompareOptions options)
+    {
+        Scenario[] ofPaths = [.. options.Paths.Select(path => ScenarioCatalogue.OfPath(path, options.Connections))];
+        return ofPaths.Length > 0 && options.Scenarios.Count == 0
+            ? ofPaths
+            : [.. ofPaths, .. Select(ScenarioCatalogue.All, options.Scenarios, options.IsQuick)];
+    }
+
     /// <param name="all">All there are.</param>
     /// <param name="patterns">Names, globs, or several with commas between; empty: all, or in a quick run those that are quick.</param>
     /// <param name="isQuick">Whether the run is a quick one.</param>

@@ -39,7 +39,8 @@ internal sealed class EpollServer(ServerProcess process) : MeasuredServer
             Status("VmHWM") * kilobyte,
             Threads: 1,
             Environment.ProcessorCount,
-            ProcessUsage.ReadBootId()));
+            ProcessUsage.ReadBootId(),
+            AllowedProcessors: status["Cpus_allowed_list"]));
     }
 
     public override ValueTask DisposeAsync() => process.DisposeAsync();

@@ -34,14 +34,15 @@ internal sealed class HttpServer : MeasuredServer
 
     /// <exception cref="LoadException">It does not start, or runs on another transport than the leg claims.</exception>
     internal static async Task<HttpServer> OpenAsync(
-        Leg leg, string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+        Leg leg, IReadOnlyList<string> launcher, string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
         if (leg.Attached is { } attached)
         {
             return await ConnectAsync(leg, attached.Host, attached.Port, process: null, cancellationToken);
         }
 
-        ServerProcess process = await ServerProcess.StartAsync(program, [.. leg.Arguments, .. arguments], cancellationToken);
+        ServerProcess process = await ServerProcess.StartAsync(
+            launcher, program, [.. leg.Arguments, .. arguments], cancellationToken);
         try
         {
             return await ConnectAsync(leg, ServerProcess.Host, process.Port(Http), process, cancellationToken);

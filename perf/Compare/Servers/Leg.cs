@@ -11,26 +11,30 @@ internal sealed record Leg(string Name, string Transport, IReadOnlyList<string> 
     internal const string SocketsInline = "sockets-inline";
     internal const string Netpoll = "netpoll";
     internal const string NetpollWorkersOnly = "netpoll-workersonly";
+    internal const string NetpollThreadPool = "netpoll-threadpool";
     internal const string CEpoll = "c-epoll";
 
     // What the server's option of that name leaves out.
     private const string Without = "netpoll-without-";
 
-    private const string WorkersOnly = "WorkersOnly";
-
     private static readonly string[] Parts =
         ["IdleProcessors", "LoadMeter", "BusyPolling", "MonitorPace", "GatherMeter", "Relays", "Placement"];
 
     internal static readonly IReadOnlyList<string> Names =
-        [Sockets, Netpoll, NetpollWorkersOnly, SocketsInline, .. Parts.Select(static part => Without + part)];
+        [Sockets, Netpoll, NetpollWorkersOnly, NetpollThreadPool, SocketsInline, .. Parts.Select(static part => Without + part)];
 
     /// <param name="name">One of <see cref="Names"/>.</param>
-    /// <param name="netpollArguments">The options of netpoll; the one with a scheduling of its own takes that.</param>
+    /// <param name="netpollArguments">The options of netpoll; a leg with a scheduling of its own takes that.</param>
     /// <param name="scheduling">The scheduling of the others; null: the server's default.</param>
     internal static Leg Start(string name, IReadOnlyList<string> netpollArguments, string? scheduling)
     {
         string transport = TransportOf(name);
-        string? own = name == NetpollWorkersOnly ? WorkersOnly : scheduling;
+        string? own = name switch
+        {
+            NetpollWorkersOnly => "WorkersOnly",
+            NetpollThreadPool => "ThreadPool",
+            _ => scheduling,
+        };
         if (name.StartsWith(Without, StringComparison.Ordinal))
         {
             netpollArguments = [.. netpollArguments, "--without", name[Without.Length..]];

@@ -28,14 +28,16 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     internal string Transport => Field("transport");
 
+    /// <param name="launcher">What stands in front of its command line, and becomes it.</param>
     /// <param name="program">A path, or the name of a file beside this program.</param>
     /// <param name="arguments">What it is started with.</param>
     /// <param name="cancellationToken">Ends the waiting, and the server.</param>
     /// <exception cref="LoadException">It has not said in time that it serves.</exception>
     internal static async Task<ServerProcess> StartAsync(
-        string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+        IReadOnlyList<string> launcher, string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
-        var server = new ServerProcess(Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, program), arguments)
+        string[] command = [.. launcher, Path.Combine(AppContext.BaseDirectory, program), .. arguments];
+        var server = new ServerProcess(Process.Start(new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -14,7 +14,7 @@ internal sealed class UpstreamServer : Companion
     /// <param name="cancellationToken">Ends the waiting.</param>
     internal static async Task<UpstreamServer> StartAsync(string directory, CancellationToken cancellationToken) => new(
         await ServerProcess.StartAsync(
-            ServerProcess.Apps, ["--transport", Leg.Sockets, "--app", "minimal", "--data", directory], cancellationToken));
+            launcher: [], ServerProcess.Apps, ["--transport", Leg.Sockets, "--app", "minimal", "--data", directory], cancellationToken));
 
     public override ValueTask DisposeAsync() => _process.DisposeAsync();
 }
