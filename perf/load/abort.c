@@ -1,6 +1,6 @@
 /*
- * Clients that go away in the middle, with a reset. At fixed intervals one comes, and each goes a little later. In turns, they send half of a
- * request's head; part of a body that was announced to be longer; and a whole request, of whose long answer they read only the beginning.
+ * Clients that go away in the middle, with a reset. At fixed intervals one comes, and each goes a little later. In turns, they send half
+ * of a request's head; part of a body that was announced to be longer; and a whole request, of whose long answer they read only the beginning.
  * Prints one JSON object that says how many have gone, and how many of them had begun to receive an answer.
  *
  *   abort --url 127.0.0.1:8080 [--answer-path /download/1000000] [--upload-path /upload] [--every 5] [--stay 20] [--seconds 3]
@@ -58,7 +58,8 @@ static void go(const struct client *client)
     if (got > 0) {
         piece[got] = 0;
         if (client->kind != IN_ANSWER || strncmp(piece, status, sizeof status - 1) != 0)
-            fail("the answer to %s is %.*s", client->kind == IN_ANSWER ? "a request" : "half of a request", (int)strcspn(piece, "\r"), piece);
+            fail("the answer to %s is %.*s", client->kind == IN_ANSWER ? "a request" : "half of a request", (int)strcspn(piece, "\r"),
+                 piece);
         begun++;
     }
 

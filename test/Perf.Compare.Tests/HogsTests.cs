@@ -19,7 +19,11 @@ public class HogsTests
 
     // Others on the machine may have some as well: ours are children of our shells.
     private static int[] FindOurs() =>
-        [.. Process.GetProcessesByName("yes").Select(static process => process.Id).Where(static pid => Parent(Parent(pid)) == Environment.ProcessId)];
+    [
+        .. Process.GetProcessesByName("yes")
+            .Select(static process => process.Id)
+            .Where(static pid => Parent(Parent(pid)) == Environment.ProcessId),
+    ];
 
     // 0 for one that is gone.
     private static int Parent(int pid)

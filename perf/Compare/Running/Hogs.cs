@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace KestrelNetpoll.Perf.Compare.Running;
 
-/// <summary>Programs that compute as long as they are let: other work on the machine. They end with this program, however it ends.</summary>
+/// <summary>
+/// Programs that compute as long as they are let: other work on the machine. They end with this program, however it ends.
+/// </summary>
 internal sealed class Hogs : IDisposable
 {
     // The end of the input comes also when this program is killed.
