@@ -15,7 +15,7 @@ internal sealed class CommandLine
 
     private readonly Option<string[]> _paths = new("--path")
     {
-        Description = "Any route of the server, /awaits or /spin/1, with commas between: a scenario each, in place of all others.",
+        Description = "Any route of the server, /awaits or /spin/1, with commas between: a scenario each; others only if they are named.",
         AllowMultipleArgumentsPerToken = true,
     };
 
@@ -66,7 +66,10 @@ internal sealed class CommandLine
         Description = "Percent of one processor that the servers may use, by a cgroup that is made for the run; needs root.",
     };
 
-    private readonly Option<int> _hogs = new("--hogs") { Description = "So many programs compute beside it all." };
+    private readonly Option<int> _hogs = new("--hogs")
+    {
+        Description = "So many programs compute beside it all, on the processors that this program has.",
+    };
 
     private readonly Option<int?> _idleConnections = new("--idle-connections")
     {

@@ -55,6 +55,9 @@ public class ServerLimitsTests
 
             Assert.Contains(Path.GetFileName(group), output.Text, StringComparison.Ordinal);
             Assert.NotNull(limits.ReadStops());
+            string unified = Path.Combine(group, "cpu.max");
+            string quota = File.Exists(unified) ? unified : Path.Combine(group, "cpu.cfs_quota_us");
+            Assert.Equal("50000", (await File.ReadAllTextAsync(quota, TestContext.Current.CancellationToken)).Split([' ', '\n'])[0]);
         }
 
         Assert.False(Directory.Exists(group));

@@ -7,8 +7,9 @@ namespace KestrelNetpoll.Perf.Compare.Running;
 /// </summary>
 internal sealed class Hogs : IDisposable
 {
-    // The end of the input comes also when this program is killed.
-    private const string Script = "exec 2>/dev/null; yes >/dev/null & read -r line; kill $!; wait $!";
+    // The end of the input comes also when this program is killed. An interrupt from the terminal goes to all, and the shell has to outlive
+    // it: what it has started in the background does.
+    private const string Script = "trap '' INT QUIT HUP; exec 2>/dev/null; yes >/dev/null & read -r line; kill $!; wait $!";
 
     private readonly Process[] _shells;
 
