@@ -276,7 +276,8 @@ internal sealed partial class WorkerGroup
             return true;
         }
 
-        // At once: who looks at a turn that has lost its processor sees in between neither that it has it, nor that another worker has.
+        // As soon as possible: who looks at a turn that has lost its processor sees in between neither that it has it, nor that another
+        // worker has. So it looks twice.
         processor.Holder = spare;
         Volatile.Write(ref _handOffs, _handOffs + 1);
         SpreadAfterHandOff(MonotonicClock.Now);

@@ -20,9 +20,9 @@ internal sealed partial class ListenSocket
 
     /// <summary>
     /// Goes on with a socket that listens, of which another process has passed a descriptor; it is owned from now on, also if this throws.
-    /// The other process may be serving it still: its options stay as they are, but for those that only a listener has. What a connection
-    /// lacks, compared with the options here, is set on it. The file of a Unix socket is left to the other one (<see cref="LeavesFile"/>),
-    /// or for good to whoever has made it, if that was no transport.
+    /// The other process may be serving it still: its options stay as they are, but for those that only a listener has. It becomes
+    /// non-blocking, for both. What a connection lacks, compared with the options here, is set on it. The file of a Unix socket is left to
+    /// the other one (<see cref="LeavesFile"/>), or for good to whoever has made it, if that was no transport.
     /// </summary>
     /// <param name="runtime">Serves it.</param>
     /// <param name="fd">The descriptor.</param>

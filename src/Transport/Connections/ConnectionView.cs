@@ -37,12 +37,12 @@ internal enum ConnectionWait
     /// <summary>The application, or the server, has it: computes, waits for others, or blocks.</summary>
     Application,
 
-    /// <summary>The peer has to send.</summary>
+    /// <summary>The peer has to send; or nobody has got to what it has sent.</summary>
     Input,
 
     /// <summary>The peer has to take what is queued.</summary>
     Output,
 
-    /// <summary>Somebody has to run the read that has something.</summary>
+    /// <summary>A worker has to begin the read that is queued for it.</summary>
     Worker,
 }

@@ -157,16 +157,16 @@ internal sealed partial class HandOverService : IAsyncDisposable
                 listener = await TakeOverAsync(predecessor).ConfigureAwait(false);
             }
 
-            bool stops = _stopping.IsCancellationRequested;
-            if (!stops)
+            if (!_stopping.IsCancellationRequested)
             {
                 onServing();
             }
-
-            if (stops && listener is null)
+            else if (listener is null)
             {
                 return;
             }
+
+            // One that stops, and has got the path already, keeps it until its sockets are closed.
 
             listener ??= UnixListener.Bind(services.Runtime, _path);
         }

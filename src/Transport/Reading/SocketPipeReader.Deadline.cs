@@ -14,7 +14,7 @@ internal sealed partial class SocketPipeReader
     /// <summary>Does a read wait for bytes, and not only for its turn? Any thread; may be a moment old.</summary>
     internal bool IsReadWaiting => _wait == Wait.Parked;
 
-    /// <summary>Does a read that has something wait for a worker? Any thread; may be a moment old.</summary>
+    /// <summary>Is a read queued for a worker, whether there is something or not? Any thread; may be a moment old.</summary>
     internal bool IsReadScheduled => _wait == Wait.Scheduled;
 
     /// <summary>As it was set, or <see cref="PollDeadline.Expired"/>. Any thread; may be a moment old.</summary>
